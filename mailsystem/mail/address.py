@@ -1,0 +1,117 @@
+"""Mail addresses: local part and domain, normalised once (RFC 5321 4.1.2, RFC 6531)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from mailsystem.mail.errors import SyntaxFault
+
+MAX_LOCAL: Final = 64
+MAX_DOMAIN: Final = 255
+MAX_PATH: Final = 256
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\U0010ffff]"
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\u0080-\U0010ffff]|\\[\x20-\x7e])*"')
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox address.
+
+    `local` is unquoted and keeps its case; `domain` is lower case and, where it is international, in its ASCII form
+    (A-labels), so that two spellings of one domain are equal. The null reverse-path `<>` is `Address.NULL`.
+    """
+
+    local: str
+    domain: str
+
+    NULL: ClassVar[Address]
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `local@domain`, without angle brackets. Raises `SyntaxFault` on anything else."""
+        if len(text.encode("utf-8", "surrogateescape")) > MAX_PATH:
+            raise SyntaxFault("address too long")
+        local, at, domain = text.rpartition("@")
+        if not at:
+            raise SyntaxFault("address needs a domain")
+        return cls(_local(local), normal_domain(domain))
+
+    @property
+    def key(self) -> str:
+        """What two addresses of one person share: the whole address, case folded."""
+        return f"{self.local.casefold()}@{self.domain}" if self.domain else self.local.casefold()
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether it can be spoken without SMTPUTF8."""
+        return self.local.isascii()
+
+    def without_detail(self, separator: str = "+") -> tuple[Address, str | None]:
+        """Split a sub-address (RFC 5233): `ann+shop@…` is `ann@…` and `shop`; no detail gives `None`."""
+        base, found, detail = self.local.partition(separator)
+        if not found or not base:
+            return self, None
+        return Address(base, self.domain), detail
+
+    def __str__(self) -> str:
+        """As it stands in a path: the local part quoted where it must be."""
+        if not self.domain:
+            return self.local
+        local = self.local
+        if not _DOT_STRING.fullmatch(local):
+            local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return f"{local}@{self.domain}"
+
+    def __bool__(self) -> bool:
+        return bool(self.local or self.domain)
+
+
+Address.NULL = Address("", "")
+
+
+def _local(text: str) -> str:
+    if _DOT_STRING.fullmatch(text):
+        local = text
+    elif _QUOTED.fullmatch(text):
+        local = re.sub(r"\\(.)", r"\1", text[1:-1])
+    else:
+        raise SyntaxFault("bad local part")
+    if len(local.encode()) > MAX_LOCAL:
+        raise SyntaxFault("local part too long")
+    return local
+
+
+def normal_domain(text: str) -> str:
+    """A domain or address literal in the one spelling we keep. Raises `SyntaxFault`.
+
+    International names become A-labels; names are lower case; an IPv6 literal is compressed.
+    """
+    if text.startswith("[") and text.endswith("]"):
+        return _literal(text[1:-1])
+    name = text.lower()
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii").lower()
+        except UnicodeError:
+            raise SyntaxFault("bad domain") from None
+    if not name or len(name) > MAX_DOMAIN:
+        raise SyntaxFault("bad domain")
+    for label in name.split("."):
+        if len(label) > 63 or not _LABEL.fullmatch(label):
+            raise SyntaxFault("bad domain")
+    return name
+
+
+def _literal(text: str) -> str:
+    try:
+        if text[:5].lower() == "ipv6:":
+            return f"[IPv6:{ipaddress.IPv6Address(text[5:])}]"
+        return f"[{ipaddress.IPv4Address(text)}]"
+    except ValueError:
+        raise SyntaxFault("bad address literal") from None

@@ -1,0 +1,169 @@
+"""Mailboxes and messages as their owners see them: numbers, flags, sets, changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple, NewType
+
+from mailsystem.mail.errors import SyntaxFault
+
+AccountId = NewType("AccountId", int)
+MailboxId = NewType("MailboxId", int)
+ContentId = NewType("ContentId", int)
+Uid = NewType("Uid", int)
+ModSeq = NewType("ModSeq", int)
+Flag = NewType("Flag", str)
+
+DELIMITER: Final = "/"
+INBOX: Final = "INBOX"
+STAR: Final = 0xFFFFFFFF
+"""`*` in a `MessageSet` that has not met a mailbox yet: larger than any number in use."""
+
+SEEN = Flag("\\Seen")
+ANSWERED = Flag("\\Answered")
+FLAGGED = Flag("\\Flagged")
+DELETED = Flag("\\Deleted")
+DRAFT = Flag("\\Draft")
+RECENT = Flag("\\Recent")
+SYSTEM_FLAGS: Final = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)
+
+_SYSTEM_BY_NAME = {flag.lower(): flag for flag in (*SYSTEM_FLAGS, RECENT)}
+_KEYWORD = re.compile(r"[^\x00-\x20(){%*\"\\\]\x7f-\U0010ffff]{1,128}")
+
+
+def flag_of(text: str) -> Flag:
+    """A flag in its one spelling: system flags as RFC 9051 2.3.2 writes them, keywords as given. Raises `SyntaxFault`."""
+    known = _SYSTEM_BY_NAME.get(text.lower())
+    if known is not None:
+        return known
+    if not _KEYWORD.fullmatch(text):
+        raise SyntaxFault("bad flag")
+    return Flag(text)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSet:
+    """A set of UIDs or sequence numbers as sorted, disjoint, inclusive ranges; never a list of members.
+
+    >>> str(MessageSet.parse("5,2:3,4"))
+    '2:5'
+    """
+
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, *, most_ranges: int = 10_000) -> MessageSet:
+        """Read RFC 9051's `sequence-set`; `*` becomes `STAR`. Raises `SyntaxFault`."""
+        pairs: list[tuple[int, int]] = []
+        for item in text.split(","):
+            low, colon, high = item.partition(":")
+            first = _number(low)
+            last = _number(high) if colon else first
+            pairs.append((first, last) if first <= last else (last, first))
+            if len(pairs) > most_ranges:
+                raise SyntaxFault("set too long")
+        return cls.of_ranges(pairs)
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> MessageSet:
+        """The set of these numbers, in any order."""
+        return cls.of_ranges((n, n) for n in numbers)
+
+    @classmethod
+    def of_ranges(cls, pairs: Iterable[tuple[int, int]]) -> MessageSet:
+        """The set of all numbers within these inclusive ranges, in any order, overlapping or not."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted(pairs):
+            if merged and low <= merged[-1][1] + 1:
+                if high > merged[-1][1]:
+                    merged[-1] = (merged[-1][0], high)
+            else:
+                merged.append((low, high))
+        return cls(tuple(merged))
+
+    def __contains__(self, number: int) -> bool:
+        return any(low <= number <= high for low, high in self.ranges)
+
+    def __iter__(self) -> Iterator[int]:
+        for low, high in self.ranges:
+            yield from range(low, high + 1)
+
+    def __len__(self) -> int:
+        return sum(high - low + 1 for low, high in self.ranges)
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+    def __str__(self) -> str:
+        def spell(number: int) -> str:
+            return "*" if number == STAR else str(number)
+
+        return ",".join(spell(a) if a == b else f"{spell(a)}:{spell(b)}" for a, b in self.ranges)
+
+
+def _number(text: str) -> int:
+    if text == "*":
+        return STAR
+    if not text.isascii() or not text.isdigit() or len(text) > 10:
+        raise SyntaxFault("bad message set")
+    number = int(text)
+    if not 0 < number < STAR:
+        raise SyntaxFault("bad message set")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox as it stood when it was looked at."""
+
+    account: AccountId
+    id: MailboxId
+    name: str
+    """Unicode, levels parted by `DELIMITER`; INBOX always in capitals."""
+    objectid: str
+    """Stable for the life of the mailbox, over renames too (RFC 8474)."""
+    uidvalidity: int
+    uidnext: Uid
+    modseq: ModSeq
+    """The highest of any change in it (HIGHESTMODSEQ)."""
+    special_use: str | None = None
+    """RFC 6154: `\\Sent`, `\\Trash`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What IMAP's STATUS and SELECT count."""
+
+    mailbox: Mailbox
+    messages: int
+    unseen: int
+    deleted: int
+    recent: int
+    size: int
+    """Octets of all messages together."""
+
+
+class Message(NamedTuple):
+    """A message as its mailbox knows it. A tuple, since a listing makes a hundred thousand of them."""
+
+    uid: Uid
+    modseq: ModSeq
+    flags: frozenset[Flag]
+    internaldate: float
+    """Seconds since the epoch."""
+    size: int
+    """RFC822.SIZE: the octets a client gets, trace fields included."""
+    content: ContentId
+
+
+class Changes(NamedTuple):
+    """What came to pass in one mailbox after some ModSeq: all that any watcher needs."""
+
+    modseq: ModSeq
+    """Ask again from here."""
+    messages: list[Message]
+    """New and changed ones, by ascending UID."""
+    vanished: MessageSet
+    """UIDs that are gone."""

@@ -1,0 +1,95 @@
+"""The trace: one session's voice. Every observation in the program is an `Event` said to one of these."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+CLIENT: Final = "C"
+SERVER: Final = "S"
+REDACTED: Final = b"[redacted]"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that came to pass. Names are past tense or nouns: `delivered`, `login failed`, `line`."""
+
+    time: float
+    """Seconds since the epoch."""
+    name: str
+    door: str
+    """Which room speaks: `smtp`, `pop3`, `imap`, `store`, `app`."""
+    session: int
+    """Counts the sessions of this process; 0 is the program itself."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+Sink = Callable[[Event], None]
+_sessions = itertools.count(1)
+
+
+class Trace:
+    """Hands events to every sink. A session gets a child of its own, which knows the door and numbers the session.
+
+    Nobody may put a message body or a secret into an event: wire lines are traced after their verb is known, and the
+    arguments of a secret verb as `REDACTED`.
+    """
+
+    __slots__ = ("_lines", "_sinks", "context", "door", "session")
+
+    def __init__(
+        self,
+        sinks: Sequence[Sink] = (),
+        *,
+        lines: bool = False,
+        door: str = "app",
+        session: int = 0,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._sinks = tuple(sinks)
+        self._lines = lines and bool(sinks)
+        self.door = door
+        self.session = session
+        self.context: Mapping[str, Any] = context or {}
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether anybody reads the protocol lines: ask before making them up."""
+        return self._lines
+
+    def child(self, door: str, **context: Any) -> Trace:
+        """The voice of a new session at `door`; `context` goes into each of its events."""
+        return Trace(
+            self._sinks, lines=self._lines, door=door, session=next(_sessions), context={**self.context, **context}
+        )
+
+    def event(self, name: str, **data: Any) -> None:
+        """Say that `name` came to pass."""
+        if self._sinks:
+            event = Event(time.time(), name, self.door, self.session, {**self.context, **data})
+            for sink in self._sinks:
+                sink(event)
+
+    def line(self, who: str, text: bytes) -> None:
+        """Say one protocol line, without its line end; `who` is `CLIENT` or `SERVER`. Nothing where nobody reads them."""
+        if self._lines:
+            self.event("line", who=who, text=text.decode("utf-8", "backslashreplace"))
+
+    @contextmanager
+    def span(self, name: str, **data: Any) -> Iterator[None]:
+        """Say `name` when the block is over, with the milliseconds that it took and, if it failed, with what."""
+        start = time.perf_counter()
+        try:
+            yield
+        except BaseException as error:
+            self.event(name, ms=_ms(start), failed=type(error).__name__, **data)
+            raise
+        self.event(name, ms=_ms(start), **data)
+
+
+def _ms(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 3)
