@@ -1,0 +1,36 @@
+"""The vault: the only room that knows SQL. Nothing gets in or out but through `Store`.
+
+- What changes the database is a *unit*: a plain generator of statements that does no I/O itself (`database`).
+- ModSeq is the only cursor: each change takes the account's next one inside its own transaction, first of all.
+- Writes that wait are committed together, durably, before any of them is answered (`sqlite`).
+- A commit rings the bell (`bell`); whoever sleeps wakes up and *looks*. A ring carries no news.
+"""
+
+from mailsystem.store.accounts import AccountSummary, Alias
+from mailsystem.store.bell import Bell, Topic
+from mailsystem.store.contents import Contents, Spool
+from mailsystem.store.mailboxes import Mailboxes
+from mailsystem.store.maildrops import Lease, Maildrop
+from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
+from mailsystem.store.store import Store, open_store
+
+__all__ = [
+    "AccountSummary",
+    "Alias",
+    "Appended",
+    "Bell",
+    "Contents",
+    "Copied",
+    "Drop",
+    "Fetched",
+    "FlagOp",
+    "Lease",
+    "Mailboxes",
+    "Maildrop",
+    "Opened",
+    "Spool",
+    "Store",
+    "Topic",
+    "Want",
+    "open_store",
+]

@@ -1,0 +1,242 @@
+"""Changing a mailbox: the units that add, flag, copy, move and expunge messages.
+
+Each of them first takes the account's next ModSeq by `UPDATE … RETURNING`: the row is then locked until the commit, so
+commit order is ModSeq order, and nobody who saw UIDNEXT or HIGHESTMODSEQ can miss a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.mailbox import (
+    AccountId,
+    Changes,
+    ContentId,
+    Flag,
+    Mailbox,
+    MailboxId,
+    MessageSet,
+    ModSeq,
+    Uid,
+)
+from mailsystem.store import contents
+from mailsystem.store.contents import Staged
+from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.rows import (
+    DELETED_BIT,
+    MAILBOX,
+    Appended,
+    Copied,
+    Drop,
+    FlagOp,
+    flags_of,
+    mailbox_of,
+    message_of,
+    stored,
+)
+
+_INSERT: Final = (
+    "INSERT INTO messages (account_id, mailbox_id, uid, modseq, flags, keywords, internaldate, size, content_id, savedate)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+
+
+def next_modseq(account: AccountId) -> Unit[ModSeq]:
+    """The account's next ModSeq, which belongs to this transaction alone from here on."""
+    rows = yield Sql("UPDATE accounts SET modseq = modseq + 1 WHERE id = $1 RETURNING modseq", account)
+    if not rows:
+        raise NoSuchMailbox("no such account")
+    return ModSeq(rows[0][0])
+
+
+def touch(account: AccountId, mailbox: MailboxId, modseq: ModSeq) -> Unit[None]:
+    """Let the mailbox show that it changed, and ring. Raises `NoSuchMailbox`."""
+    rows = yield Sql(
+        "UPDATE mailboxes SET modseq = $3 WHERE account_id = $1 AND id = $2 RETURNING id", account, mailbox, modseq
+    )
+    if not rows:
+        raise NoSuchMailbox
+    yield Ring((account, mailbox))
+
+
+def take_uids(account: AccountId, name: str, count: int, modseq: ModSeq) -> Unit[tuple[Mailbox, Uid]]:
+    """The mailbox, and the first of `count` new UIDs in it. Raises `NoSuchMailbox`."""
+    rows = yield Sql(
+        f"UPDATE mailboxes SET uidnext = uidnext + $3, modseq = $4 WHERE account_id = $1 AND name = $2 RETURNING {MAILBOX}",  # noqa: S608
+        account,
+        name,
+        count,
+        modseq,
+    )
+    if not rows:
+        raise NoSuchMailbox
+    mailbox = mailbox_of(rows[0])
+    yield Ring((account, mailbox.id))
+    return mailbox, Uid(mailbox.uidnext - count)
+
+
+def deliver(drops: Sequence[Drop], staged: Staged, internaldate: float, now: float) -> Unit[list[Appended]]:
+    """One content, a row in each mailbox: all or none."""
+    content = yield from contents.insert(staged)
+    done: list[Appended] = []
+    rows: list[tuple[object, ...]] = []
+    for drop in drops:
+        modseq = yield from next_modseq(drop.account)
+        mailbox, uid = yield from take_uids(drop.account, drop.mailbox, 1, modseq)
+        bits, keywords = stored(drop.flags)
+        rows.append(
+            (drop.account, mailbox.id, uid, modseq, bits, keywords, internaldate, staged.facts.size, content, now)
+        )
+        done.append(Appended(mailbox, uid, modseq))
+    yield Many(_INSERT, rows)
+    return done
+
+
+def claim_recent(mailbox: Mailbox) -> Unit[None]:
+    """From here on these messages are recent to nobody else (RFC 3501 2.3.2)."""
+    yield Sql(
+        "UPDATE mailboxes SET recent_from = $3 WHERE account_id = $1 AND id = $2 AND recent_from < $3",
+        mailbox.account,
+        mailbox.id,
+        mailbox.uidnext,
+    )
+
+
+def set_flags(
+    account: AccountId, mailbox: MailboxId, uids: MessageSet, op: FlagOp, flags: frozenset[Flag]
+) -> Unit[Changes]:
+    """Change flags; `messages` are those that did change."""
+    modseq = yield from next_modseq(account)
+    bits, keywords = stored(flags)
+    if keywords or op is FlagOp.SET:
+        changed = yield from _set_each_kind(account, mailbox, uids, _edit(op, flags), modseq)
+    else:
+        value, condition = (
+            ("flags | $4", "flags & $4 <> $4") if op is FlagOp.ADD else ("flags & ~$4", "flags & $4 <> 0")
+        )
+        changed = yield Sql(
+            f"UPDATE messages SET flags = {value}, modseq = $5 FROM RANGES $3 WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
+            f" AND uid BETWEEN r.lo AND r.hi AND {condition}"
+            " RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
+            account,
+            mailbox,
+            uids,
+            bits,
+            modseq,
+        )
+    if changed:
+        yield from touch(account, mailbox, modseq)
+    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet())
+
+
+def _edit(op: FlagOp, flags: frozenset[Flag]) -> Callable[[frozenset[Flag]], tuple[int, str]]:
+    named = {flag.lower() for flag in flags}
+
+    def edit(old: frozenset[Flag]) -> tuple[int, str]:
+        if op is FlagOp.SET:
+            return stored(flags)
+        if op is FlagOp.ADD:
+            return stored((*flags, *old))
+        return stored(flag for flag in old if flag.lower() not in named)
+
+    return edit
+
+
+def _set_each_kind(
+    account: AccountId,
+    mailbox: MailboxId,
+    uids: MessageSet,
+    edit: Callable[[frozenset[Flag]], tuple[int, str]],
+    modseq: ModSeq,
+) -> Unit[list[Row]]:
+    """Few combinations of flags live in a mailbox: one statement for each of them, however many messages there are."""
+    kinds = yield Sql(
+        "SELECT DISTINCT m.flags, m.keywords FROM RANGES $3 JOIN messages m"
+        " ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi",
+        account,
+        mailbox,
+        uids,
+    )
+    changed: list[Row] = []
+    for old_bits, old_keywords in kinds:
+        bits, keywords = edit(flags_of(old_bits, old_keywords))
+        if (bits, keywords) == (old_bits, old_keywords):
+            continue
+        changed += yield Sql(
+            "UPDATE messages SET flags = $4, keywords = $5, modseq = $6 FROM RANGES $3"
+            " WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.lo AND r.hi AND flags = $7 AND keywords = $8"
+            " AND modseq <> $6 RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
+            account,
+            mailbox,
+            uids,
+            bits,
+            keywords,
+            modseq,
+            old_bits,
+            old_keywords,
+        )
+    return changed
+
+
+def copy(
+    account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str, now: float, *, leave: bool
+) -> Unit[Copied]:
+    """Copy, or with `leave` unset move, into the mailbox named `target`. Raises `NoSuchMailbox`."""
+    modseq = yield from next_modseq(account)
+    rows = yield Sql(
+        "SELECT m.uid, m.flags, m.keywords, m.internaldate, m.size, m.content_id FROM RANGES $3 JOIN messages m"
+        " ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
+        account,
+        mailbox,
+        uids,
+    )
+    there, first = yield from take_uids(account, target, len(rows), modseq)
+    yield Many(
+        _INSERT,
+        [
+            (account, there.id, first + index, modseq, bits, keywords, date, size, content, now)
+            for index, (_, bits, keywords, date, size, content) in enumerate(rows)
+        ],
+    )
+    source = [Uid(row[0]) for row in rows]
+    if not leave and source:
+        yield from remove(account, mailbox, source, modseq)
+    return Copied(there.uidvalidity, source, [Uid(first + index) for index in range(len(rows))])
+
+
+def remove(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], modseq: ModSeq) -> Unit[None]:
+    """Take messages out of a mailbox and let `vanished` remember them."""
+    yield Sql(
+        "DELETE FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid IN LIST $3",
+        account,
+        mailbox,
+        list(uids),
+    )
+    yield Many(
+        "INSERT INTO vanished (account_id, mailbox_id, modseq, uid) VALUES ($1, $2, $3, $4)",
+        [(account, mailbox, modseq, uid) for uid in uids],
+    )
+    yield from touch(account, mailbox, modseq)
+
+
+def expunge(
+    account: AccountId, mailbox: MailboxId, uids: MessageSet | None, now: float, *, marked: bool = True
+) -> Unit[Changes]:
+    """Remove those marked `\\Deleted` (with `marked` unset: all) among `uids`, or in the whole mailbox for None."""
+    condition = f" AND m.flags & {DELETED_BIT} <> 0" if marked else ""
+    rows = yield Sql(
+        "SELECT m.uid, m.content_id FROM RANGES $3 JOIN messages m"  # noqa: S608
+        f" ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi{condition} ORDER BY m.uid",
+        account,
+        mailbox,
+        MessageSet(((1, 0xFFFFFFFF),)) if uids is None else uids,
+    )
+    if not rows:
+        return Changes(ModSeq(0), [], MessageSet())
+    modseq = yield from next_modseq(account)
+    gone = [Uid(row[0]) for row in rows]
+    yield from remove(account, mailbox, gone, modseq)
+    yield from contents.orphan({ContentId(row[1]) for row in rows}, now)
+    return Changes(modseq, [], MessageSet.of(gone))

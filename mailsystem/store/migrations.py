@@ -1,0 +1,119 @@
+"""The schema, as numbered steps forward; each is applied in one transaction together with its record.
+
+A step that has been released is never edited: a new one follows it. `{clustered}` and `{blob}` are spelled by the driver.
+
+`account_id` leads every key of account data, so that the tables could one day be distributed by account. The narrow columns
+that every listing reads stand before the wide ones, which then stay on overflow pages that nobody touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mailsystem.mail.errors import Unavailable
+from mailsystem.store.database import Sql, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    title: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS: Final = (
+    Migration(
+        1,
+        "accounts, mailboxes, messages, contents",
+        (
+            "CREATE TABLE domains (name TEXT PRIMARY KEY, created REAL NOT NULL)",
+            "CREATE TABLE aliases (address TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (address, target))",
+            """CREATE TABLE accounts (
+                id INTEGER PRIMARY KEY,
+                login TEXT NOT NULL UNIQUE,
+                password TEXT,
+                modseq BIGINT NOT NULL DEFAULT 0,
+                next_mailbox BIGINT NOT NULL DEFAULT 1,
+                uidvalidity BIGINT NOT NULL DEFAULT 0,
+                created REAL NOT NULL)""",
+            """CREATE TABLE mailboxes (
+                account_id BIGINT NOT NULL,
+                id BIGINT NOT NULL,
+                name TEXT NOT NULL,
+                objectid TEXT NOT NULL,
+                uidvalidity BIGINT NOT NULL,
+                uidnext BIGINT NOT NULL DEFAULT 1,
+                recent_from BIGINT NOT NULL DEFAULT 1,
+                modseq BIGINT NOT NULL,
+                special_use TEXT,
+                PRIMARY KEY (account_id, id),
+                UNIQUE (account_id, name)) {clustered}""",
+            """CREATE TABLE subscriptions (
+                account_id BIGINT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (account_id, name)) {clustered}""",
+            """CREATE TABLE messages (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                uid BIGINT NOT NULL,
+                modseq BIGINT NOT NULL,
+                flags INTEGER NOT NULL,
+                keywords TEXT NOT NULL,
+                internaldate REAL NOT NULL,
+                size BIGINT NOT NULL,
+                content_id BIGINT NOT NULL,
+                savedate REAL NOT NULL,
+                PRIMARY KEY (account_id, mailbox_id, uid)) {clustered}""",
+            "CREATE INDEX messages_by_modseq ON messages (account_id, mailbox_id, modseq)",
+            "CREATE INDEX messages_by_content ON messages (content_id)",
+            """CREATE TABLE vanished (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                modseq BIGINT NOT NULL,
+                uid BIGINT NOT NULL,
+                PRIMARY KEY (account_id, mailbox_id, modseq, uid)) {clustered}""",
+            """CREATE TABLE contents (
+                id INTEGER PRIMARY KEY,
+                size BIGINT NOT NULL,
+                prefix_size INTEGER NOT NULL,
+                header_size INTEGER NOT NULL,
+                sha256 {blob} NOT NULL,
+                file TEXT,
+                envelope {blob} NOT NULL,
+                bodystructure {blob} NOT NULL,
+                body {blob} NOT NULL,
+                parts {blob} NOT NULL,
+                head {blob} NOT NULL)""",
+            "CREATE TABLE bodies (content_id INTEGER PRIMARY KEY, octets {blob} NOT NULL)",
+            "CREATE TABLE orphans (content_id INTEGER PRIMARY KEY, since REAL NOT NULL)",
+            """CREATE TABLE leases (
+                account_id INTEGER PRIMARY KEY, token TEXT NOT NULL, expires REAL NOT NULL)""",
+        ),
+    ),
+)
+
+
+def applied() -> Unit[int]:
+    """The number of the newest step that this database has; 0 for a new one."""
+    yield Sql("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, title TEXT NOT NULL)")
+    [[number]] = yield Sql("SELECT COALESCE(MAX(number), 0) FROM migrations")
+    return int(number)
+
+
+def pending(have: int) -> Iterator[Migration]:
+    """The steps after `have`. Raises `Unavailable` for a database from a newer program: never guess at its meaning."""
+    if have > MIGRATIONS[-1].number:
+        raise Unavailable(
+            f"the data are from a newer version (schema {have}, this program knows {MIGRATIONS[-1].number})"
+        )
+    yield from (step for step in MIGRATIONS if step.number > have)
+
+
+def apply(step: Migration, spelling: dict[str, str]) -> Unit[None]:
+    """One step and its record. Another process may have been quicker: then nothing is done."""
+    have = yield Sql("SELECT 1 FROM migrations WHERE number = $1", step.number)
+    if have:
+        return
+    for statement in step.statements:
+        yield Sql(statement.format_map(spelling))
+    yield Sql("INSERT INTO migrations (number, title) VALUES ($1, $2)", step.number, step.title)

@@ -1,0 +1,184 @@
+"""The names of an account's mailboxes: the units that list, make, drop and rename them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, SyntaxFault, TooMany
+from mailsystem.mail.mailbox import DELIMITER, INBOX, AccountId, ContentId, Mailbox, MailboxId, MessageSet
+from mailsystem.store import contents, messages
+from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.rows import MAILBOX, mailbox_of
+
+MOST_OCTETS: Final = 1000
+MOST_LEVELS: Final = 50
+MOST_MAILBOXES: Final = 10_000
+
+
+def checked(name: str) -> str:
+    """A name we would keep: INBOX in capitals, no empty level, no control characters, bounded. Raises `SyntaxFault`."""
+    levels = name.split(DELIMITER)
+    if levels[0].upper() == INBOX:
+        levels[0] = INBOX
+    if not all(levels):
+        raise SyntaxFault("a mailbox name has an empty level")
+    if len(levels) > MOST_LEVELS or len(name.encode("utf-8", "surrogatepass")) > MOST_OCTETS:
+        raise SyntaxFault("mailbox name too long")
+    if any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 or c in "\u2028\u2029" for c in name):
+        raise SyntaxFault("a mailbox name has a control character")
+    return DELIMITER.join(levels)
+
+
+def all_of(account: AccountId) -> Unit[list[Mailbox]]:
+    """Every mailbox by name, INBOX first."""
+    rows = yield Sql(f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 ORDER BY name <> $2, name", account, INBOX)  # noqa: S608
+    return [mailbox_of(row) for row in rows]
+
+
+def find(account: AccountId, name: str) -> Unit[Mailbox]:
+    """Raises `NoSuchMailbox`."""
+    rows = yield from _rows(account, name)
+    if not rows:
+        raise NoSuchMailbox
+    return mailbox_of(rows[0])
+
+
+def _rows(account: AccountId, name: str) -> Unit[list[Row]]:
+    return (yield Sql(f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 AND name = $2", account, name))  # noqa: S608
+
+
+def create(account: AccountId, name: str, special_use: str | None, now: float) -> Unit[Mailbox]:
+    """Make a mailbox and, where they are missing, those above it (RFC 9051 6.3.4). Raises `MailboxExists`, `TooMany`."""
+    name = checked(name)
+    if (yield from _rows(account, name)):
+        raise MailboxExists
+    [[count]] = yield Sql("SELECT COUNT(*) FROM mailboxes WHERE account_id = $1", account)
+    levels = name.split(DELIMITER)
+    if count + len(levels) > MOST_MAILBOXES:
+        raise TooMany("too many mailboxes")
+    for depth in range(1, len(levels)):
+        above = DELIMITER.join(levels[:depth])
+        if not (yield from _rows(account, above)):
+            yield from _insert(account, above, None, now)
+    return (yield from _insert(account, name, special_use, now))
+
+
+def _insert(account: AccountId, name: str, special_use: str | None, now: float) -> Unit[Mailbox]:
+    # UIDVALIDITY ascends with every mailbox made, so a name that is made anew never has an old one (RFC 9051 2.3.1.1).
+    rows = yield Sql(
+        "UPDATE accounts SET modseq = modseq + 1, next_mailbox = next_mailbox + 1,"
+        " uidvalidity = CASE WHEN uidvalidity >= $2 THEN uidvalidity + 1 ELSE $2 END"
+        " WHERE id = $1 RETURNING next_mailbox - 1, uidvalidity, modseq",
+        account,
+        int(now),
+    )
+    if not rows:
+        raise NoSuchMailbox("no such account")
+    [[number, uidvalidity, modseq]] = rows
+    [row] = yield Sql(
+        "INSERT INTO mailboxes (account_id, id, name, objectid, uidvalidity, modseq, special_use)"  # noqa: S608
+        f" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {MAILBOX}",
+        account,
+        number,
+        name,
+        secrets.token_hex(8),
+        uidvalidity,
+        modseq,
+        special_use,
+    )
+    return mailbox_of(row)
+
+
+def delete(account: AccountId, name: str, now: float) -> Unit[None]:
+    """Drop a mailbox and its messages; those below it stay. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
+    if name == INBOX:
+        raise NotPermitted("INBOX stays")
+    mailbox = yield from find(account, name)
+    yield from messages.next_modseq(account)
+    yield from _drop(account, mailbox.id, now)
+
+
+def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[None]:
+    rows = yield Sql(
+        "DELETE FROM messages WHERE account_id = $1 AND mailbox_id = $2 RETURNING content_id", account, mailbox
+    )
+    yield from contents.orphan({ContentId(row[0]) for row in rows}, now)
+    yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
+    yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
+    yield Ring((account, mailbox))
+
+
+def drop_all(account: AccountId, now: float) -> Unit[None]:
+    """Drop every mailbox of an account."""
+    for mailbox in (yield from all_of(account)):
+        yield from _drop(account, mailbox.id, now)
+    yield Sql("DELETE FROM subscriptions WHERE account_id = $1", account)
+
+
+def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
+    """Give a mailbox and all below it another name; renaming INBOX moves its messages away (RFC 9051 6.3.6).
+
+    Raises `NoSuchMailbox`, `MailboxExists`, and `NotPermitted` for a name within itself.
+    """
+    new = checked(new)
+    if old == INBOX:
+        yield from find(account, INBOX)
+        created = yield from create(account, new, None, now)
+        inbox = yield from find(account, INBOX)
+        yield from _move_all(account, inbox, created, now)
+        return
+    below = yield Sql(
+        "SELECT id, name FROM mailboxes WHERE account_id = $1 AND (name = $2 OR substr(name, 1, $4) = $3)",
+        account,
+        old,
+        old + DELIMITER,
+        len(old) + 1,
+    )
+    if not below:
+        raise NoSuchMailbox
+    if (new + DELIMITER).startswith(old + DELIMITER):
+        raise MailboxExists if new == old else NotPermitted("cannot move a mailbox into itself")
+    taken = yield Sql("SELECT name FROM mailboxes WHERE account_id = $1", account)
+    names = {row[0] for row in taken}
+    renamed = [(number, checked(new + name[len(old) :])) for number, name in below]
+    if any(name in names for _, name in renamed):
+        raise MailboxExists
+    modseq = yield from messages.next_modseq(account)
+    levels = new.split(DELIMITER)
+    for depth in range(1, len(levels)):
+        above = DELIMITER.join(levels[:depth])
+        if above not in names:
+            yield from _insert(account, above, None, now)
+    yield Many(
+        "UPDATE mailboxes SET name = $3, modseq = $4 WHERE account_id = $1 AND id = $2",
+        [(account, number, name, modseq) for number, name in renamed],
+    )
+    for number, _ in renamed:
+        yield Ring((account, number))
+
+
+def _move_all(account: AccountId, source: Mailbox, target: Mailbox, now: float) -> Unit[None]:
+    rows = yield Sql(
+        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid", account, source.id
+    )
+    if rows:
+        whole = MessageSet(((1, 0xFFFFFFFF),))
+        yield from messages.copy(account, source.id, whole, target.name, now, leave=False)
+
+
+def subscriptions(account: AccountId) -> Unit[list[str]]:
+    rows = yield Sql("SELECT name FROM subscriptions WHERE account_id = $1 ORDER BY name", account)
+    return [row[0] for row in rows]
+
+
+def subscribe(account: AccountId, names: Sequence[str]) -> Unit[None]:
+    yield Many(
+        "INSERT INTO subscriptions (account_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        [(account, checked(name)) for name in names],
+    )
+
+
+def unsubscribe(account: AccountId, name: str) -> Unit[None]:
+    yield Sql("DELETE FROM subscriptions WHERE account_id = $1 AND name = $2", account, name)

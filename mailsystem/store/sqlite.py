@@ -1,0 +1,333 @@
+"""The SQLite driver, on aiosqlite: one writer, a few readers, group commit, doorbells between processes.
+
+- One hop per unit: a whole unit (or a whole group of them) runs on the connection's own thread at once.
+- Processes queue at an advisory file lock, not in SQLite's busy handler. Checkpoints, opening and closing happen only under
+  that lock: SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint and write at one moment.
+- `synchronous=FULL`: a write is on disk when its caller hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import aiosqlite
+
+from mailsystem.mail.errors import Unavailable
+from mailsystem.mail.mailbox import MessageSet
+from mailsystem.store.bell import Bell, Topic
+from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.doorbell import Doorbell
+from mailsystem.telemetry import Trace
+
+T = TypeVar("T")
+
+SPELLING: Final = {"clustered": "WITHOUT ROWID", "blob": "BLOB"}
+
+_READERS: Final = 3
+_GROUP_UNITS: Final = 256
+_GROUP_OCTETS: Final = 8 << 20
+_CHECKPOINT_OCTETS: Final = 16 << 20
+_STATEMENTS: Final = 256
+_LOOK_EVERY: Final = 1.0
+_LOOK_ANYHOW: Final = 10
+
+
+class SqliteDatabase:
+    """One database file, `mail.db` in `directory`. Make it with `open_sqlite`."""
+
+    def __init__(self, directory: Path, lock: int, trace: Trace) -> None:
+        self._lock = lock
+        self._wal = directory / "mail.db-wal"
+        self._trace = trace
+        self._bell = Bell()
+        self._doorbell = Doorbell(directory / "bells", self._bell.ring)
+        self._waiting: deque[tuple[Unit[Any], int, asyncio.Future[Any]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._writer: aiosqlite.Connection
+        self._readers: list[aiosqlite.Connection] = []
+        self._next_reader = 0
+        self._commits = 0
+
+    @property
+    def bell(self) -> Bell:
+        return self._bell
+
+    async def write(self, unit: Unit[T], *, weight: int = 0) -> T:
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((unit, weight, answer))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await answer
+
+    async def read(self, unit: Unit[T]) -> T:
+        # Round robin: each connection is a thread with a queue of its own, so there is nothing to hand back.
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        reader = self._readers[self._next_reader]
+        try:
+            return await _hop(reader, lambda: _look(reader._conn, unit))
+        except sqlite3.Error as error:
+            raise self._failed("read", error) from error
+
+    async def _work(self) -> None:
+        """Commit what waits, group after group, until nothing does."""
+        try:
+            while self._waiting:
+                group = self._take()
+                if not group:
+                    continue
+                try:
+                    outcomes, topics = await _hop(self._writer, lambda: self._commit([unit for unit, _ in group]))  # noqa: B023
+                except sqlite3.Error as error:
+                    failure = self._failed("write", error)
+                    outcomes, topics = [failure] * len(group), set()
+                self._commits += 1
+                if topics:
+                    self._bell.ring(topics)
+                    self._doorbell.ring(topics)
+                for (_, answer), outcome in zip(group, outcomes, strict=True):
+                    if answer.done():
+                        continue
+                    if isinstance(outcome, BaseException):
+                        answer.set_exception(outcome)
+                    else:
+                        answer.set_result(outcome[0])
+        finally:
+            self._worker = None
+
+    def _take(self) -> list[tuple[Unit[Any], asyncio.Future[Any]]]:
+        group: list[tuple[Unit[Any], asyncio.Future[Any]]] = []
+        octets = 0
+        while self._waiting and len(group) < _GROUP_UNITS and octets < _GROUP_OCTETS:
+            unit, weight, answer = self._waiting.popleft()
+            if answer.cancelled():
+                unit.close()
+                continue
+            group.append((unit, answer))
+            octets += weight
+        return group
+
+    def _commit(self, units: list[Unit[Any]]) -> tuple[list[tuple[Any] | BaseException], set[Topic]]:
+        """On the writer's thread: all units in one transaction, each behind a savepoint. Raises only `sqlite3.Error`."""
+        connection = self._writer._conn
+        execute = connection.execute
+        outcomes: list[tuple[Any] | BaseException] = []
+        topics: set[Topic] = set()
+        with flocked(self._lock):
+            execute("BEGIN IMMEDIATE")
+            try:
+                for unit in units:
+                    execute("SAVEPOINT unit")
+                    rings: set[Topic] = set()
+                    try:
+                        outcomes.append((_run(connection, unit, rings),))
+                    except Exception as error:
+                        if isinstance(error, sqlite3.Error):
+                            if not connection.in_transaction:
+                                raise  # SQLite gave up the whole transaction (a full disk, say), the neighbours too
+                            error = self._failed("write", error)
+                        outcomes.append(error)
+                        execute("ROLLBACK TO unit")
+                    else:
+                        topics |= rings
+                    execute("RELEASE unit")
+                execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.rollback()
+                raise
+            self._checkpoint(connection)
+        return outcomes, topics
+
+    def _checkpoint(self, connection: sqlite3.Connection, *, after: int = _CHECKPOINT_OCTETS) -> None:
+        """Move the log into the database when it has grown. Only ever under the file lock, and never fatal."""
+        try:
+            if os.stat(self._wal).st_size > after:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except FileNotFoundError:
+            pass
+        except sqlite3.Error as error:
+            self._trace.event("checkpoint failed", reason=str(error))
+
+    def _failed(self, what: str, error: sqlite3.Error) -> Unavailable:
+        self._trace.event("store failed", what=what, reason=f"{type(error).__name__}: {error}")
+        return Unavailable()
+
+    async def _watch(self) -> None:
+        """The safety net: look at `PRAGMA data_version` once a second, in case a ring got lost with its process."""
+        reader = self._readers[0]
+        seen, rung, commits, masked = await self._data_version(reader), 0, 0, 0
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            version = await self._data_version(reader)
+            if version == seen and not masked:
+                continue
+            quiet = self._bell.rung == rung and self._commits == commits
+            masked = 0 if quiet else masked + 1
+            if quiet or masked >= _LOOK_ANYHOW:
+                self._bell.ring(None)
+                masked = 0
+            seen, rung, commits = version, self._bell.rung, self._commits
+
+    async def _data_version(self, reader: aiosqlite.Connection) -> int:
+        def look() -> int:
+            return int(reader._conn.execute("PRAGMA data_version").fetchone()[0])
+
+        return await _hop(reader, look)
+
+
+@asynccontextmanager
+async def open_sqlite(directory: Path, trace: Trace) -> AsyncIterator[SqliteDatabase]:
+    """Open `mail.db` in `directory`, made where it is missing; the schema is the caller's matter."""
+    path = directory / "mail.db"
+    lock = os.open(directory / "mail.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        database = SqliteDatabase(directory, lock, trace)
+        await asyncio.to_thread(_prepare, path, lock)
+        database._writer = await _connect(path, lock, read_only=False)
+        try:
+            for _ in range(_READERS):
+                database._readers.append(await _connect(path, lock, read_only=True))
+            async with database._doorbell.hung():
+                watch = asyncio.create_task(database._watch())
+                try:
+                    yield database
+                finally:
+                    watch.cancel()
+                    await asyncio.wait([watch])
+                    while database._worker is not None:
+                        await asyncio.wait([database._worker])
+        finally:
+            for reader in database._readers:
+                await reader.close()
+            await _close_writer(database)
+    finally:
+        os.close(lock)
+
+
+def _prepare(path: Path, lock: int) -> None:
+    """Set what belongs to the file and not to a connection, before anybody else opens it."""
+    with flocked(lock):
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA page_size = 8192")
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        finally:
+            connection.close()
+        os.chmod(path, 0o600)
+
+
+async def _connect(path: Path, lock: int, *, read_only: bool) -> aiosqlite.Connection:
+    def connector() -> sqlite3.Connection:
+        with flocked(lock):
+            connection = sqlite3.connect(
+                path, isolation_level=None, cached_statements=_STATEMENTS, check_same_thread=False, timeout=30
+            )
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA cache_size = -8000")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
+            # The first look reads the schema and, after a crash, recovers the log: under the lock, too.
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+            return connection
+
+    connection = aiosqlite.Connection(connector, 64)
+    # A program that ends without closing (a crash of the loop) must not hang on our threads.
+    thread: Any = getattr(connection, "_thread", connection)
+    thread.daemon = True
+    return await connection
+
+
+async def _close_writer(database: SqliteDatabase) -> None:
+    lock = database._lock
+
+    def settle() -> None:
+        database._checkpoint(database._writer._conn, after=0)
+
+    # Closing the last connection checkpoints too: hold the lock from here until it is closed.
+    await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+    try:
+        await _hop(database._writer, settle)
+        await database._writer.close()
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+async def _hop(connection: aiosqlite.Connection, work: Callable[[], T]) -> T:
+    """Run `work` on the connection's own thread: one hop for a whole unit, where aiosqlite's own calls take one each."""
+    return cast(T, await connection._execute(work))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def flocked(lock: int) -> Iterator[None]:
+    """Hold the advisory lock that all processes on this store queue at."""
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _look(connection: sqlite3.Connection, unit: Unit[T]) -> T:
+    """Run a reading unit on one snapshot."""
+    connection.execute("BEGIN")
+    try:
+        return _run(connection, unit, set())
+    finally:
+        connection.rollback()
+
+
+def _run(connection: sqlite3.Connection, unit: Unit[T], rings: set[Topic]) -> T:
+    rows: list[Row] = []
+    try:
+        statement = next(unit)
+        while True:
+            if isinstance(statement, Sql):
+                rows = connection.execute(spelled(statement.text), _bound(statement.params)).fetchall()
+            elif isinstance(statement, Many):
+                connection.executemany(spelled(statement.text), statement.rows)
+                rows = []
+            elif isinstance(statement, Ring):
+                rings.add(statement.topic)
+            statement = unit.send(rows)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+    finally:
+        unit.close()
+
+
+_RANGES: Final = re.compile(r"\bRANGES \$(\d+)")
+_LIST: Final = re.compile(r"\bLIST \$(\d+)")
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=1024)
+def spelled(text: str) -> str:
+    """A statement in SQLite's spelling."""
+    text = _RANGES.sub(
+        r"(SELECT json_extract(value, '$[0]') AS lo, json_extract(value, '$[1]') AS hi FROM json_each(?\1)) AS r", text
+    )
+    text = _LIST.sub(r"(SELECT value FROM json_each(?\1))", text)
+    return _PARAMETER.sub(r"?\1", text)
+
+
+def _bound(params: tuple[Any, ...]) -> tuple[Any, ...]:
+    for param in params:
+        if type(param) is MessageSet or type(param) is list:
+            return tuple(
+                json.dumps(p.ranges) if type(p) is MessageSet else json.dumps(p) if type(p) is list else p
+                for p in params
+            )
+    return params

@@ -1,0 +1,86 @@
+"""The store as a whole: opens a database, brings its schema up to date, holds the rooms of the vault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mailsystem.mail.clock import Clock, SystemClock
+from mailsystem.mail.errors import Unavailable
+from mailsystem.store import migrations, sqlite
+from mailsystem.store.accounts import Accounts
+from mailsystem.store.bell import Bell
+from mailsystem.store.contents import INLINE_LIMIT, Contents
+from mailsystem.store.database import Database
+from mailsystem.store.mailboxes import Mailboxes
+from mailsystem.store.maildrops import Maildrops
+from mailsystem.telemetry import Trace
+
+SWEEP_EVERY: Final = 3600.0
+GRACE: Final = 7 * 86_400.0
+"""Seconds that a content stays after its last message went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Everything that is kept."""
+
+    mailboxes: Mailboxes
+    contents: Contents
+    accounts: Accounts
+    maildrops: Maildrops
+    bell: Bell
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_store(
+    directory: Path,
+    *,
+    clock: Clock | None = None,
+    trace: Trace | None = None,
+    inline_limit: int = INLINE_LIMIT,
+) -> AsyncIterator[Store]:
+    """Open the store in `directory`, made where it is missing; any number of processes on one host may.
+
+    Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
+    """
+    clock = clock or SystemClock()
+    trace = trace or Trace()
+    await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+    async with sqlite.open_sqlite(directory, trace) as database:
+        await _migrate(database)
+        contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
+        await asyncio.to_thread(contents.prepare)
+        sweeper = asyncio.create_task(_sweep(contents, trace))
+        try:
+            yield Store(
+                mailboxes=Mailboxes(database, contents, clock=clock),
+                contents=contents,
+                accounts=Accounts(database, clock=clock),
+                maildrops=Maildrops(database, clock=clock),
+                bell=database.bell,
+                clock=clock,
+            )
+        finally:
+            sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeper
+
+
+async def _migrate(database: Database) -> None:
+    have = await database.write(migrations.applied())
+    for step in migrations.pending(have):
+        await database.write(migrations.apply(step, sqlite.SPELLING))
+
+
+async def _sweep(contents: Contents, trace: Trace) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        with suppress(Unavailable):
+            if swept := await contents.sweep(grace=GRACE):
+                trace.event("swept", contents=swept)

@@ -1,0 +1,290 @@
+"""The driver: units, groups, bells, what failure leaves behind, and the private seams that we stand on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+import pytest
+from conftest import TestClock, Vault, letter, post, spooled
+
+from mailsystem.mail.errors import Unavailable
+from mailsystem.mail.mailbox import AccountId, MailboxId, MessageSet
+from mailsystem.store import migrations, open_store
+from mailsystem.store.bell import Bell
+from mailsystem.store.database import Many, Ring, Sql, Unit
+from mailsystem.store.sqlite import SqliteDatabase, open_sqlite, spelled
+from mailsystem.telemetry import Event, Trace
+
+TOPIC = (AccountId(1), MailboxId(1))
+
+
+@asynccontextmanager
+async def numbers(tmp_path: Path, trace: Trace | None = None) -> AsyncIterator[SqliteDatabase]:
+    async with open_sqlite(tmp_path, trace or Trace()) as database:
+        await database.write(make())
+        yield database
+
+
+def make() -> Unit[None]:
+    yield Sql("CREATE TABLE IF NOT EXISTS numbers (n INTEGER PRIMARY KEY)")
+
+
+def put(n: int) -> Unit[int]:
+    yield Sql("INSERT INTO numbers (n) VALUES ($1)", n)
+    return n
+
+
+def put_and_fail(n: int) -> Unit[int]:
+    yield Sql("INSERT INTO numbers (n) VALUES ($1)", n)
+    raise Unavailable("on purpose")
+
+
+def everything() -> Unit[list[int]]:
+    rows = yield Sql("SELECT n FROM numbers ORDER BY n")
+    return [row[0] for row in rows]
+
+
+def test_aiosqlite_still_runs_a_function_on_its_thread_in_one_hop() -> None:
+    """We pass whole units to `Connection._execute`, and give the connection a connector of our own."""
+    assert list(inspect.signature(aiosqlite.Connection._execute).parameters) == ["self", "fn", "args", "kwargs"]
+    assert list(inspect.signature(aiosqlite.Connection.__init__).parameters)[:3] == [
+        "self",
+        "connector",
+        "iter_chunk_size",
+    ]
+    assert isinstance(inspect.getattr_static(aiosqlite.Connection, "_conn"), property)
+
+
+def test_statements_are_spelled_for_sqlite() -> None:
+    assert spelled("SELECT $1, $12 FROM x WHERE n IN LIST $2") == (
+        "SELECT ?1, ?12 FROM x WHERE n IN (SELECT value FROM json_each(?2))"
+    )
+    assert "json_each(?3)" in spelled("SELECT 1 FROM RANGES $3 WHERE r.lo = $1")
+
+
+async def test_ranges_and_lists_reach_the_database(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+
+        def fill() -> Unit[None]:
+            yield Many("INSERT INTO numbers (n) VALUES ($1)", [(n,) for n in range(1, 11)])
+
+        def pick() -> Unit[tuple[list[int], list[int]]]:
+            ranged = yield Sql(
+                "SELECT n FROM RANGES $1 JOIN numbers ON n BETWEEN r.lo AND r.hi ORDER BY n",
+                MessageSet.parse("2:3,7,9:400"),
+            )
+            listed = yield Sql("SELECT n FROM numbers WHERE n IN LIST $1", [1, 5, 77])
+            return [row[0] for row in ranged], [row[0] for row in listed]
+
+        await database.write(fill())
+        assert await database.read(pick()) == ([2, 3, 7, 9, 10], [1, 5])
+
+
+async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_unhurt(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+        outcomes = await asyncio.gather(
+            *(database.write(put_and_fail(n) if n % 3 == 0 else put(n)) for n in range(1, 31)), return_exceptions=True
+        )
+        for n, outcome in enumerate(outcomes, 1):
+            assert isinstance(outcome, Unavailable) if n % 3 == 0 else outcome == n
+        assert await database.read(everything()) == [n for n in range(1, 31) if n % 3]
+
+
+async def test_a_broken_statement_is_unavailable_to_its_own_unit_only_and_leaks_nothing(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    async with numbers(tmp_path, Trace([heard.append])) as database:
+        outcomes = await asyncio.gather(
+            database.write(put(1)), database.write(put(1)), database.write(put(2)), return_exceptions=True
+        )
+        assert outcomes[0] == 1
+        assert isinstance(outcomes[1], Unavailable)
+        assert "UNIQUE" not in str(outcomes[1])
+        assert outcomes[2] == 2
+    assert any("UNIQUE" in event.data["reason"] for event in heard if event.name == "store failed")
+
+
+async def test_a_cancelled_writer_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+        tasks = [asyncio.create_task(database.write(put(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert outcomes[1::2] == list(range(1, 50, 2))
+        assert set(range(1, 50, 2)) <= set(await database.read(everything()))
+        assert await database.write(put(100)) == 100
+
+
+async def test_writes_that_wait_are_committed_together(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+        before = database._commits
+        await asyncio.gather(*(database.write(put(n)) for n in range(100)))
+        assert database._commits - before <= 3
+
+
+async def test_a_commit_is_fully_synchronous_and_never_checkpoints_by_itself(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+
+        def pragmas() -> Unit[list[object]]:
+            names = ("journal_mode", "synchronous", "wal_autocheckpoint")
+            found = []
+            for name in names:
+                [[value]] = yield Sql(f"PRAGMA {name}")
+                found.append(value)
+            return found
+
+        [writer] = [database._writer]
+        values = await writer._execute(
+            lambda: [
+                writer._conn.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("journal_mode", "synchronous", "wal_autocheckpoint")
+            ]
+        )
+        assert values == ["wal", 2, 0]
+        assert await database.read(pragmas()) == ["wal", 2, 0]
+
+
+async def test_readers_cannot_write(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+        with pytest.raises(Unavailable):
+            await database.read(put(1))
+
+
+async def test_a_read_is_one_snapshot(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as here, numbers(tmp_path) as there:
+        await here.write(put(1))
+
+        def twice() -> Unit[tuple[int, int]]:
+            [[first]] = yield Sql("SELECT COUNT(*) FROM numbers")
+            asyncio.run_coroutine_threadsafe(there.write(put(2)), loop).result(10)
+            [[second]] = yield Sql("SELECT COUNT(*) FROM numbers")
+            return first, second
+
+        loop = asyncio.get_running_loop()
+        assert await here.read(twice()) == (1, 1)
+        assert await here.read(everything()) == [1, 2]
+
+
+async def test_the_bell_rings_in_both_processes_well_before_the_safety_net(vault: Vault) -> None:
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    for store in (vault.here, vault.there):
+        heard = store.bell.rung
+        start = time.monotonic()
+        await post(vault, "ding")
+        await asyncio.wait_for(store.bell.wait(heard, (vault.ann.id, inbox.id)), 5)
+        assert time.monotonic() - start < 0.9
+
+
+async def test_the_bell_leaves_those_asleep_who_watch_another_mailbox(vault: Vault) -> None:
+    archive = await vault.there.mailboxes.find(vault.ann.id, "Archive")
+    heard = vault.there.bell.rung
+    sleeper = asyncio.create_task(vault.there.bell.wait(heard, (vault.ann.id, archive.id)))
+    watcher = asyncio.create_task(vault.there.bell.wait(heard))
+    await asyncio.sleep(0)
+    await post(vault, "ding")
+    await asyncio.wait_for(watcher, 5)
+    assert not sleeper.done()
+    await post(vault, "dong", mailbox="Archive")
+    await asyncio.wait_for(sleeper, 5)
+
+
+async def test_a_ring_lost_with_its_process_is_made_good_by_the_safety_net(vault: Vault) -> None:
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    heard = vault.there.bell.rung
+    for bell in (vault.directory / "bells").iterdir():
+        bell.unlink()
+    await post(vault, "silence")
+    await asyncio.wait_for(vault.there.bell.wait(heard, (vault.ann.id, inbox.id)), 5)
+
+
+async def test_a_dead_neighbours_bell_is_taken_down(vault: Vault) -> None:
+    import socket
+
+    dead = vault.directory / "bells" / "1-dead"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        bell.bind(str(dead))
+    await post(vault, "anybody there?")
+    assert not dead.exists()
+
+
+async def test_bells_hang_however_deep_the_directory_lies(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    async with open_store(deep) as here, open_store(deep) as there:
+        ann = await here.accounts.add("ann@example.org", None)
+        inbox = await here.mailboxes.find(ann.id, "INBOX")
+        heard = there.bell.rung
+        start = time.monotonic()
+        await here.mailboxes.append(ann.id, "INBOX", spooled(here, letter("x")))
+        await asyncio.wait_for(there.bell.wait(heard, (ann.id, inbox.id)), 5)
+        assert time.monotonic() - start < 0.9
+
+
+async def test_a_bell_wakes_nobody_for_what_they_have_heard() -> None:
+    bell = Bell()
+    bell.ring([TOPIC])
+    heard = bell.rung
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(bell.wait(heard, TOPIC), 0.02)
+    bell.ring(None)
+    await asyncio.wait_for(bell.wait(heard, TOPIC), 1)
+    assert bell._sleepers == {}
+
+
+async def test_only_a_committed_unit_rings(tmp_path: Path) -> None:
+    def ring_and_fail() -> Unit[None]:
+        yield Ring(TOPIC)
+        raise Unavailable
+
+    async with numbers(tmp_path) as database:
+        heard = database.bell.rung
+        with pytest.raises(Unavailable):
+            await database.write(ring_and_fail())
+        assert database.bell.rung == heard
+
+
+async def test_a_store_that_was_closed_opens_again_with_everything_in_it(tmp_path: Path, clock: TestClock) -> None:
+    async with open_store(tmp_path, clock=clock) as store:
+        ann = await store.accounts.add("ann@example.org", None)
+        await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("kept")))
+    assert not (tmp_path / "mail.db-wal").exists() or os.stat(tmp_path / "mail.db-wal").st_size == 0
+    async with open_store(tmp_path, clock=clock) as store:
+        assert (await store.mailboxes.status(ann.id, "INBOX")).messages == 1
+    with sqlite3.connect(tmp_path / "mail.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+async def test_data_from_a_newer_program_are_left_alone(tmp_path: Path) -> None:
+    async with open_store(tmp_path):
+        pass
+    connection = sqlite3.connect(tmp_path / "mail.db")
+    with connection:
+        connection.execute("INSERT INTO migrations (number, title) VALUES (9999, 'the future')")
+    connection.close()
+    with pytest.raises(Unavailable, match="newer version"):
+        async with open_store(tmp_path):
+            pass
+
+
+def test_migrations_are_numbered_without_holes() -> None:
+    assert [step.number for step in migrations.MIGRATIONS] == list(range(1, len(migrations.MIGRATIONS) + 1))
+
+
+async def test_nobody_else_may_read_the_mail(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    async with open_store(place) as store:
+        ann = await store.accounts.add("ann@example.org", None)
+        spool = spooled(store, b"\r\n" + b"x" * 200_000)
+        await store.mailboxes.append(ann.id, "INBOX", spool)
+        assert place.stat().st_mode & 0o077 == 0
+        assert (place / "mail.db").stat().st_mode & 0o077 == 0
+        [file] = (place / "contents").glob("??/*")
+        assert file.stat().st_mode & 0o077 == 0
