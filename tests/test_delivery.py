@@ -1,0 +1,119 @@
+"""From the door's hands into mailboxes."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mailsystem.delivery import Delivery, trace_fields
+from mailsystem.directory import AccountsDirectory
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Envelope, Peer
+from mailsystem.mail.errors import NoSuchRecipient
+from mailsystem.mail.mailbox import MessageSet
+from mailsystem.store import Spool, Store, open_store
+from mailsystem.telemetry import Event, Trace
+
+MESSAGE = b"From: bob@example.net\r\nTo: ann@example.org\r\nSubject: hi\r\n\r\nhello\r\n"
+
+
+def envelope(*recipients: str, sender: str = "bob@example.net", helo: str = "client.example.net") -> Envelope:
+    return Envelope(
+        sender=Address.parse(sender) if sender else Address.NULL,
+        recipients=tuple(map(Address.parse, recipients)),
+        peer=Peer("192.0.2.7", 4711),
+        helo=helo,
+        protocol="ESMTP",
+    )
+
+
+def spooled(store: Store, octets: bytes = MESSAGE) -> Spool:
+    spool = store.contents.spool()
+    spool.write(octets)
+    return spool
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path) as opened:
+        await opened.accounts.add_domain("example.org")
+        for name in ("ann", "bob"):
+            await opened.accounts.add(f"{name}@example.org", None)
+        yield opened
+
+
+async def contents(store: Store, login: str) -> list[bytes]:
+    account = await store.accounts.find(login)
+    inbox = await store.mailboxes.find(account.id, "INBOX")
+    found = await store.mailboxes.messages(account.id, inbox.id, MessageSet.parse("1:*"))
+    return [await store.contents.read(message.content) for message in found]
+
+
+async def test_a_message_arrives_untouched_behind_its_trace_fields(store: Store) -> None:
+    heard: list[Event] = []
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx.example.org")
+    ident = await delivery.deliver(envelope("ann@example.org"), spooled(store), trace=Trace([heard.append]))
+    [raw] = await contents(store, "ann@example.org")
+    prefix, untouched = raw[: -len(MESSAGE)], raw[-len(MESSAGE) :]
+    assert untouched == MESSAGE
+    parsed = email.message_from_bytes(prefix, policy=email.policy.default)
+    assert parsed.keys() == ["Return-Path", "Received"]
+    assert parsed["Return-Path"] == "<bob@example.net>"
+    received = parsed["Received"]
+    for word in (
+        "from client.example.net ([192.0.2.7])",
+        "by mx.example.org with ESMTP",
+        ident,
+        "for <ann@example.org>",
+    ):
+        assert word in received
+    assert [(e.name, e.data["id"], e.data["copies"]) for e in heard] == [("delivered", ident, 1)]
+
+
+async def test_one_copy_for_one_person_however_many_addresses_lead_there(store: Store) -> None:
+    await store.accounts.set_alias("info@example.org", ["ann@example.org", "bob@example.org"])
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx")
+    to = envelope("ann@example.org", "ann+x@example.org", "info@example.org")
+    await delivery.deliver(to, spooled(store), trace=Trace())
+    assert len(await contents(store, "ann@example.org")) == 1
+    assert len(await contents(store, "bob@example.org")) == 1
+
+
+async def test_many_recipients_do_not_learn_of_each_other(store: Store) -> None:
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx")
+    await delivery.deliver(envelope("ann@example.org", "bob@example.org"), spooled(store), trace=Trace())
+    [raw] = await contents(store, "ann@example.org")
+    assert b"bob@example.org" not in raw
+    assert b" for <" not in raw
+
+
+async def test_one_unknown_recipient_and_nobody_gets_it(store: Store) -> None:
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx")
+    with pytest.raises(NoSuchRecipient):
+        await delivery.deliver(envelope("ann@example.org", "nobody@example.org"), spooled(store), trace=Trace())
+    assert await contents(store, "ann@example.org") == []
+
+
+async def test_an_account_that_was_remade_since_rcpt_still_gets_its_mail(store: Store) -> None:
+    directory = AccountsDirectory(store, default_domain="example.org")
+    delivery = Delivery(store, directory, hostname="mx")
+    await directory.resolve(Address.parse("ann@example.org"))
+    await store.accounts.remove("ann@example.org")
+    await store.accounts.add("ann@example.org", None)
+    await delivery.deliver(envelope("ann@example.org"), spooled(store), trace=Trace())
+    assert len(await contents(store, "ann@example.org")) == 1
+
+
+@pytest.mark.parametrize("helo", ["evil\r\nBcc: x", "a b", "(", "x" * 300, "ünïcode", ""])
+def test_nothing_a_client_calls_itself_can_write_a_header(helo: str) -> None:
+    fields = trace_fields(envelope("ann@example.org", helo=helo), "id", "mx", 0.0)
+    assert b"from unknown ([192.0.2.7])" in fields
+    assert email.message_from_bytes(fields).keys() == ["Return-Path", "Received"]
+
+
+def test_the_null_path_is_written_as_such() -> None:
+    assert trace_fields(envelope("ann@example.org", sender=""), "id", "mx", 0.0).startswith(b"Return-Path: <>\r\n")
