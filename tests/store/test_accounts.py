@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Vault, post
+from vault import Vault, post
 
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NoSuchRecipient
 from mailsystem.store import Alias

@@ -7,10 +7,10 @@ import hashlib
 import os
 
 import pytest
-from conftest import Vault, drop_for, letter, post, spooled
+from vault import Vault, drop_for, letter, post, spooled
 
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, TooMany
-from mailsystem.mail.mailbox import ANSWERED, DELETED, FLAGGED, SEEN, Flag, MessageSet, ModSeq
+from mailsystem.mail.mailbox import ANSWERED, DELETED, FLAGGED, SEEN, Changes, Flag, MessageSet, ModSeq
 from mailsystem.store import FlagOp, Want
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
@@ -224,7 +224,7 @@ async def test_changes_tell_all_and_only_what_is_new(vault: Vault) -> None:
     news = await vault.there.mailboxes.changes(account, mailbox, told.modseq)
     assert [m.uid for m in news.messages] == [2]
     assert news.vanished == MessageSet.of([1])
-    assert await vault.there.mailboxes.changes(account, mailbox, news.modseq) == (news.modseq, [], MessageSet())
+    assert await vault.there.mailboxes.changes(account, mailbox, news.modseq) == Changes(news.modseq, [], MessageSet())
 
 
 async def test_changes_of_a_mailbox_that_is_gone_say_so(vault: Vault) -> None:

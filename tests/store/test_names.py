@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Vault, letter, post, spooled
+from vault import Vault, letter, post, spooled
 
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, SyntaxFault
 

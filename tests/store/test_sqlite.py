@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiosqlite
 import pytest
-from conftest import TestClock, Vault, letter, post, spooled
+from vault import TestClock, Vault, letter, post, spooled
 
 from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import AccountId, MailboxId, MessageSet
