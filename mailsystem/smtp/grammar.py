@@ -1,0 +1,118 @@
+"""SMTP's own grammar: greetings, paths and parameters (RFC 5321 4.1.2, RFC 6531 3.3). Sans-IO.
+
+Every function takes the octets of an argument and gives a value or raises `SyntaxFault`, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mailsystem.mail.address import Address
+from mailsystem.mail.errors import SyntaxFault
+
+# A-d-l ":" in front of a mailbox is a source route: "MUST be accepted … SHOULD be ignored" (RFC 5321 4.1.1.3, F.2).
+# A local part in quotes may hold nearly anything, brackets and blanks included; what exactly is `Address.parse`'s say.
+_PATH: Final = re.compile(
+    rb"""[ ]*  # Postfix and most others let blanks pass behind the colon: small devices send them
+    <(?:(?:@[^:<>"\\ ]*:)?((?:[^<>"@:\\ ]+|"(?:[^"\\]|\\.)*")@[^<>"@ ]+)|([^<>"@:\\ ]*))>
+    (?:[ ]+(.*))?""",
+    re.VERBOSE | re.DOTALL,
+)
+# esmtp-param = esmtp-keyword ["=" esmtp-value]; a value is anything but "=", blanks and controls, with UTF-8 since 6531.
+_PARAMETER: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?")
+_GREETING_NOISE: Final = re.compile(r"[^A-Za-z0-9.\-_:\[\]]")
+_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+
+Parameters = dict[str, str | None]
+"""By keyword in upper case; None where no value was given."""
+
+
+def greeting(argument: bytes) -> str:
+    """What EHLO or HELO says the client is called.
+
+    It is trusted for nothing, so nothing is checked but that there is something: half the world's clients do not know
+    their name. Whatever could not stand in a Received field becomes `?`.
+    """
+    name = argument.strip(b" ").decode("utf-8", "replace")
+    if not name or len(name) > 255:
+        raise SyntaxFault("what is your name?")
+    return _GREETING_NOISE.sub("?", name)
+
+
+def path(argument: bytes, keyword: bytes) -> tuple[str, bytes]:
+    """The mailbox of a `Reverse-path` or `Forward-path` behind `FROM:` or `TO:`, as written, and what follows it.
+
+    The brackets are required, unlike at Postfix: without them nobody can tell where parameters begin. The mailbox of
+    `<>` is the empty string.
+    """
+    if argument[: len(keyword)].upper() != keyword:
+        raise SyntaxFault(f"syntax: {keyword.decode()}<address>")
+    found = _PATH.fullmatch(argument, len(keyword))
+    if found is None:
+        raise SyntaxFault(f"syntax: {keyword.decode()}<address>")
+    mailbox, bare, rest = found.groups(b"")
+    try:
+        return (mailbox or bare).decode(), rest
+    except UnicodeDecodeError:
+        raise SyntaxFault("address is not UTF-8") from None
+
+
+def sender(mailbox: str) -> Address:
+    """`Reverse-path`: a mailbox or `<>`."""
+    return Address.parse(mailbox) if mailbox else Address.NULL
+
+
+def recipient(mailbox: str) -> Address:
+    """`Forward-path`, or `Postmaster` without a domain, which every server must know (RFC 5321 4.1.1.3, 4.5.1)."""
+    if mailbox.lower() == "postmaster":
+        return Address(mailbox, "")
+    return Address.parse(mailbox)
+
+
+def parameters(text: bytes) -> Parameters:
+    """`Mail-parameters` or `Rcpt-parameters`; each at most once."""
+    found: Parameters = {}
+    for word in text.split():
+        match = _PARAMETER.fullmatch(word)
+        if match is None:
+            raise SyntaxFault("bad parameter")
+        keyword = match[1].decode().upper()
+        if keyword in found:
+            raise SyntaxFault(f"{keyword} given twice")
+        try:
+            found[keyword] = None if match[2] is None else match[2].decode()
+        except UnicodeDecodeError:
+            raise SyntaxFault("bad parameter") from None
+    return found
+
+
+def size(value: str | None) -> int:
+    """SIZE (RFC 1870 3): 1 to 20 digits."""
+    if value is None or not 0 < len(value) <= 20 or not (value.isascii() and value.isdigit()):
+        raise SyntaxFault("bad SIZE")
+    return int(value)
+
+
+def body(value: str | None) -> bool:
+    """BODY (RFC 6152 2): whether the client declares 8-bit content."""
+    match (value or "").upper():
+        case "7BIT":
+            return False
+        case "8BITMIME":
+            return True
+        case _:
+            raise SyntaxFault("BODY is 7BIT or 8BITMIME")
+
+
+def nothing(value: str | None) -> bool:
+    """A parameter that takes no value."""
+    if value is not None:
+        raise SyntaxFault("a value where none belongs")
+    return True
+
+
+def auth(value: str | None) -> None:
+    """AUTH (RFC 4954 5): `<>` or a mailbox in xtext. Checked for its form only; nobody here is trusted to say it."""
+    if value is None or not (value == "<>" or _XTEXT.fullmatch(value)):
+        raise SyntaxFault("bad AUTH")
