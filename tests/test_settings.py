@@ -1,0 +1,195 @@
+"""Settings: which source wins, what is unknown, what is said about it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from mailsystem import settings
+from mailsystem.settings import Knob, Loaded, Settings, SettingsError, knobs, load, sink_defaults
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the variables nor the files of this machine."""
+    for name in os.environ:
+        if name.startswith(("MAILSYSTEM_", "XDG_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(settings, "SEARCHED", (Path("mailsystem.toml"), tmp_path / "etc.toml"))
+
+
+def write(text: str, name: str = "mailsystem.toml") -> Path:
+    path = Path.cwd() / name
+    path.write_text(text)
+    return path
+
+
+def failure(text: str | None = None, **flags: object) -> str:
+    if text is not None:
+        write(text)
+    with pytest.raises(SettingsError) as failed:
+        load({name.replace("__", "."): value for name, value in flags.items()})
+    return str(failed.value)
+
+
+def test_without_any_source_the_defaults_are_in_force() -> None:
+    loaded = load()
+    assert loaded.settings == Settings()
+    assert set(loaded.sources.values()) == {"default"}
+    assert loaded.file is None
+
+
+def test_flags_beat_variables_beat_the_file_beats_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write("[smtp]\nport = 1\n[pop3]\nport = 2\n[imap]\nport = 3\n[log]\nlevel = 'debug'\n")
+    monkeypatch.setenv("MAILSYSTEM_SMTP__PORT", "11")
+    monkeypatch.setenv("MAILSYSTEM_POP3__PORT", "12")
+    loaded = load({"smtp.port": 21, "pop3.port": None})
+    now = loaded.settings
+    assert (now.smtp.port, now.pop3.port, now.imap.port, now.log.level, now.log.format) == (21, 12, 3, "debug", "text")
+    assert loaded.sources["smtp.port"] == "--smtp-port"
+    assert loaded.sources["pop3.port"] == "MAILSYSTEM_POP3__PORT"
+    assert loaded.sources["imap.port"] == "mailsystem.toml"
+    assert loaded.sources["log.format"] == "default"
+    assert loaded.file is not None
+    assert loaded.file.samefile(file)
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILSYSTEM_TLS__CERT", "")
+    monkeypatch.setenv("MAILSYSTEM_SMTP__PORT", "")
+    assert load().settings == Settings()
+
+
+@pytest.mark.parametrize("knob", list(knobs()), ids=lambda knob: knob.name)
+def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "host": "127.0.0.1",
+        "hostname": "mail.example.org",
+        "default_domain": "example.org",
+        "bare_newline": "accept",
+        "log.format": "json",
+        "log.level": "error",
+        "log.lines": "true",
+        "cleartext_login": "true",
+        "limits.message_size": "123456",
+    }.get(knob.name, "/tmp/x" if knob.name in ("data_dir", "tls.cert", "tls.key") else "123")
+    partner = {"tls.cert": "tls.key", "tls.key": "tls.cert"}.get(knob.name)
+    quoted = given if given.isdigit() or given == "true" else f'"{given}"'
+    write("\n".join(f"{name} = {quoted}" for name in (knob.name, partner) if name))
+    by_file = load()
+    Path("mailsystem.toml").unlink()
+    for name in (knob.name, partner):
+        if name:
+            monkeypatch.setenv(Knob(name, "", None).variable, given)
+    by_variable = load()
+    assert by_file.value(knob.name) == by_variable.value(knob.name) != Loaded(Settings(), {}, None).value(knob.name)
+    assert by_file.sources[knob.name] == "mailsystem.toml"
+    assert by_variable.sources[knob.name] == knob.variable
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for knob in knobs():
+        assert len(knob.description) > 10, knob.name
+        assert knob.description.endswith("."), knob.name
+
+
+def test_the_file_that_is_named_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("host = '127.0.0.1'")
+    other = write("host = '127.0.0.2'", "other.toml")
+    assert load(config=other).settings.host == "127.0.0.2"
+    monkeypatch.setenv("MAILSYSTEM_CONFIG", str(other))
+    assert load().settings.host == "127.0.0.2"
+    monkeypatch.setenv("MAILSYSTEM_CONFIG", "missing.toml")
+    with pytest.raises(SettingsError, match=r"there is no file of settings missing\.toml"):
+        load()
+
+
+def test_the_file_is_searched_here_and_then_in_etc() -> None:
+    write("host = '127.0.0.9'", "etc.toml")
+    assert load().settings.host == "127.0.0.9"
+    write("host = '127.0.0.8'")
+    assert load().settings.host == "127.0.0.8"
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    file = write("data_dir = 'mail'\n[tls]\ncert = 'c.pem'\nkey = '/k.pem'\n", "conf/mailsystem.toml")
+    now = load(config=file).settings
+    assert (now.data_dir, now.tls.cert, now.tls.key) == (
+        tmp_path / "conf" / "mail",
+        tmp_path / "conf" / "c.pem",
+        Path("/k.pem"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[smtp]\nprot = 1", "unknown setting smtp.prot in mailsystem.toml; did you mean smtp.port?"),
+        ("message_size = 1", "unknown setting message_size in mailsystem.toml; did you mean limits.message_size?"),
+        ("[smpt]\nport = 1", "unknown setting smpt in mailsystem.toml; did you mean smtp?"),
+        ("xyzzy = 1", "unknown setting xyzzy in mailsystem.toml; `mailsystem settings` lists all there are"),
+        ("smtp = 25", "smtp in mailsystem.toml is a table: write its settings under [smtp]"),
+        ("[smtp]\nport = 70000", "smtp.port (from mailsystem.toml) should be less than or equal to 65535, not 70000"),
+        ("[smtp]\nport = 'a'", "smtp.port (from mailsystem.toml) should be a whole number, not 'a'"),
+        ("cleartext_login = 'maybe'", "cleartext_login (from mailsystem.toml) should be true or false, not 'maybe'"),
+        (
+            "default_domain = '-'",
+            "default_domain (from mailsystem.toml) should be a domain such as example.org, not '-'",
+        ),
+        ("[tls]\ncert = 'c'", "tls cert and key belong together: set both or neither"),
+        ("host = ''", "host (from mailsystem.toml) should not be empty, not ''"),
+        ("grace", "mailsystem.toml is not TOML: "),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_said_in_one_sentence(text: str, sentence: str) -> None:
+    said = failure(text)
+    assert said.startswith(sentence)
+    assert "\n" not in said
+
+
+def test_an_unknown_variable_is_named_with_the_nearest_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILSYSTEM_SMTP_PORT", "1")
+    assert failure() == "unknown variable MAILSYSTEM_SMTP_PORT; did you mean MAILSYSTEM_SMTP__PORT?"
+
+
+def test_a_bad_flag_is_told_as_the_flag() -> None:
+    said = failure(smtp__port=-1)
+    assert said == "smtp.port (from --smtp-port) should be greater than or equal to 0, not -1"
+
+
+def test_an_unreadable_file_is_said(tmp_path: Path) -> None:
+    directory = tmp_path / "mailsystem.toml"
+    directory.mkdir()
+    with pytest.raises(SettingsError, match="there is no file of settings"):
+        load(config=directory)
+
+
+def test_the_sink_starts_from_defaults_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    loaded = load({"smtp.port": 0}, sink=True)
+    now = loaded.settings
+    assert now.data_dir == tmp_path / "state" / "mailsystem" / "sink"
+    assert (now.host, now.smtp.port, now.pop3.port, now.imap.port) == ("127.0.0.1", 0, 1110, 1143)
+    assert (now.bare_newline, now.cleartext_login) == ("accept", True)
+    assert loaded.sources["smtp.port"] == "--smtp-port"
+    assert loaded.sources["imap.port"] == "sink"
+    assert set(sink_defaults()) <= {knob.name for knob in knobs()}
+
+
+def test_the_sink_never_stumbles_over_the_file_of_a_server(tmp_path: Path) -> None:
+    file = write(f"data_dir = '{tmp_path}/precious'")
+    assert load(sink=True).settings.data_dir != tmp_path / "precious"
+    assert load(sink=True, config=file).settings.data_dir == tmp_path / "precious"
+
+
+def test_a_secret_is_never_shown() -> None:
+    class WithSecret(Settings):
+        token: SecretStr = SecretStr("hush")
+
+    loaded = Loaded(WithSecret(), {}, None)
+    assert loaded.value("token") == "**********"
