@@ -1,0 +1,109 @@
+"""What `user`, `domain` and `alias` share: they open the same store as the servers, while those run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from mailsystem.mail.address import Address, normal_domain
+from mailsystem.mail.errors import MailError, SyntaxFault
+
+if TYPE_CHECKING:
+    from mailsystem.settings import Settings
+    from mailsystem.store import Store
+
+T = TypeVar("T")
+Work = Callable[["Store", "Settings"], Awaitable[T]]
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the text is one clear sentence that says what to do instead."""
+
+
+def with_store(config: Path | None, data_dir: Path | None, work: Work[T]) -> T:
+    """Run `work` on the store that the settings name. Raises `SettingsError`, `StartupError`, `Refused`, `MailError`."""
+    import asyncio
+
+    from mailsystem.app import opened
+    from mailsystem.settings import load
+
+    settings = load({"data_dir": data_dir}, config=config).settings
+
+    async def inside() -> T:
+        async with opened(settings) as store:
+            return await work(store, settings)
+
+    return asyncio.run(inside())
+
+
+def full_address(text: str, settings: Settings) -> Address:
+    """A login or address as somebody typed it; a bare name is completed by the default domain. Raises `Refused`."""
+    if "@" not in text:
+        if not settings.default_domain:
+            raise Refused(f"{text} is not a full address; write {text}@example.org, or set default_domain")
+        text = f"{text}@{settings.default_domain}"
+    try:
+        return Address.parse(text)
+    except SyntaxFault as fault:
+        raise Refused(f"{text} is not an address: {fault}") from None
+
+
+def domain_name(text: str) -> str:
+    """A domain in its normal spelling. Raises `Refused`."""
+    try:
+        name = normal_domain(text)
+    except SyntaxFault:
+        raise Refused(f"{text} is not a domain; write one like example.org") from None
+    if name.startswith("["):
+        raise Refused(f"{text} is an address literal, not a domain; write one like example.org")
+    return name
+
+
+async def must_be_ours(domain: str, store: Store, settings: Settings) -> None:
+    """Raises `Refused` for a domain that this server does not serve; the default domain is always served."""
+    if domain != settings.default_domain and domain not in await store.accounts.domains():
+        raise Refused(
+            f"{domain} is not one of this server's domains; if it should be, first run: mailsystem domain add {domain}"
+        )
+
+
+async def forget(address: str, store: Store) -> list[str]:
+    """Take an address out of every alias that leads to it; an alias that leads nowhere then is removed. Gives those touched."""
+    touched = []
+    for alias in await store.accounts.aliases():
+        if address in alias.targets:
+            touched.append(alias.address)
+            left = [target for target in alias.targets if target != address]
+            if left:
+                await store.accounts.set_alias(alias.address, left)
+            else:
+                await store.accounts.remove_alias(alias.address)
+                touched += await forget(alias.address, store)
+    return touched
+
+
+async def or_refuse(doing: Awaitable[T], kind: type[MailError], sentence: str) -> T:
+    """Await `doing`; a failure of that kind is told as `sentence`."""
+    try:
+        return await doing
+    except kind:
+        raise Refused(sentence) from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost. Without a terminal to ask at, only `--yes` will do. Raises `Refused`."""
+    if yes:
+        return
+    if not at_terminal():
+        raise Refused("nothing was removed: without a terminal to ask at, --yes must say it")
+    if not typer.confirm(question, err=True):
+        raise Refused("nothing was removed")
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()

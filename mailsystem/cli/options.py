@@ -1,0 +1,70 @@
+"""Options that several commands share, so that they are named and explained once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Role(StrEnum):
+    """A door that a process can be."""
+
+    SMTP = "smtp"
+    POP3 = "pop3"
+    IMAP = "imap"
+
+
+class LogFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="File of settings to use instead of the mailsystem.toml that is found."
+    ),
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIRECTORY", help="Where mail and accounts are kept.")
+]
+Host = Annotated[
+    str | None, typer.Option("--host", metavar="ADDRESS", help="Address or name to listen on; * is every address.")
+]
+SmtpPort = Annotated[int | None, typer.Option("--smtp-port", metavar="PORT", help="Port for SMTP; 0 takes a free one.")]
+Pop3Port = Annotated[int | None, typer.Option("--pop3-port", metavar="PORT", help="Port for POP3; 0 takes a free one.")]
+ImapPort = Annotated[int | None, typer.Option("--imap-port", metavar="PORT", help="Port for IMAP; 0 takes a free one.")]
+ReadyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ready-file",
+        metavar="FILE",
+        help="Write a JSON object with the pid and every door's host and port into FILE once everything listens; "
+        "the file is there as long as that is so.",
+    ),
+]
+Format = Annotated[
+    LogFormat | None, typer.Option("--log-format", help="Log lines for people (text) or machines (json).")
+]
+Level = Annotated[LogLevel | None, typer.Option("--log-level", help="The least important events that are logged.")]
+Lines = Annotated[
+    bool | None, typer.Option("--log-lines", help="Log every protocol line too, but never a password or a message.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether that is really meant.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog of command lines."""
+    told = (line.replace("[", "\\[") for line in lines)
+    return "\n".join(["[bold]Examples[/bold]", *(f"[dim]  $[/dim] {line}" for line in told)])

@@ -1,0 +1,217 @@
+"""`mailsystem sink` and `mailsystem serve`: start the doors, say so, and stop when told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailsystem.cli import options
+from mailsystem.cli.accounts import Refused
+from mailsystem.cli.options import examples
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from mailsystem.app import Role
+    from mailsystem.net import Bound
+    from mailsystem.settings import Loaded
+    from mailsystem.telemetry.log import Log
+
+
+def sink(
+    data_dir: options.DataDir = None,
+    host: options.Host = None,
+    smtp_port: options.SmtpPort = None,
+    pop3_port: options.Pop3Port = None,
+    imap_port: options.ImapPort = None,
+    ready_file: options.ReadyFile = None,
+    config: options.Config = None,
+    log_format: options.Format = None,
+    log_level: options.Level = None,
+    log_lines: options.Lines = None,
+) -> None:
+    """Catch mail: every recipient is accepted and every password is good.
+
+    SMTP listens on 1025, POP3 on 1110 and IMAP on 1143, on this machine only.
+    Log in as an address to see the mail for it, or as sink to see all of it.
+    Mail stays in a directory of your own until somebody deletes it. A
+    mailsystem.toml is read only if --config names it.
+    """
+    flags = _flags(locals())
+    _run(flags, config, tuple(options.Role), sink=True, ready_file=ready_file)
+
+
+sink_epilog = examples(
+    "mailsystem sink",
+    "mailsystem sink --smtp-port 2525 --data-dir ./caught",
+    "mailsystem sink --imap-port 0 --ready-file ready.json",
+    "mailsystem sink --log-lines",
+)
+
+
+def serve(
+    roles: Annotated[
+        list[options.Role] | None, typer.Argument(help="The doors that this process is; all of them if none is named.")
+    ] = None,
+    data_dir: options.DataDir = None,
+    host: options.Host = None,
+    smtp_port: options.SmtpPort = None,
+    pop3_port: options.Pop3Port = None,
+    imap_port: options.ImapPort = None,
+    ready_file: options.ReadyFile = None,
+    config: options.Config = None,
+    log_format: options.Format = None,
+    log_level: options.Level = None,
+    log_lines: options.Lines = None,
+) -> None:
+    """Serve real accounts: SMTP, POP3 and IMAP together, or each in a process of its own over one data directory.
+
+    Say which domain is yours with `mailsystem domain add`, and who lives there
+    with `mailsystem user add`: before the first start or at any time later.
+    """
+    flags = _flags(locals())
+    _run(flags, config, tuple(roles or options.Role), sink=False, ready_file=ready_file)
+
+
+serve_epilog = examples(
+    "mailsystem serve",
+    "mailsystem serve imap --data-dir /srv/mail",
+    "mailsystem serve smtp --smtp-port 2525 --log-format json",
+)
+
+
+def _flags(given: Mapping[str, Any]) -> dict[str, object]:
+    """What was given on the command line, by the names of the settings."""
+    return {
+        "data_dir": given["data_dir"],
+        "host": given["host"],
+        "smtp.port": given["smtp_port"],
+        "pop3.port": given["pop3_port"],
+        "imap.port": given["imap_port"],
+        "log.format": given["log_format"] and given["log_format"].value,
+        "log.level": given["log_level"] and given["log_level"].value,
+        "log.lines": given["log_lines"],
+    }
+
+
+def _run(
+    flags: Mapping[str, object],
+    config: Path | None,
+    roles: Sequence[options.Role],
+    *,
+    sink: bool,
+    ready_file: Path | None,
+) -> None:
+    import asyncio
+
+    from mailsystem.settings import load
+
+    loaded = load(flags, config=config, sink=sink)
+    _allow_many_files()
+    # A name that the terminal cannot spell must not silence the log.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(loaded, [role.value for role in dict.fromkeys(roles)], sink=sink, ready_file=ready_file))
+
+
+async def _serve(loaded: Loaded, roles: Sequence[Role], *, sink: bool, ready_file: Path | None) -> None:
+    import asyncio
+
+    from mailsystem.app import running
+
+    told = asyncio.Event()
+    settings = loaded.settings
+    with _ready(ready_file) as ready, _log(loaded, sink=sink) as log:
+        _on_signals(told, quiet=settings.log.format == "json")
+        async with running(settings, roles, sink=sink, sinks=[log]) as house:
+            ready({"pid": os.getpid(), **{role: _place(bound) for role, bound in house.bound.items()}})
+            # A server's journal has the event; a person before a terminal gets more.
+            if settings.log.format == "text" and (sink or sys.stdout.isatty()):
+                from mailsystem.cli import banner
+
+                typer.echo(banner.of(house.bound, settings, sink=sink))
+            await told.wait()
+
+
+def _log(loaded: Loaded, *, sink: bool) -> Log:
+    from mailsystem.telemetry import log
+
+    wanted = loaded.settings.log
+    if wanted.format == "json":
+        return log.json_log(sys.stdout, level=wanted.level)
+    if sink:
+        from mailsystem.cli import banner
+
+        return banner.console_log(sys.stdout, level=wanted.level)
+    return log.text_log(sys.stdout, level=wanted.level)
+
+
+def _on_signals(told: asyncio.Event, *, quiet: bool) -> None:
+    """The first Ctrl-C or SIGTERM asks for a graceful end, the second gets its way at once: what was answered is on disk."""
+    import asyncio
+
+    def stop() -> None:
+        if told.is_set():
+            os._exit(130)
+        told.set()
+        if not quiet and sys.stdout.isatty():
+            typer.echo("\nstopping; once more Ctrl-C ends it at once")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+
+@contextmanager
+def _ready(file: Path | None) -> Iterator[Any]:
+    """Gives what writes the ready file, in one piece; a stale one is gone before, and this one when the program ends."""
+    if file is None:
+        yield lambda told: None
+        return
+
+    def write(told: object) -> None:
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            draft.write_text(json.dumps(told) + "\n")
+            draft.replace(file)
+        except OSError as error:
+            raise Refused(f"cannot write {file} (--ready-file): {error.strerror}") from None
+
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+    try:
+        yield write
+    finally:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _place(bound: Bound) -> dict[str, object]:
+    return {"host": bound.host, "port": bound.port}
+
+
+def loop_factory() -> Any:
+    """uvloop's where it is installed, else None for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _allow_many_files() -> None:
+    """Every connection is an open file: take as many as the system lets us."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some systems call unlimited what they do not give
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,117 @@
+"""What holds for every command: it explains itself, and it never ends in a traceback."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from mailsystem import __version__
+from mailsystem.cli import app
+
+if TYPE_CHECKING:
+    from conftest import Cli
+
+ROOT: Any = typer.main.get_command(app)
+
+
+def walk(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group with its path."""
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, (*path, name))
+
+
+COMMANDS = dict(walk())
+LEAVES = {path: command for path, command in COMMANDS.items() if not hasattr(command, "commands")}
+
+
+def examples(command: Any) -> list[str]:
+    return re.findall(r"\[dim\]  \$\[/dim\] (.*)", command.epilog or "")
+
+
+def named(paths: Any) -> Any:
+    return pytest.mark.parametrize("path", list(paths), ids=lambda path: " ".join(path) or "mailsystem")
+
+
+def test_all_the_commands_are_there() -> None:
+    assert {" ".join(path) for path in LEAVES} == {
+        "sink",
+        "serve",
+        "demo",
+        "settings",
+        *(f"user {verb}" for verb in ("add", "list", "password", "remove")),
+        *(f"domain {verb}" for verb in ("add", "list", "remove")),
+        *(f"alias {verb}" for verb in ("add", "list", "remove")),
+    }
+
+
+@named(COMMANDS)
+def test_every_command_says_what_it_does(path: tuple[str, ...]) -> None:
+    first = (COMMANDS[path].help or "").split("\n\n")[0]
+    assert first.endswith(".")
+    assert len(first) > 20
+
+
+@named(COMMANDS)
+def test_every_option_and_argument_says_what_it_is(path: tuple[str, ...]) -> None:
+    for parameter in COMMANDS[path].params:
+        assert (parameter.help or "").endswith("."), parameter.name
+
+
+@named(LEAVES)
+def test_every_command_has_an_example(path: tuple[str, ...]) -> None:
+    assert examples(LEAVES[path])
+
+
+@named(COMMANDS)
+def test_every_example_is_a_command_that_exists(path: tuple[str, ...]) -> None:
+    for line in examples(COMMANDS[path]):
+        words = shlex.split(line.split("  ")[0].split(" < ")[0])
+        assert words.pop(0) == "mailsystem"
+        name = tuple(words[:2]) if tuple(words[:2]) in LEAVES else tuple(words[:1])
+        command = LEAVES[name]
+        if path:
+            assert name == path
+        # Parses as it stands, with nothing left over.
+        with command.make_context("mailsystem", list(words[len(name) :])):
+            pass
+
+
+@named(COMMANDS)
+def test_every_help_page_fits_into_eighty_columns(
+    path: tuple[str, ...], cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    page = cli(*path, "--help").out
+    assert max(len(line.rstrip()) for line in page.splitlines()) <= 80
+    for line in examples(COMMANDS[path]):
+        assert f"$ {line}" in page, "an example is broken in two"
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    assert cli("--version").out == f"mailsystem {__version__}\n"
+
+
+def test_an_unknown_command_or_option_is_a_usage_error(cli: Cli) -> None:
+    assert "No such command 'snik'" in cli("snik", status=2).err
+    assert "No such option: --prot" in cli("sink", "--prot", "1", status=2).err
+    assert "'web'" in cli("serve", "web", status=2).err
+
+
+def test_a_bug_is_told_without_a_traceback_unless_it_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the dog ate it")
+
+    monkeypatch.setattr("mailsystem.settings.load", broken)
+    said = cli.refused("settings")
+    assert (
+        said == "RuntimeError: the dog ate it; this is a bug of ours; `mailsystem --traceback …` shows where it arose"
+    )
+    with pytest.raises(RuntimeError, match="the dog ate it"):
+        cli("--traceback", "settings")
