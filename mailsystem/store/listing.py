@@ -50,8 +50,8 @@ def numbered(mailbox: Mailbox) -> Unit[Opened]:
 def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[list[Message]]:
     """The messages' own rows, by UID."""
     rows = yield Sql(
-        f"SELECT {MESSAGE} FROM RANGES $3 JOIN messages m"  # noqa: S608
-        " ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
+        f"SELECT {MESSAGE} FROM RANGES $3 CROSS JOIN messages m"  # noqa: S608
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
         account,
         mailbox,
         uids,

@@ -42,6 +42,12 @@ _INSERT: Final = (
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
 
+# The ranges lead (CROSS JOIN), or SQLite would walk through the whole mailbox for a single message.
+_AMONG: Final = (
+    "SELECT m.uid FROM RANGES $3 CROSS JOIN messages m"
+    " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi"
+)
+
 
 def next_modseq(account: AccountId) -> Unit[ModSeq]:
     """The account's next ModSeq, which belongs to this transaction alone from here on."""
@@ -117,8 +123,8 @@ def set_flags(
             ("flags | $4", "flags & $4 <> $4") if op is FlagOp.ADD else ("flags & ~$4", "flags & $4 <> 0")
         )
         changed = yield Sql(
-            f"UPDATE messages SET flags = {value}, modseq = $5 FROM RANGES $3 WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
-            f" AND uid BETWEEN r.lo AND r.hi AND {condition}"
+            f"UPDATE messages SET flags = {value}, modseq = $5 WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
+            f" AND uid IN ({_AMONG}) AND {condition}"
             " RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
             account,
             mailbox,
@@ -126,9 +132,11 @@ def set_flags(
             bits,
             modseq,
         )
+    before: ModSeq | None = None
     if changed:
+        [[before]] = yield Sql("SELECT modseq FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
         yield from touch(account, mailbox, modseq)
-    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet())
+    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet(), before)
 
 
 def _edit(op: FlagOp, flags: frozenset[Flag]) -> Callable[[frozenset[Flag]], tuple[int, str]]:
@@ -153,8 +161,8 @@ def _set_each_kind(
 ) -> Unit[list[Row]]:
     """Few combinations of flags live in a mailbox: one statement for each of them, however many messages there are."""
     kinds = yield Sql(
-        "SELECT DISTINCT m.flags, m.keywords FROM RANGES $3 JOIN messages m"
-        " ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi",
+        "SELECT DISTINCT m.flags, m.keywords FROM RANGES $3 CROSS JOIN messages m"
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi",
         account,
         mailbox,
         uids,
@@ -165,8 +173,8 @@ def _set_each_kind(
         if (bits, keywords) == (old_bits, old_keywords):
             continue
         changed += yield Sql(
-            "UPDATE messages SET flags = $4, keywords = $5, modseq = $6 FROM RANGES $3"
-            " WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.lo AND r.hi AND flags = $7 AND keywords = $8"
+            "UPDATE messages SET flags = $4, keywords = $5, modseq = $6"  # noqa: S608
+            f" WHERE account_id = $1 AND mailbox_id = $2 AND uid IN ({_AMONG}) AND flags = $7 AND keywords = $8"
             " AND modseq <> $6 RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
             account,
             mailbox,
@@ -186,8 +194,8 @@ def copy(
     """Copy, or with `leave` unset move, into the mailbox named `target`. Raises `NoSuchMailbox`."""
     modseq = yield from next_modseq(account)
     rows = yield Sql(
-        "SELECT m.uid, m.flags, m.keywords, m.internaldate, m.size, m.content_id FROM RANGES $3 JOIN messages m"
-        " ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
+        "SELECT m.uid, m.flags, m.keywords, m.internaldate, m.size, m.content_id FROM RANGES $3 CROSS JOIN messages m"
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
         account,
         mailbox,
         uids,
@@ -227,8 +235,8 @@ def expunge(
     """Remove those marked `\\Deleted` (with `marked` unset: all) among `uids`, or in the whole mailbox for None."""
     condition = f" AND m.flags & {DELETED_BIT} <> 0" if marked else ""
     rows = yield Sql(
-        "SELECT m.uid, m.content_id FROM RANGES $3 JOIN messages m"  # noqa: S608
-        f" ON m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi{condition} ORDER BY m.uid",
+        "SELECT m.uid, m.content_id FROM RANGES $3 CROSS JOIN messages m"  # noqa: S608
+        f" WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi{condition} ORDER BY m.uid",
         account,
         mailbox,
         MessageSet(((1, 0xFFFFFFFF),)) if uids is None else uids,

@@ -216,12 +216,14 @@ async def open_sqlite(directory: Path, trace: Trace) -> AsyncIterator[SqliteData
 
 
 def _prepare(path: Path, lock: int) -> None:
-    """Set what belongs to the file and not to a connection, before anybody else opens it."""
+    """Set what belongs to the file and not to a connection, before anybody else opens it. Raises `Unavailable`."""
     with flocked(lock):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{path} cannot be used: {error}") from error
         finally:
             connection.close()
         os.chmod(path, 0o600)

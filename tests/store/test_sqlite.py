@@ -274,6 +274,13 @@ async def test_data_from_a_newer_program_are_left_alone(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "mail.db").write_bytes(b"these are not the bytes you are looking for" * 100)
+    with pytest.raises(Unavailable, match=r"mail\.db cannot be used"):
+        async with open_store(tmp_path):
+            pass
+
+
 def test_migrations_are_numbered_without_holes() -> None:
     assert [step.number for step in migrations.MIGRATIONS] == list(range(1, len(migrations.MIGRATIONS) + 1))
 
