@@ -1,0 +1,256 @@
+"""The table of verbs: everything known about a verb stands beside the function that runs it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from mailsystem.mail import sasl
+from mailsystem.mail.errors import AuthFailed, SyntaxFault, WrongState
+from mailsystem.mail.sasl import Credentials
+from mailsystem.pop3.grammar import Arguments, Top
+from mailsystem.pop3.session import Session, State
+
+AUTHORIZATION: Final = State.AUTHORIZATION
+TRANSACTION: Final = State.TRANSACTION
+ANY: Final = AUTHORIZATION | TRANSACTION
+
+Handler: TypeAlias = Callable[[Session, Arguments], Awaitable[str | None]]
+Tag: TypeAlias = Callable[[Session], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb and its facts."""
+
+    name: str
+    syntax: str
+    """As RFC 1939 writes it: `TOP msg n`."""
+    states: State
+    """Where it may be used."""
+    secret: bool
+    """Its arguments never reach a trace."""
+    capability: Tag | None
+    """What CAPA lists because of it, if anything for this client just now (RFC 2449 5)."""
+    handler: Handler
+
+
+TABLE: Final[dict[str, Verb]] = {}
+
+FEATURES: Final = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION mailsystem")
+"""What is listed by CAPA and is no verb."""
+
+
+def verb(
+    syntax: str, states: State, *, secret: bool = False, capability: str | Tag | None = None
+) -> Callable[[Handler], Handler]:
+    """Put the decorated handler into the table.
+
+    A handler reads its arguments to the end, then acts; it returns the text of its +OK, or None where it has answered. It
+    raises `MailError` and never catches.
+    """
+
+    def enter(handler: Handler) -> Handler:
+        name = syntax.partition(" ")[0]
+        tag = (lambda _: capability) if isinstance(capability, str) else capability
+        TABLE[name] = Verb(name, syntax, states, secret, tag, handler)
+        return handler
+
+    return enter
+
+
+# RFC 2449
+
+
+@verb("CAPA", ANY)
+async def capa(session: Session, args: Arguments) -> str | None:
+    """RFC 2449 5."""
+    args.end()
+    tags = [tag for entry in TABLE.values() if entry.capability and (tag := entry.capability(session))]
+    lines = [tag.encode() for tag in (*tags, *FEATURES)]
+    await session.listing("capabilities follow", lines, len(lines))
+    return None
+
+
+# AUTHORIZATION
+
+
+@verb("STLS", AUTHORIZATION, capability=lambda s: "STLS" if s.may_start_tls and s.state is AUTHORIZATION else None)
+async def stls(session: Session, args: Arguments) -> str | None:
+    """RFC 2595 4."""
+    args.end()
+    await session.start_tls()
+    return None
+
+
+@verb("USER name", AUTHORIZATION, capability=lambda s: "USER" if s.may_log_in else None)
+async def user(session: Session, args: Arguments) -> str:
+    """RFC 1939 7. Every name is taken: who lives here is told to nobody."""
+    session.check_privacy()
+    name = args.rest().strip(b" ")
+    if not name:
+        raise SyntaxFault("argument missing")
+    session.name = name
+    return "and the password?"
+
+
+@verb("PASS string", AUTHORIZATION, secret=True)
+async def pass_(session: Session, args: Arguments) -> str:
+    """RFC 1939 7."""
+    session.check_privacy()
+    name, session.name = session.name, None
+    if name is None:
+        raise WrongState("USER first")
+    return await _log_in(session, name, args.rest())
+
+
+@verb("AUTH mechanism [initial-response]", AUTHORIZATION, secret=True,
+      capability=lambda s: f"SASL {' '.join(MECHANISMS)}" if s.may_log_in else None)  # fmt: skip
+async def auth(session: Session, args: Arguments) -> str | None:
+    """RFC 5034 4; without a mechanism it lists them, as clients from before CAPA expect."""
+    if args.at_end():
+        lines = [name.encode() for name in MECHANISMS] if session.may_log_in else []
+        await session.listing("mechanisms follow", lines, len(lines))
+        return None
+    session.check_privacy()
+    mechanism = MECHANISMS.get(args.word().decode("ascii", "replace").upper())
+    if mechanism is None:
+        raise SyntaxFault("unknown authentication mechanism")
+    initial = None if args.at_end() else sasl.decode(args.word())
+    args.end()
+    session.name = None
+    return await mechanism(session, initial)
+
+
+async def _plain(session: Session, initial: bytes | None) -> str:
+    """RFC 4616."""
+    response = sasl.decode(await session.ask(b"")) if initial is None else initial
+    await session.log_in(sasl.plain(response))
+    return _welcome(session)
+
+
+async def _login(session: Session, initial: bytes | None) -> str:
+    """LOGIN, which no RFC has and every client knows: name and password asked for one by one."""
+    name = sasl.decode(await session.ask(base64.b64encode(b"Username:"))) if initial is None else initial
+    password = sasl.decode(await session.ask(base64.b64encode(b"Password:")))
+    return await _log_in(session, name, password)
+
+
+Mechanism: TypeAlias = Callable[[Session, bytes | None], Awaitable[str]]
+MECHANISMS: Final[Mapping[str, Mechanism]] = {"PLAIN": _plain, "LOGIN": _login}
+
+
+async def _log_in(session: Session, name: bytes, password: bytes) -> str:
+    try:
+        credentials = Credentials(name.decode(), password.decode())
+    except UnicodeDecodeError:
+        session.failures += 1
+        raise AuthFailed from None
+    await session.log_in(credentials)
+    return _welcome(session)
+
+
+def _welcome(session: Session) -> str:
+    return f"{session.view.count} messages ({session.view.octets} octets)"
+
+
+# TRANSACTION
+
+
+@verb("STAT", TRANSACTION)
+async def stat(session: Session, args: Arguments) -> str:
+    """RFC 1939 5."""
+    args.end()
+    return f"{session.view.count} {session.view.octets}"
+
+
+@verb("LIST [msg]", TRANSACTION)
+async def list_(session: Session, args: Arguments) -> str | None:
+    """RFC 1939 5."""
+    view = session.view
+    if not args.at_end():
+        number = args.number()
+        args.end()
+        return f"{number} {view.message(number).size}"
+    lines = (b"%d %d" % (number, message.size) for number, message in view)
+    await session.listing(f"{view.count} messages ({view.octets} octets)", lines, view.count)
+    return None
+
+
+@verb("UIDL [msg]", TRANSACTION, capability="UIDL")
+async def uidl(session: Session, args: Arguments) -> str | None:
+    """RFC 1939 7."""
+    view = session.view
+    if not args.at_end():
+        number = args.number()
+        args.end()
+        return f"{number} {view.name(view.message(number))}"
+    lines = (f"{number} {view.name(message)}".encode() for number, message in view)
+    await session.listing("unique-ids follow", lines, view.count)
+    return None
+
+
+@verb("RETR msg", TRANSACTION)
+async def retr(session: Session, args: Arguments) -> None:
+    """RFC 1939 5."""
+    number = args.number()
+    args.end()
+    size = session.view.message(number).size
+    await session.message(f"{size} octets", session.octets(number))
+    session.trace.event("retrieved", login=session.login, message=number, octets=size)
+
+
+@verb("TOP msg n", TRANSACTION, capability="TOP")
+async def top(session: Session, args: Arguments) -> None:
+    """RFC 1939 7."""
+    number, lines = args.number(), args.number()
+    args.end()
+    session.view.message(number)
+    await session.message("top of message follows", _top(session.octets(number), lines))
+
+
+async def _top(octets: AsyncGenerator[bytes, None], lines: int) -> AsyncGenerator[bytes, None]:
+    cut = Top(lines)
+    async with aclosing(octets):
+        async for chunk in octets:
+            yield cut.feed(chunk)
+            if cut.done:
+                return
+
+
+@verb("DELE msg", TRANSACTION)
+async def dele(session: Session, args: Arguments) -> str:
+    """RFC 1939 5: marks; what is marked goes at QUIT."""
+    number = args.number()
+    args.end()
+    session.view.delete(number)
+    return f"message {number} deleted"
+
+
+@verb("RSET", TRANSACTION)
+async def rset(session: Session, args: Arguments) -> str:
+    """RFC 1939 5."""
+    args.end()
+    session.view.reset()
+    return _welcome(session)
+
+
+@verb("NOOP", TRANSACTION)
+async def noop(session: Session, args: Arguments) -> str:
+    """RFC 1939 5."""
+    args.end()
+    return ""
+
+
+@verb("QUIT", ANY)
+async def quit_(session: Session, args: Arguments) -> str:
+    """RFC 1939 4 and 6: the only way to delete. Whether that succeeds or not, the session is over."""
+    args.end()
+    session.ended = True
+    removed = await session.update()
+    if removed:
+        session.trace.event("deleted", login=session.login, messages=removed)
+    return f"bye, {removed} deleted" if removed else "bye"
