@@ -85,7 +85,7 @@ class Mailboxes:
         if len(self._numbered) > _REMEMBERED:
             self._numbered.popitem(last=False)
         if claim_recent and opened.recent:
-            opened = await self._database.write(self._claim(account, name))
+            opened = await self._database.write(self._claim(account, name), durable=False)
         return replace(opened, uids=array("I", opened.uids))
 
     def _open(self, account: AccountId, name: str) -> Unit[Opened]:

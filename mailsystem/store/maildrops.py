@@ -41,14 +41,14 @@ class Maildrops:
 
     async def acquire(self, account: AccountId) -> Lease:
         """Raises `InUse` while somebody else's lease lives."""
-        return await self._database.write(_acquire(account, self._clock.now()))
+        return await self._database.write(_acquire(account, self._clock.now()), durable=False)
 
     async def renew(self, lease: Lease) -> Lease:
         """Raises `InUse` if it was lost meanwhile."""
-        return await self._database.write(_renew(lease, self._clock.now()))
+        return await self._database.write(_renew(lease, self._clock.now()), durable=False)
 
     async def release(self, lease: Lease) -> None:
-        await self._database.write(_release(lease))
+        await self._database.write(_release(lease), durable=False)
 
     async def listing(self, account: AccountId) -> Maildrop:
         """INBOX as it is now. Raises `NoSuchMailbox`."""
@@ -56,7 +56,7 @@ class Maildrops:
 
     async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> None:
         """QUIT: remove these and give the lease back, in one transaction. Raises `InUse`, and removes nothing, if lost."""
-        await self._database.write(_update(lease, mailbox, uids, self._clock.now()))
+        await self._database.write(_update(lease, mailbox, uids, self._clock.now()), durable=bool(uids))
 
 
 def _acquire(account: AccountId, now: float) -> Unit[Lease]:

@@ -3,7 +3,8 @@
 - One hop per unit: a whole unit (or a whole group of them) runs on the connection's own thread at once.
 - Processes queue at an advisory file lock, not in SQLite's busy handler. Checkpoints, opening and closing happen only under
   that lock: SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint and write at one moment.
-- `synchronous=FULL`: a write is on disk when its caller hears of it.
+- `synchronous=FULL`: a write is on disk when its caller hears of it. Only a group in which nobody asked for that (the
+  leases of maildrops, which end by themselves) goes without.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import aiosqlite
 
@@ -43,6 +44,15 @@ _LOOK_EVERY: Final = 1.0
 _LOOK_ANYHOW: Final = 10
 
 
+class _Waiting(NamedTuple):
+    """A unit in the queue to the writer."""
+
+    unit: Unit[Any]
+    weight: int
+    durable: bool
+    answer: asyncio.Future[Any]
+
+
 class SqliteDatabase:
     """One database file, `mail.db` in `directory`. Make it with `open_sqlite`."""
 
@@ -52,7 +62,7 @@ class SqliteDatabase:
         self._trace = trace
         self._bell = Bell()
         self._doorbell = Doorbell(directory / "bells", self._bell.ring)
-        self._waiting: deque[tuple[Unit[Any], int, asyncio.Future[Any]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._writer: aiosqlite.Connection
         self._readers: list[aiosqlite.Connection] = []
@@ -63,9 +73,9 @@ class SqliteDatabase:
     def bell(self) -> Bell:
         return self._bell
 
-    async def write(self, unit: Unit[T], *, weight: int = 0) -> T:
+    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((unit, weight, answer))
+        self._waiting.append(_Waiting(unit, weight, durable, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await answer
@@ -86,8 +96,9 @@ class SqliteDatabase:
                 group = self._take()
                 if not group:
                     continue
+                units, durable = [one.unit for one in group], any(one.durable for one in group)
                 try:
-                    outcomes, topics = await _hop(self._writer, lambda: self._commit([unit for unit, _ in group]))  # noqa: B023
+                    outcomes, topics = await _hop(self._writer, partial(self._commit, units, durable))
                 except sqlite3.Error as error:
                     failure = self._failed("write", error)
                     outcomes, topics = [failure] * len(group), set()
@@ -95,35 +106,36 @@ class SqliteDatabase:
                 if topics:
                     self._bell.ring(topics)
                     self._doorbell.ring(topics)
-                for (_, answer), outcome in zip(group, outcomes, strict=True):
-                    if answer.done():
+                for one, outcome in zip(group, outcomes, strict=True):
+                    if one.answer.done():
                         continue
                     if isinstance(outcome, BaseException):
-                        answer.set_exception(outcome)
+                        one.answer.set_exception(outcome)
                     else:
-                        answer.set_result(outcome[0])
+                        one.answer.set_result(outcome[0])
         finally:
             self._worker = None
 
-    def _take(self) -> list[tuple[Unit[Any], asyncio.Future[Any]]]:
-        group: list[tuple[Unit[Any], asyncio.Future[Any]]] = []
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
         octets = 0
         while self._waiting and len(group) < _GROUP_UNITS and octets < _GROUP_OCTETS:
-            unit, weight, answer = self._waiting.popleft()
-            if answer.cancelled():
-                unit.close()
+            one = self._waiting.popleft()
+            if one.answer.cancelled():
+                one.unit.close()
                 continue
-            group.append((unit, answer))
-            octets += weight
+            group.append(one)
+            octets += one.weight
         return group
 
-    def _commit(self, units: list[Unit[Any]]) -> tuple[list[tuple[Any] | BaseException], set[Topic]]:
+    def _commit(self, units: list[Unit[Any]], durable: bool) -> tuple[list[tuple[Any] | BaseException], set[Topic]]:
         """On the writer's thread: all units in one transaction, each behind a savepoint. Raises only `sqlite3.Error`."""
         connection = self._writer._conn
         execute = connection.execute
         outcomes: list[tuple[Any] | BaseException] = []
         topics: set[Topic] = set()
         with flocked(self._lock):
+            execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             execute("BEGIN IMMEDIATE")
             try:
                 for unit in units:

@@ -152,6 +152,21 @@ async def test_a_commit_is_fully_synchronous_and_never_checkpoints_by_itself(tmp
         assert await database.read(pragmas()) == ["wal", 2, 0]
 
 
+async def test_a_group_waits_for_the_disk_if_anybody_in_it_must(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+
+        def how() -> Unit[int]:
+            [[level]] = yield Sql("PRAGMA synchronous")
+            return int(level)
+
+        full, normal = 2, 1
+        assert await database.write(how()) == full
+        assert await database.write(how(), durable=False) == normal
+        together = await asyncio.gather(database.write(how(), durable=False), database.write(how()))
+        assert together == [full, full]
+        assert await database.write(how()) == full
+
+
 async def test_readers_cannot_write(tmp_path: Path) -> None:
     async with numbers(tmp_path) as database:
         with pytest.raises(Unavailable):
