@@ -35,7 +35,7 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read `local@domain`, without angle brackets. Raises `SyntaxFault` on anything else."""
-        if len(text.encode("utf-8", "surrogateescape")) > MAX_PATH:
+        if _octets(text) > MAX_PATH:
             raise SyntaxFault("address too long")
         local, at, domain = text.rpartition("@")
         if not at:
@@ -82,9 +82,16 @@ def _local(text: str) -> str:
         local = re.sub(r"\\(.)", r"\1", text[1:-1])
     else:
         raise SyntaxFault("bad local part")
-    if len(local.encode()) > MAX_LOCAL:
+    if _octets(local) > MAX_LOCAL:
         raise SyntaxFault("local part too long")
     return local
+
+
+def _octets(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise SyntaxFault("address is not UTF-8") from None
 
 
 def normal_domain(text: str) -> str:
@@ -95,6 +102,8 @@ def normal_domain(text: str) -> str:
     if text.startswith("[") and text.endswith("]"):
         return _literal(text[1:-1])
     name = text.lower()
+    if len(name) > MAX_DOMAIN:  # before anything slow is done with it
+        raise SyntaxFault("bad domain")
     if not name.isascii():
         try:
             name = name.encode("idna").decode("ascii").lower()
@@ -110,7 +119,8 @@ def normal_domain(text: str) -> str:
 
 def _literal(text: str) -> str:
     try:
-        if text[:5].lower() == "ipv6:":
+        # A scope (RFC 4007) has no place in RFC 5321 4.1.3, and Python lets it hold anything.
+        if text[:5].lower() == "ipv6:" and "%" not in text:
             return f"[IPv6:{ipaddress.IPv6Address(text[5:])}]"
         return f"[{ipaddress.IPv4Address(text)}]"
     except ValueError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, NamedTuple, NewType
 
 from mailsystem.mail.errors import SyntaxFault
@@ -18,8 +20,8 @@ Flag = NewType("Flag", str)
 
 DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
-STAR: Final = 0xFFFFFFFF
-"""`*` in a `MessageSet` that has not met a mailbox yet: larger than any number in use."""
+STAR: Final = 1 << 32
+"""`*` in a `MessageSet` that has not met a mailbox yet: larger than any number that can be written (RFC 9051 `nz-number`)."""
 
 SEEN = Flag("\\Seen")
 ANSWERED = Flag("\\Answered")
@@ -84,7 +86,8 @@ class MessageSet:
         return cls(tuple(merged))
 
     def __contains__(self, number: int) -> bool:
-        return any(low <= number <= high for low, high in self.ranges)
+        place = bisect_left(self.ranges, number, key=itemgetter(1))
+        return place < len(self.ranges) and self.ranges[place][0] <= number
 
     def __iter__(self) -> Iterator[int]:
         for low, high in self.ranges:
@@ -167,3 +170,5 @@ class Changes(NamedTuple):
     """New and changed ones, by ascending UID."""
     vanished: MessageSet
     """UIDs that are gone."""
+    after: ModSeq | None = None
+    """These are all changes of the mailbox after this one; None where others may have come in between."""
