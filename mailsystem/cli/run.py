@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mailsystem.net import Bound
     from mailsystem.settings import Loaded
     from mailsystem.telemetry.log import Log
+
+_SAME_WISH: Final = 0.3
+"""Seconds within which a second signal says no more than the first."""
 
 
 def sink(
@@ -158,9 +161,16 @@ def _on_signals(told: asyncio.Event, *, quiet: bool) -> None:
     """The first Ctrl-C or SIGTERM asks for a graceful end, the second gets its way at once: what was answered is on disk."""
     import asyncio
 
+    asked = 0.0
+
     def stop() -> None:
+        nonlocal asked
         if told.is_set():
-            os._exit(130)
+            # One wish may come as two signals: `timeout`, for one, tells the process and then its group.
+            if loop.time() - asked > _SAME_WISH:
+                os._exit(130)
+            return
+        asked = loop.time()
         told.set()
         if not quiet and sys.stdout.isatty():
             typer.echo("\nstopping; once more Ctrl-C ends it at once")

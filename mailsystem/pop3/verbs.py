@@ -67,7 +67,7 @@ def verb(
 
 @verb("CAPA", ANY)
 async def capa(session: Session, args: Arguments) -> str | None:
-    """RFC 2449 5."""
+    """RFC 2449 5: what can be used here and now."""
     args.end()
     tags = [tag for entry in TABLE.values() if entry.capability and (tag := entry.capability(session))]
     lines = [tag.encode() for tag in (*tags, *FEATURES)]
@@ -80,7 +80,7 @@ async def capa(session: Session, args: Arguments) -> str | None:
 
 @verb("STLS", AUTHORIZATION, capability=lambda s: "STLS" if s.may_start_tls and s.state is AUTHORIZATION else None)
 async def stls(session: Session, args: Arguments) -> str | None:
-    """RFC 2595 4."""
+    """RFC 2595 4: TLS from the next octet on."""
     args.end()
     await session.start_tls()
     return None
@@ -99,7 +99,7 @@ async def user(session: Session, args: Arguments) -> str:
 
 @verb("PASS string", AUTHORIZATION, secret=True)
 async def pass_(session: Session, args: Arguments) -> str:
-    """RFC 1939 7."""
+    """RFC 1939 7: the password; with it the maildrop is locked."""
     session.check_privacy()
     name, session.name = session.name, None
     if name is None:
@@ -162,14 +162,14 @@ def _welcome(session: Session) -> str:
 
 @verb("STAT", TRANSACTION)
 async def stat(session: Session, args: Arguments) -> str:
-    """RFC 1939 5."""
+    """RFC 1939 5: how many messages and octets."""
     args.end()
     return f"{session.view.count} {session.view.octets}"
 
 
 @verb("LIST [msg]", TRANSACTION)
 async def list_(session: Session, args: Arguments) -> str | None:
-    """RFC 1939 5."""
+    """RFC 1939 5: the octets of each message, or of one."""
     view = session.view
     if not args.at_end():
         number = args.number()
@@ -182,7 +182,7 @@ async def list_(session: Session, args: Arguments) -> str | None:
 
 @verb("UIDL [msg]", TRANSACTION, capability="UIDL")
 async def uidl(session: Session, args: Arguments) -> str | None:
-    """RFC 1939 7."""
+    """RFC 1939 7: a name for each message, or for one, that it keeps for ever."""
     view = session.view
     if not args.at_end():
         number = args.number()
@@ -195,7 +195,7 @@ async def uidl(session: Session, args: Arguments) -> str | None:
 
 @verb("RETR msg", TRANSACTION)
 async def retr(session: Session, args: Arguments) -> None:
-    """RFC 1939 5."""
+    """RFC 1939 5: a whole message."""
     number = args.number()
     args.end()
     size = session.view.message(number).size
@@ -205,7 +205,7 @@ async def retr(session: Session, args: Arguments) -> None:
 
 @verb("TOP msg n", TRANSACTION, capability="TOP")
 async def top(session: Session, args: Arguments) -> None:
-    """RFC 1939 7."""
+    """RFC 1939 7: the header of a message and so many lines of its body."""
     number, lines = args.number(), args.number()
     args.end()
     session.view.message(number)
@@ -232,7 +232,7 @@ async def dele(session: Session, args: Arguments) -> str:
 
 @verb("RSET", TRANSACTION)
 async def rset(session: Session, args: Arguments) -> str:
-    """RFC 1939 5."""
+    """RFC 1939 5: takes all marks away."""
     args.end()
     session.view.reset()
     return _welcome(session)
@@ -240,7 +240,7 @@ async def rset(session: Session, args: Arguments) -> str:
 
 @verb("NOOP", TRANSACTION)
 async def noop(session: Session, args: Arguments) -> str:
-    """RFC 1939 5."""
+    """RFC 1939 5: nothing."""
     args.end()
     return ""
 

@@ -41,11 +41,13 @@ class MailSMTP(Conversation):
 
     @syntax("HELO hostname")
     async def smtp_HELO(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.1: the client names itself, the old way."""
         self._greeted(argument, extended=False)
         await self.push(f"250 {self.hostname}")
 
     @syntax("EHLO hostname")
     async def smtp_EHLO(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.1: the client names itself and is told what extensions there are."""
         self._greeted(argument, extended=True)
         lines = [self.hostname, f"SIZE {self.rules.size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
         if self.rules.tls is not None and self.connection.secure is None:
@@ -71,6 +73,7 @@ class MailSMTP(Conversation):
 
     @syntax("STARTTLS")
     async def smtp_STARTTLS(self, argument: bytes) -> None:
+        """RFC 3207: TLS from the next octet on."""
         if self.rules.tls is None:
             raise Refusal(replies.NOT_IMPLEMENTED)
         if self.connection.secure is not None:
@@ -97,6 +100,7 @@ class MailSMTP(Conversation):
 
     @syntax("AUTH mechanism [initial-response]")
     async def smtp_AUTH(self, argument: bytes) -> None:
+        """RFC 4954: a login, by PLAIN or LOGIN."""
         if not (self.session.host_name and self.session.extended_smtp):
             raise Refusal(replies.GREET_FIRST)
         if self.session.account is not None:
@@ -136,6 +140,7 @@ class MailSMTP(Conversation):
 
     @syntax("MAIL FROM:<address> [parameters]")
     async def smtp_MAIL(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.2: begin a message, with its sender and the parameters SIZE, BODY, SMTPUTF8 and AUTH."""
         if self.connection.stopping:
             raise Refusal(replies.STOPPING)
         if not self.session.host_name:
@@ -177,6 +182,7 @@ class MailSMTP(Conversation):
 
     @syntax("RCPT TO:<address>")
     async def smtp_RCPT(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.3: name a recipient, who is looked up at once."""
         if self.envelope.sender is None:
             raise Refusal(replies.MAIL_FIRST)
         try:
@@ -198,6 +204,7 @@ class MailSMTP(Conversation):
 
     @syntax("DATA")
     async def smtp_DATA(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.4: the message itself; 250 is said when it is on disk for all its recipients."""
         if argument:
             raise Refusal(replies.BAD_ARGUMENT)
         if self.envelope.sender is None:
@@ -275,6 +282,7 @@ class MailSMTP(Conversation):
 
     @syntax("RSET")
     async def smtp_RSET(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.5: forget the message that was begun."""
         if argument:
             raise Refusal(replies.BAD_ARGUMENT)
         self._set_rset_state()
@@ -284,11 +292,13 @@ class MailSMTP(Conversation):
 
     @syntax("NOOP [ignored]")
     async def smtp_NOOP(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.9: nothing."""
         await self.push(replies.OK)
         await self.flush()
 
     @syntax("VRFY <address>")
     async def smtp_VRFY(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.6: never says who lives here."""
         if not argument:
             raise Refusal(replies.BAD_ARGUMENT)
         await self.push(replies.CANNOT_VERIFY)  # RFC 5321 7.3: nobody learns here who exists
@@ -296,6 +306,7 @@ class MailSMTP(Conversation):
 
     @syntax("QUIT")
     async def smtp_QUIT(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.10: goodbye."""
         if argument:
             raise Refusal(replies.BAD_ARGUMENT)
         await self.push(replies.BYE)
@@ -303,10 +314,12 @@ class MailSMTP(Conversation):
 
     @syntax("HELP [command]")
     async def smtp_HELP(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.8: not offered; the RFC is the better help."""
         raise Refusal(replies.NOT_IMPLEMENTED)
 
     @syntax("EXPN <list>")
     async def smtp_EXPN(self, argument: bytes) -> None:
+        """RFC 5321 4.1.1.7: not offered; who is on a list is nobody's business."""
         raise Refusal(replies.NOT_IMPLEMENTED)
 
 

@@ -125,6 +125,14 @@ def test_a_signal_ends_it_cleanly_with_clients_connected(tmp_path: Path, number:
             client.close()
 
 
+def test_one_wish_told_twice_ends_it_cleanly(tmp_path: Path) -> None:
+    """`timeout` sends its signal to the process and then to its group."""
+    with program.sink(tmp_path) as running:
+        running.process.send_signal(signal.SIGTERM)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(20) == 0
+
+
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with (
         program.sink(tmp_path, env={"MAILSYSTEM_GRACE": "60"}) as running,

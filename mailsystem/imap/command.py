@@ -1,0 +1,103 @@
+"""The table of commands: everything known about a command stands beside the function that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.session import Session, State
+
+NOT_AUTHENTICATED: Final = State.NOT_AUTHENTICATED
+AUTHENTICATED: Final = State.AUTHENTICATED | State.SELECTED
+"""Logged in, with or without a mailbox (RFC 3501 6.3)."""
+SELECTED: Final = State.SELECTED
+ANY: Final = NOT_AUTHENTICATED | AUTHENTICATED
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """What a handler returns when there is more to say than that it was done."""
+
+    text: str = ""
+    """Human words; empty for `NAME completed`."""
+    code: bytes = b""
+    """A response code, without its brackets."""
+    then: Callable[[], Awaitable[None]] | None = None
+    """What has to happen once this is on its way, and before anything else."""
+
+
+Handler: TypeAlias = Callable[[Session, Arguments, bool], Awaitable[Ok | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command and its facts."""
+
+    name: str
+    handler: Handler
+    states: State
+    """Where it may be used."""
+    uid: bool
+    """Whether it can be said as `UID NAME` too."""
+    numbers: bool
+    """Without UID it speaks sequence numbers, so no EXPUNGE may be sent while it runs (RFC 3501 7.4.1)."""
+    target: bool
+    """It puts messages into a mailbox: when that is missing the client may create it (`TRYCREATE`)."""
+    looks: bool
+    """Its purpose is to hear what is new."""
+    capability: str | None
+    """What CAPABILITY lists because of it."""
+    secret: bool
+    """Its arguments never reach a trace."""
+
+
+TABLE: Final[dict[str, Command]] = {}
+
+FEATURES: Final = ("LITERAL+", "CHILDREN", "SPECIAL-USE")
+"""What is listed by CAPABILITY and is no command."""
+MECHANISMS: Final = ("PLAIN", "LOGIN")
+"""What AUTHENTICATE takes."""
+
+
+def command(
+    name: str,
+    states: State,
+    *,
+    uid: bool = False,
+    numbers: bool = False,
+    target: bool = False,
+    looks: bool = False,
+    capability: str | None = None,
+    secret: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Put the decorated handler into the table.
+
+    A handler reads its arguments to the end, then acts, and sends untagged data; it returns `Ok` or None and raises
+    `MailError`. It never writes a tag, never catches, never syncs: `dispatch` does.
+    """
+
+    def enter(handler: Handler) -> Handler:
+        TABLE[name] = Command(name, handler, states, uid, numbers, target, looks, capability, secret)
+        return handler
+
+    return enter
+
+
+def capabilities(session: Session) -> bytes:
+    """What this client can use, separated by spaces.
+
+    Everything is listed before login too: there are clients that never ask again.
+    """
+    words = ["IMAP4rev1", *FEATURES]
+    words += [entry.capability for entry in TABLE.values() if entry.capability]
+    if session.state is State.NOT_AUTHENTICATED:
+        words.append("SASL-IR")
+        if session.may_start_tls:
+            words.append("STARTTLS")
+        if session.may_log_in:
+            words += [f"AUTH={name}" for name in MECHANISMS]
+        else:
+            words.append("LOGINDISABLED")
+    return " ".join(words).encode("ascii")

@@ -1,0 +1,142 @@
+"""Commands within a mailbox (RFC 3501 6.4), but for FETCH and SEARCH."""
+
+from __future__ import annotations
+
+from mailsystem.imap import reply
+from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.session import FLUSH_AT, Session
+from mailsystem.mail.errors import NotPermitted
+from mailsystem.mail.mailbox import Changes, Message, MessageSet
+from mailsystem.store import Copied, FlagOp
+
+
+@command("CHECK", SELECTED, looks=True)
+async def check(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3501 6.4.1: everything is on disk already."""
+    args.end()
+    return None
+
+
+@command("CLOSE", SELECTED)
+async def close(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3501 6.4.2: expunge without a word, then leave; one that was only examined stays as it is."""
+    args.end()
+    if not session.read_only:
+        await session.store.mailboxes.expunge(session.account.id, session.mailbox.id)
+    session.select(None)
+    return None
+
+
+@command("UNSELECT", SELECTED, capability="UNSELECT")
+async def unselect(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3691: leave the mailbox without expunging."""
+    args.end()
+    session.select(None)
+    return None
+
+
+@command("EXPUNGE", SELECTED, uid=True, capability="UIDPLUS")
+async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3501 6.4.3: remove what is marked `\\Deleted`; UID EXPUNGE only that among a set (RFC 4315)."""
+    uids = None
+    if by_uid:
+        args.sp()
+        uids = session.view.pick(args.sequence_set(), by_uid=True)
+    args.end()
+    _need_write(session)
+    if uids is None or uids:
+        await session.store.mailboxes.expunge(session.account.id, session.mailbox.id, uids)
+    return None
+
+
+@command("STORE", SELECTED, uid=True, numbers=True)
+async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3501 6.4.6: change flags."""
+    args.sp()
+    chosen = args.sequence_set()
+    args.sp()
+    op = FlagOp.ADD if args.accept(b"+") else FlagOp.REMOVE if args.accept(b"-") else FlagOp.SET
+    args.expect(b"FLAGS")
+    silent = args.accept(b".SILENT")
+    args.sp()
+    flags = args.flags()
+    args.end()
+    _need_write(session)
+    uids = session.view.pick(chosen, by_uid)
+    if not uids:
+        return None
+    changes = await session.store.mailboxes.set_flags(session.account.id, session.mailbox.id, uids, op, flags)
+    if silent:
+        session.view.follow(changes)
+    else:
+        await _answer(session, uids, changes, by_uid)
+        session.told(changes)
+    return None
+
+
+async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool) -> None:
+    """The flags of every message of the set, changed or not."""
+    if len(changes.messages) == session.view.count(uids):
+        await _say_flags(session, changes.messages, by_uid)
+        return
+    async for fetched in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, uids):
+        await _say_flags(session, [each.message for each in fetched], by_uid)
+
+
+async def _say_flags(session: Session, messages: list[Message], by_uid: bool) -> None:
+    view = session.view
+    for start in range(0, len(messages), 1000):
+        lines = [
+            reply.fetch_flags(
+                number,
+                reply.flags(message.flags, view.is_recent(message.uid)),
+                message.uid if by_uid else None,
+            )
+            for message in messages[start : start + 1000]
+            if (number := view.number(message.uid))
+        ]
+        session.send(b"".join(lines))
+        if session.buffered > FLUSH_AT:
+            await session.flush()
+
+
+@command("COPY", SELECTED, uid=True, target=True)
+async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 3501 6.4.7: copy messages with their flags and dates; all or none."""
+    uids, target = _picked(session, args, by_uid)
+    copied = await session.store.mailboxes.copy(session.account.id, session.mailbox.id, uids, target)
+    return Ok(code=_copyuid(copied))
+
+
+@command("MOVE", SELECTED, uid=True, target=True, capability="MOVE")
+async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 6851: copy and remove in one; where they are now is told before they vanish here (6851 4.3)."""
+    uids, target = _picked(session, args, by_uid)
+    _need_write(session)
+    moved = await session.store.mailboxes.move(session.account.id, session.mailbox.id, uids, target)
+    if moved.source:
+        session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
+    return None
+
+
+def _picked(session: Session, args: Arguments, by_uid: bool) -> tuple[MessageSet, str]:
+    args.sp()
+    chosen = args.sequence_set()
+    args.sp()
+    target = args.mailbox()
+    args.end()
+    return session.view.pick(chosen, by_uid), target
+
+
+def _copyuid(copied: Copied) -> bytes:
+    """resp-code-copy = "COPYUID" SP nz-number SP uid-set SP uid-set; nothing where nothing was copied (RFC 4315 3)"""
+    if not copied.source:
+        return b""
+    source, target = MessageSet.of(copied.source), MessageSet.of(copied.target)
+    return f"COPYUID {copied.uidvalidity} {source} {target}".encode("ascii")
+
+
+def _need_write(session: Session) -> None:
+    if session.read_only:
+        raise NotPermitted("the mailbox was only examined")

@@ -1,0 +1,153 @@
+"""One command, from its frame to its tagged reply."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import Final
+
+import mailsystem.imap.commands  # noqa: F401 - fills the table
+from mailsystem.imap import reply
+from mailsystem.imap.command import TABLE, Command, Ok
+from mailsystem.imap.framing import Frame
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.search import BadCharset
+from mailsystem.imap.session import Goodbye, Session
+from mailsystem.mail import errors
+from mailsystem.mail.errors import MailError, NoSuchMailbox, SyntaxFault, WrongState
+from mailsystem.net import Injected, Stopping
+from mailsystem.telemetry.trace import CLIENT, REDACTED
+
+REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
+    errors.SyntaxFault: (b"BAD", b""),
+    errors.WrongState: (b"BAD", b""),
+    errors.AuthRequired: (b"NO", b"PRIVACYREQUIRED"),  # here only raised where TLS is what is missing
+    errors.AuthFailed: (b"NO", b"AUTHENTICATIONFAILED"),
+    errors.NotPermitted: (b"NO", b"NOPERM"),
+    errors.NoSuchMailbox: (b"NO", b"NONEXISTENT"),
+    errors.MailboxExists: (b"NO", b"ALREADYEXISTS"),
+    errors.NoSuchRecipient: (b"NO", b"NONEXISTENT"),
+    errors.InUse: (b"NO", b"INUSE"),
+    errors.OverQuota: (b"NO", b"OVERQUOTA"),
+    errors.TooLarge: (b"NO", b"TOOBIG"),
+    errors.TooMany: (b"NO", b"LIMIT"),
+    errors.Rejected: (b"NO", b"CANNOT"),
+    errors.Unavailable: (b"NO", b"UNAVAILABLE"),
+    BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
+}
+"""How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
+
+_LITERAL = re.compile(rb"\{([0-9]+)\+?\}")
+_LONGEST_LINE: Final = 2000
+
+
+async def run(session: Session, frame: Frame) -> None:
+    """Do what `frame` says and answer it: untagged data first, then one tagged line.
+
+    Raises `Goodbye`, `Injected` and `ConnectionError` when there is nothing more to say to this client.
+    """
+    args = Arguments(frame)
+    tag, entry, by_uid = b"*", None, False
+    fault = frame.fault
+    try:
+        tag = args.tag()
+        if fault is not None and args.at_end():
+            tag = b"*"  # cut off, perhaps within the tag
+        args.sp()
+        entry, by_uid = _entry(args)
+    except SyntaxFault as error:
+        fault = fault or error
+    if session.trace.wants_lines:
+        session.trace.line(CLIENT, _spoken(frame, entry, args.position))
+
+    done: Ok | None = None
+    if fault is None and entry is not None:
+        done, answer = await _perform(session, entry, args, by_uid)
+    else:
+        answer = _refuse(session, fault or SyntaxFault(), entry)
+    bye = _verdict(session, answer) or ("cannot follow any more" if frame.last else None)
+
+    if entry is not None and not answer.startswith(b"BAD"):
+        try:
+            await session.sync(hold_expunges=entry.numbers and not by_uid, with_uid=by_uid, look=entry.looks)
+        except Goodbye as end:
+            bye = str(end)
+    if bye is not None:
+        session.send(b"* BYE " + reply.text(bye) + reply.CRLF)
+        session.ended = True
+    # What was taken for a tag may be a password that was sent at the wrong moment, if no command came with it.
+    line = b" " + answer + reply.CRLF
+    session.send(tag + line, traced=(REDACTED if entry is None else tag) + line)
+    if done is not None and done.then is not None:
+        await done.then()
+
+
+def _entry(args: Arguments) -> tuple[Command, bool]:
+    """command = the names in `TABLE`; uid = "UID" SP (the names that have that form)"""
+    name = args.keyword()
+    by_uid = name == "UID"
+    if by_uid:
+        args.sp()
+        name = args.keyword()
+    entry = TABLE.get(name)
+    if entry is None or (by_uid and not entry.uid):
+        raise SyntaxFault("unknown command")
+    return entry, by_uid
+
+
+async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bool) -> tuple[Ok | None, bytes]:
+    """Run the handler; what it returned, and the reply without its tag."""
+    try:
+        if not session.state & entry.states:
+            raise WrongState(f"{entry.name} is not possible now")
+        done = await entry.handler(session, args, by_uid)
+    except MailError as error:
+        return None, _refuse(session, error, entry)
+    except (Goodbye, Injected, Stopping, ConnectionError):
+        raise
+    except Exception as error:
+        session.trace.event("bug", command=entry.name, traceback="".join(traceback.format_tb(error.__traceback__)),
+                            error=type(error).__name__)  # fmt: skip
+        return None, b"NO [SERVERBUG] something went wrong here"
+    text = reply.text(done.text) if done is not None and done.text else entry.name.encode() + b" completed"
+    return done, b"OK " + (b"[" + done.code + b"] " if done is not None and done.code else b"") + text
+
+
+def _refuse(session: Session, error: MailError, entry: Command | None) -> bytes:
+    status, code = next(REPLIES[kind] for kind in type(error).__mro__ if kind in REPLIES)
+    if isinstance(error, NoSuchMailbox) and entry is not None and entry.target:
+        code = b"TRYCREATE"  # RFC 3501 6.3.11
+    session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
+    return status + b" " + (b"[" + code + b"] " if code else b"") + reply.text(str(error))
+
+
+def _verdict(session: Session, answer: bytes) -> str | None:
+    """Why we do not want to hear any more from this client, if so."""
+    if answer.startswith(b"BAD"):
+        session.bad += 1
+    elif answer.startswith(b"OK"):
+        session.bad = 0
+    if session.ended:
+        return None
+    if session.failures >= session.options.login_attempts:
+        return "too many failed logins"
+    if session.bad >= session.options.bad_commands:
+        return "too many bad commands"
+    return None
+
+
+def _spoken(frame: Frame, entry: Command | None, position: int) -> bytes:
+    """The command as a trace may see it: no literals, and no arguments of what is secret or not understood."""
+    if entry is None:
+        # It may be anything, a password that was sent at the wrong moment too.
+        return b"[%d octets]" % len(frame.line)
+    if entry.secret:
+        return frame.line[:position] + b" " + REDACTED
+    pieces, at = [], 0
+    for start, _ in frame.literals:
+        marker = _LITERAL.match(frame.line, start)
+        if marker is not None:
+            pieces += [frame.line[at:start], b"[" + marker[1] + b" octets]"]
+            at = marker.end()
+    spoken = b"".join(pieces) + frame.line[at:]
+    return spoken if len(spoken) <= _LONGEST_LINE else spoken[:_LONGEST_LINE] + b"..."

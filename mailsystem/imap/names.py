@@ -1,0 +1,91 @@
+"""Mailbox names: from the wire to the one spelling we keep and back; and LIST's patterns."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Final
+
+from mailsystem.imap import utf7
+from mailsystem.mail.errors import Rejected
+from mailsystem.mail.mailbox import DELIMITER, INBOX
+
+LONGEST: Final = 1000
+"""Octets of a name in UTF-8."""
+DEEPEST: Final = 50
+"""Levels of a name."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def from_wire(wire: bytes) -> str:
+    """A mailbox name in Unicode (NFC), INBOX in capitals, without a trailing delimiter. Raises `Rejected`."""
+    name = pattern_from_wire(wire)
+    name = name.removesuffix(DELIMITER)  # RFC 3501 6.3.3: it only declares that names below will come
+    levels = name.split(DELIMITER)
+    if not all(levels) or len(levels) > DEEPEST:
+        raise Rejected("bad mailbox name")
+    return name
+
+
+def pattern_from_wire(wire: bytes) -> str:
+    """A LIST pattern or reference, treated as a name is, but of any shape. Raises `Rejected`."""
+    if len(wire) > 4 * LONGEST:
+        raise Rejected("mailbox name too long")
+    name = unicodedata.normalize("NFC", utf7.decode(wire))
+    if len(name.encode()) > LONGEST:
+        raise Rejected("mailbox name too long")
+    if _CONTROL.search(name):
+        raise Rejected("control character in mailbox name")
+    return fold_inbox(name)
+
+
+def fold_inbox(name: str) -> str:
+    """RFC 3501 5.1: INBOX is one name in any case; so is the first level of the names below it."""
+    first, slash, rest = name.partition(DELIMITER)
+    if first.upper() == INBOX:
+        return INBOX + slash + rest
+    return name
+
+
+def parents(name: str) -> list[str]:
+    """The names above this one: `a` and `a/b` for `a/b/c`."""
+    levels = name.split(DELIMITER)
+    return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """What tells whether a name matches a LIST pattern: `*` is anything, `%` anything within one level.
+
+    The pattern's positions are the bits of one number, so that a name is read once, whatever the pattern is.
+    """
+    pattern = fold_inbox(re.sub(r"[*%]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern))
+    if pattern == "*":
+        return lambda name: True
+    if "*" not in pattern and "%" not in pattern:
+        return lambda name: name == pattern
+    stars = percents = 0
+    letters: dict[str, int] = {}
+    for position, letter in enumerate(pattern):
+        bit = 1 << position
+        if letter == "*":
+            stars |= bit
+        elif letter == "%":
+            percents |= bit
+        else:
+            letters[letter] = letters.get(letter, 0) | bit
+    wild = stars | percents
+    accepted = 1 << len(pattern)
+
+    def matches(name: str) -> bool:
+        at = 1
+        at |= (at & wild) << 1
+        for letter in name:
+            at = ((at & letters.get(letter, 0)) << 1) | (at & (stars if letter == DELIMITER else wild))
+            at |= (at & wild) << 1
+            if not at:
+                return False
+        return bool(at & accepted)
+
+    return matches

@@ -1,0 +1,258 @@
+"""Search keys as values (RFC 3501 6.4.4), weighed against what is known of a message. Sans-IO.
+
+A key says yes, no, or None: not to be told from this. Knowledge is gathered in the order of its price (`Cost`), and a
+message is settled as soon as the whole key is: `UNSEEN BODY x` reads the bodies of unseen messages only.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+from typing import NamedTuple, Protocol
+
+from mailsystem.imap.haystack import Header, Words
+from mailsystem.mail.mailbox import Flag, Message, MessageSet
+
+
+class Cost(IntEnum):
+    """What must be read before a key can be answered."""
+
+    NUMBERS = 0
+    """Nothing: the client's own view is enough."""
+    MESSAGE = 1
+    """Flags, date and size."""
+    HEADER = 2
+    TEXT = 3
+    """Everything that is text in the message."""
+
+
+class Known(NamedTuple):
+    """What is known of one message so far. A tuple, since a search may make a hundred thousand of them."""
+
+    uid: int
+    recent: bool = False
+    message: Message | None = None
+    header: Header | None = None
+    found: Set[Words] | None = None
+    """Which of the words that the keys look for it holds, once its text was looked through."""
+
+
+class Key(Protocol):
+    """One condition."""
+
+    @property
+    def cost(self) -> Cost:
+        """What it takes to be sure."""
+        ...
+
+    def holds(self, known: Known) -> bool | None:
+        """Whether it is true of the message; None while that cannot be told."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """ALL"""
+
+    cost = Cost.NUMBERS
+
+    def holds(self, known: Known) -> bool | None:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """UID and sequence sets, both as UIDs."""
+
+    uids: MessageSet
+    cost = Cost.NUMBERS
+
+    def holds(self, known: Known) -> bool | None:
+        ranges = self.uids.ranges
+        at = bisect_right(ranges, (known.uid, inf)) - 1
+        return at >= 0 and known.uid <= ranges[at][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """RECENT"""
+
+    cost = Cost.NUMBERS
+
+    def holds(self, known: Known) -> bool | None:
+        return known.recent
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """A system flag."""
+
+    flag: Flag
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else self.flag in known.message.flags
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """KEYWORD; in any case."""
+
+    name: str
+    """Lower case."""
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else any(flag.lower() == self.name for flag in known.message.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """LARGER and SMALLER: between both, and equal to neither."""
+
+    above: float
+    below: float
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else self.above < known.message.size < self.below
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """BEFORE, ON, SINCE: seconds since the epoch, from the first to before the second."""
+
+    first: float
+    end: float
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else self.first <= known.message.internaldate < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """SENTBEFORE, SENTON, SENTSINCE: days as ordinals, from the first to before the second. No date is on no day."""
+
+    first: float
+    end: float
+    cost = Cost.HEADER
+
+    def holds(self, known: Known) -> bool | None:
+        if known.header is None:
+            return None
+        day = known.header.sent()
+        return day is not None and self.first <= day.toordinal() < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """HEADER, FROM, SUBJECT…; the empty needle is in every field, so it asks whether there is one."""
+
+    name: bytes
+    """In capitals."""
+    needle: str
+    """Folded."""
+    cost = Cost.HEADER
+
+    def holds(self, known: Known) -> bool | None:
+        if known.header is None:
+            return None
+        return any(self.needle in value for value in known.header.values(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """BODY and TEXT."""
+
+    words: Words
+    cost = Cost.TEXT
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.found is None else self.words in known.found
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """NOT"""
+
+    key: Key
+
+    @property
+    def cost(self) -> Cost:
+        return self.key.cost
+
+    def holds(self, known: Known) -> bool | None:
+        verdict = self.key.holds(known)
+        return None if verdict is None else not verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Keys that all must hold, the cheap ones first."""
+
+    keys: tuple[Key, ...]
+
+    @property
+    def cost(self) -> Cost:
+        return max(key.cost for key in self.keys)
+
+    def holds(self, known: Known) -> bool | None:
+        sure: bool | None = True
+        for key in self.keys:
+            verdict = key.holds(known)
+            if verdict is False:
+                return False
+            if verdict is None:
+                sure = None
+        return sure
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """Keys of which one must hold, the cheap ones first: a row of ORs."""
+
+    keys: tuple[Key, ...]
+
+    @property
+    def cost(self) -> Cost:
+        return max(key.cost for key in self.keys)
+
+    def holds(self, known: Known) -> bool | None:
+        sure: bool | None = False
+        for key in self.keys:
+            verdict = key.holds(known)
+            if verdict:
+                return True
+            if verdict is None:
+                sure = None
+        return sure
+
+
+def leaves(key: Key) -> Iterator[Key]:
+    """The conditions that a key is made of."""
+    waiting = [key]
+    while waiting:
+        one = waiting.pop()
+        match one:
+            case Not():
+                waiting.append(one.key)
+            case Every() | Any():
+                waiting.extend(one.keys)
+            case _:
+                yield one
+
+
+def scope(key: Key) -> MessageSet | None:
+    """UIDs outside of which the key holds for no message; None where it does not say."""
+    match key:
+        case Among():
+            return key.uids
+        case Every():
+            scopes = [within for one in key.keys if (within := scope(one)) is not None]
+            return min(scopes, key=len) if scopes else None
+        case _:
+            return None

@@ -1,0 +1,116 @@
+"""The IMAP door: the only module here that has to do with a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from mailsystem.directory import Directory
+from mailsystem.imap import dispatch, reply
+from mailsystem.imap.command import capabilities
+from mailsystem.imap.framing import Continue, Frame
+from mailsystem.imap.session import FLUSH_AT, Goodbye, Options, Session
+from mailsystem.net import Bound, Closed, Connection, Injected, Stopping, listen
+from mailsystem.store import Store
+from mailsystem.telemetry import Trace
+
+_TURN: Final = 64
+"""Commands of one client that may run before the others have a turn, where none of them has to wait."""
+
+
+@asynccontextmanager
+async def serving(
+    store: Store,
+    directory: Directory,
+    trace: Trace,
+    *,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    implicit_tls: bool = False,
+    cleartext_login: bool = False,
+    hostname: str = "localhost",
+    largest_message: int = 1 << 30,
+    login_timeout: float = 180,
+    idle_timeout: float = 1800,
+    keepalive: float = 240,
+    login_attempts: int = 3,
+    bad_commands: int = 20,
+    grace: float = 5.0,
+) -> AsyncIterator[Bound]:
+    """Serve IMAP until the block is left; then say BYE to everybody.
+
+    `tls` enables STARTTLS or, with `implicit_tls`, wraps every connection at once. The numbers are explained at `Options`.
+    """
+    options = Options(
+        hostname=hostname,
+        tls=None if implicit_tls else tls,
+        cleartext_login=cleartext_login,
+        largest_message=largest_message,
+        login_timeout=login_timeout,
+        idle_timeout=idle_timeout,
+        keepalive=keepalive,
+        login_attempts=login_attempts,
+        bad_commands=bad_commands,
+    )
+
+    async def serve(connection: Connection) -> None:
+        await _serve(connection, store, directory, trace.child("imap", peer=str(connection.peer)), options)
+
+    async with listen(serve, host, port, tls=tls if implicit_tls else None, grace=grace, trace=trace) as bound:
+        yield bound
+
+
+async def _serve(connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options) -> None:
+    trace.event("connected", tls=connection.secure)
+    session = Session(connection, store, directory, trace, options)
+    reason = "logout"
+    try:
+        await _converse(session)
+    except Goodbye as end:
+        reason = str(end)
+        session.send(b"* BYE " + reply.text(reason) + reply.CRLF)
+        with suppress(Closed):
+            await session.flush()
+    except Injected:
+        reason = "octets in clear behind STARTTLS"
+        trace.event("attacked", reason=reason)
+        connection.abort()
+    except (ConnectionError, Stopping) as end:
+        reason = str(end) or "stopped"
+    except asyncio.CancelledError:
+        reason = "cancelled"
+        raise
+    finally:
+        session.discard()
+        trace.event("disconnected", reason=reason)
+
+
+async def _converse(session: Session) -> None:
+    """Greet, then one command after the other, strictly in order, until somebody says BYE."""
+    name = reply.text(session.options.hostname)
+    session.send(b"* OK [CAPABILITY " + capabilities(session) + b"] " + name + b" ready\r\n")
+    turns = 0
+    while not session.ended:
+        heard = session.framing.next()
+        match heard:
+            case Frame():
+                try:
+                    await dispatch.run(session, heard)
+                finally:
+                    session.discard()
+                turns += 1
+                if session.buffered > FLUSH_AT:
+                    await session.flush()
+                if not turns % _TURN:
+                    await asyncio.sleep(0)
+            case Continue():
+                session.send(b"+ go ahead\r\n")
+            case None:
+                # Only now, so that the answers to commands that came together leave together.
+                await session.flush()
+                await session.receive()
+    await session.flush()

@@ -1,0 +1,365 @@
+"""One client's conversation: who it is, where it stands, what it was told, and how to tell it more."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import ssl
+from dataclasses import dataclass
+from typing import Final
+
+from mailsystem.directory import Directory
+from mailsystem.imap import reply
+from mailsystem.imap.framing import BEFORE_LOGIN, Framing, after_login
+from mailsystem.imap.transcript import Transcript
+from mailsystem.imap.view import News, View
+from mailsystem.mail.account import Account
+from mailsystem.mail.envelope import Peer
+from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, WrongState
+from mailsystem.mail.mailbox import Changes, Mailbox
+from mailsystem.mail.sasl import Credentials
+from mailsystem.net import Closed, Connection, Stopping
+from mailsystem.store import Spool, Store
+from mailsystem.telemetry import Trace
+from mailsystem.telemetry.trace import CLIENT, REDACTED
+
+FLUSH_AT: Final = 64 * 1024
+"""Octets of answers that are collected before they leave."""
+_LINES_AT_ONCE: Final = 4096
+
+
+class State(enum.Flag):
+    """RFC 3501 3."""
+
+    NOT_AUTHENTICATED = enum.auto()
+    AUTHENTICATED = enum.auto()
+    SELECTED = enum.auto()
+
+
+class Goodbye(Exception):
+    """The session has to end: tell the client why with BYE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How this door treats its clients. Times are in seconds, sizes in octets."""
+
+    hostname: str = "localhost"
+    tls: ssl.SSLContext | None = None
+    """For STARTTLS; None where there is no certificate, or where TLS is on from the beginning."""
+    cleartext_login: bool = False
+    """Let passwords come in clear from other hosts."""
+    largest_message: int = 1 << 30
+    login_timeout: float = 180
+    """From the first octet until the login has succeeded."""
+    idle_timeout: float = 1800
+    """RFC 3501 5.4: at least 30 minutes."""
+    keepalive: float = 240
+    """An idling client hears `* OK` so often, for the sake of the NAT boxes between us."""
+    login_attempts: int = 3
+    bad_commands: int = 20
+    """So many commands in a row that are no commands, and we hang up."""
+
+
+@dataclass(slots=True)
+class Selected:
+    """The mailbox a client is in."""
+
+    mailbox: Mailbox
+    """As it was when it was selected; its name may have changed since."""
+    view: View
+    read_only: bool
+
+
+class Session:
+    """One client."""
+
+    __slots__ = (
+        "_account",
+        "_connection",
+        "_heard",
+        "_out",
+        "_selected",
+        "_since",
+        "_spools",
+        "_transcript",
+        "bad",
+        "buffered",
+        "directory",
+        "ended",
+        "failures",
+        "framing",
+        "options",
+        "store",
+        "trace",
+    )
+
+    def __init__(
+        self, connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options
+    ) -> None:
+        self.store = store
+        self.directory = directory
+        self.trace = trace
+        self.options = options
+        self.framing = Framing(BEFORE_LOGIN)
+        self.ended = False
+        """BYE was said."""
+        self.failures = 0
+        """Logins that failed."""
+        self.bad = 0
+        """Commands in a row that were none."""
+        self.buffered = 0
+        """Octets said and not yet handed to the connection."""
+        self._connection = connection
+        self._since = asyncio.get_running_loop().time()
+        self._account: Account | None = None
+        self._selected: Selected | None = None
+        self._heard = 0
+        self._out: list[bytes] = []
+        self._spools: list[Spool] = []
+        self._transcript = Transcript(trace) if trace.wants_lines else None
+
+    # Where the client stands
+
+    @property
+    def peer(self) -> Peer:
+        return self._connection.peer
+
+    @property
+    def state(self) -> State:
+        if self._selected is not None:
+            return State.SELECTED
+        return State.NOT_AUTHENTICATED if self._account is None else State.AUTHENTICATED
+
+    @property
+    def account(self) -> Account:
+        """Who this is. Raises `WrongState` before login."""
+        if self._account is None:
+            raise WrongState("log in first")
+        return self._account
+
+    @property
+    def selected(self) -> Selected:
+        """The mailbox the client is in. Raises `WrongState` when it is in none."""
+        if self._selected is None:
+            raise WrongState("no mailbox is selected")
+        return self._selected
+
+    @property
+    def view(self) -> View:
+        """What the client believes about the selected mailbox. Raises `WrongState`."""
+        return self.selected.view
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The selected mailbox. Raises `WrongState`."""
+        return self.selected.mailbox
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it was opened by EXAMINE. Raises `WrongState`."""
+        return self.selected.read_only
+
+    @property
+    def may_start_tls(self) -> bool:
+        return self.options.tls is not None and self._connection.secure is None
+
+    @property
+    def may_log_in(self) -> bool:
+        """Whether a password may be said here (LOGINDISABLED, RFC 3501 6.2.3)."""
+        return self._connection.secure is not None or self.peer.is_loopback or self.options.cleartext_login
+
+    async def log_in(self, credentials: Credentials) -> None:
+        """Let the client in, and let it say more at once from now on. Raises `AuthFailed`."""
+        try:
+            account = await self.directory.login(credentials, self.peer)
+        except AuthFailed:
+            self.failures += 1
+            self.trace.event("login failed", login=credentials.login)
+            raise
+        self._account = account
+        self.framing.limits = after_login(self.options.largest_message)
+        self.framing.spool = self.spool
+        self.trace.event("logged in", login=account.login, tls=self._connection.secure)
+
+    def select(self, selected: Selected | None, *, heard: int = 0) -> None:
+        """Enter a mailbox, or leave it; `heard` is what the bell had rung before that was looked at."""
+        self._selected = selected
+        self._heard = heard
+
+    # Saying
+
+    def send(self, data: bytes, *, traced: bytes | None = None) -> None:
+        """Say whole lines, literals included. They leave with the next `flush`; the trace sees `traced` if that is given."""
+        self._out.append(data)
+        self.buffered += len(data)
+        if self._transcript is not None:
+            self._transcript.say(data if traced is None else traced)
+
+    async def flush(self) -> None:
+        """Hand over what was said, and wait while the client does not take it. Call it after every large piece."""
+        if self._out:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self.buffered = 0
+            self._connection.write(data)
+            del data
+        try:
+            await self._connection.drain()
+        except TimeoutError:
+            self._connection.abort()
+            raise Closed("client takes nothing") from None
+
+    # Hearing
+
+    async def receive(self) -> None:
+        """Wait for more from the client and feed it to the framing.
+
+        Raises `Closed`, and `Goodbye` when it was silent for too long or the program ends.
+        """
+        try:
+            data = await self._connection.read(self._patience())
+        except TimeoutError:
+            raise Goodbye("too long without a command") from None
+        except Stopping:
+            raise Goodbye("server is shutting down") from None
+        self.framing.feed(data)
+        del data
+        try:
+            for spool in self._spools:
+                if spool.wants_flush:
+                    await spool.flush()
+        except MailError as error:
+            self.framing.refuse(error)
+            self.discard()
+
+    def _patience(self) -> float:
+        if self._account is not None:
+            return self.options.idle_timeout
+        # One that is not known may not hold the connection by saying a little now and then.
+        return max(0.0, self._since + self.options.login_timeout - asyncio.get_running_loop().time())
+
+    async def line(self) -> bytes:
+        """The client's next bare line. Raises `SyntaxFault` if it is too long."""
+        while (line := self.framing.line()) is None:
+            await self.flush()
+            await self.receive()
+        return line
+
+    async def ask(self, challenge: bytes) -> bytes:
+        """Send a challenge of AUTHENTICATE, and return the client's answer, which no trace sees."""
+        self.send(b"+ " + challenge + reply.CRLF)
+        answer = await self.line()
+        self.trace.line(CLIENT, REDACTED)
+        return answer
+
+    @property
+    def pending(self) -> int:
+        """Octets that came in already and were not looked at."""
+        return self.framing.pending + self._connection.pending
+
+    async def start_tls(self) -> None:
+        """Say what is to be said in clear, then go on under TLS. Raises `Injected`, `Closed`."""
+        if self.options.tls is None:
+            raise WrongState("no TLS here")
+        data = b"".join(self._out)
+        self._out.clear()
+        self.buffered = 0
+        self._connection.write(data)
+        await self._connection.start_tls(self.options.tls)
+        # RFC 3501 6.2.1: what was learnt in clear is forgotten.
+        self.framing = Framing(BEFORE_LOGIN)
+
+    def spool(self) -> Spool:
+        """Somewhere to put a message that is coming in; it lasts until the command is answered."""
+        spool = self.store.contents.spool()
+        self._spools.append(spool)
+        return spool
+
+    def discard(self) -> None:
+        """Drop what the last command brought."""
+        for spool in self._spools:
+            spool.discard()
+        self._spools.clear()
+
+    # News
+
+    def told(self, changes: Changes) -> None:
+        """The client was answered with the flags of these: do not repeat them as news."""
+        self.view.told(changes)
+
+    async def sync(self, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True) -> None:
+        """Tell the client what has happened in its mailbox.
+
+        With `hold_expunges` what is gone stays untold; `with_uid` puts UIDs beside flags. Unless it is to `look`, a bell
+        that has not rung is believed. Raises `Goodbye` when the mailbox is no more.
+        """
+        selected = self._selected
+        if selected is None:
+            return
+        view, bell = selected.view, self.store.bell
+        if not look and bell.rung == self._heard and (hold_expunges or not view.holding):
+            return
+        self._heard = bell.rung
+        try:
+            changes = await self.store.mailboxes.changes(self.account.id, selected.mailbox.id, view.modseq)
+        except NoSuchMailbox:
+            # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.
+            self._selected = None
+            raise Goodbye("the selected mailbox was deleted") from None
+        await self._tell(view, view.apply(changes, hold_expunges=hold_expunges), with_uid)
+
+    async def _tell(self, view: View, news: News, with_uid: bool) -> None:
+        for start in range(0, len(news.expunged), _LINES_AT_ONCE):
+            self.send(b"".join([b"* %d EXPUNGE\r\n" % n for n in news.expunged[start : start + _LINES_AT_ONCE]]))
+            if self.buffered > FLUSH_AT:
+                await self.flush()
+        if news.exists is not None:
+            self.send(b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, news.recent or 0))
+        for start in range(0, len(news.flags), _LINES_AT_ONCE):
+            lines = [
+                reply.fetch_flags(
+                    number,
+                    reply.flags(message.flags, view.is_recent(message.uid)),
+                    message.uid if with_uid else None,
+                )
+                for number, message in news.flags[start : start + _LINES_AT_ONCE]
+            ]
+            self.send(b"".join(lines))
+            if self.buffered > FLUSH_AT:
+                await self.flush()
+
+    async def idle(self) -> bytes:
+        """Push news as they come until the client says a line, which is returned (RFC 2177)."""
+        arriving: asyncio.Task[None] | None = None
+        ringing: asyncio.Task[None] | None = None
+        try:
+            while (line := self.framing.line()) is None:
+                await self.sync(look=False)
+                await self.flush()
+                if arriving is None:
+                    arriving = asyncio.ensure_future(self.receive())
+                waiting = {arriving}
+                if self._selected is not None:
+                    mailbox = self._selected.mailbox
+                    ringing = asyncio.ensure_future(self.store.bell.wait(self._heard, (mailbox.account, mailbox.id)))
+                    waiting.add(ringing)
+                done, _ = await asyncio.wait(
+                    waiting, timeout=self.options.keepalive, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    self.send(b"* OK still here\r\n")
+                if ringing is not None and not ringing.done():
+                    ringing.cancel()
+                if arriving.done():
+                    arriving.result()
+                    arriving = None
+            self.trace.line(CLIENT, line if line.upper() == b"DONE" else b"[%d octets]" % len(line))
+            return line
+        finally:
+            # Both are pure waits: what they wait for is not lost with them. Nobody else may wait before they have ended.
+            waits = [task for task in (arriving, ringing) if task is not None]
+            for task in waits:
+                task.cancel()
+            if waits:
+                await asyncio.gather(*waits, return_exceptions=True)

@@ -1,0 +1,184 @@
+"""What one client believes about its mailbox: which messages there are, and by which numbers they go. Pure.
+
+The client's numbers change only when it is told so. So messages that are gone stay in the view until their EXPUNGE may be
+sent, and messages that have come are not in it before their EXISTS.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.mailbox import STAR, Changes, Message, MessageSet, ModSeq
+
+_NONE: Final = MessageSet()
+
+
+class News(NamedTuple):
+    """What the client has to be told, in this order."""
+
+    expunged: list[int]
+    """Sequence numbers, highest first, so that none of them moves another."""
+    exists: int | None
+    """The number of messages, if some have come."""
+    recent: int | None
+    flags: list[tuple[int, Message]]
+    """Messages whose flags have changed, by the numbers that hold after all of the above."""
+
+
+class View:
+    """The numbering of one selected mailbox. A sequence number is a position in `uids`, plus one."""
+
+    __slots__ = ("_gone", "_highest", "_recent", "_told", "modseq", "uids")
+
+    def __init__(self, uids: Iterable[int], modseq: ModSeq, recent: MessageSet = _NONE) -> None:
+        self.uids: array[int] = uids if isinstance(uids, array) else array("I", uids)
+        """Every UID the client knows of, ascending."""
+        self.modseq = modseq
+        """Everything up to here has been told, or is held back in `_gone`."""
+        self._highest = self.uids[-1] if self.uids else 0
+        self._recent = list(recent.ranges)
+        self._gone: list[tuple[int, int]] = []
+        self._told: set[ModSeq] = set()
+
+    @property
+    def exists(self) -> int:
+        """How many messages the client believes in."""
+        return len(self.uids)
+
+    @property
+    def recent(self) -> int:
+        """How many of them are `\\Recent` here (RFC 3501 2.3.2)."""
+        uids = self.uids
+        return sum(bisect_right(uids, high) - bisect_left(uids, low) for low, high in self._recent)
+
+    @property
+    def holding(self) -> bool:
+        """Whether something is gone that the client has not been told."""
+        return bool(self._gone)
+
+    def count(self, uids: MessageSet) -> int:
+        """How many messages the client believes in have one of these UIDs."""
+        return sum(bisect_right(self.uids, high) - bisect_left(self.uids, low) for low, high in uids.ranges)
+
+    def members(self, uids: MessageSet) -> Iterator[int]:
+        """The UIDs the client knows among these, ascending."""
+        for low, high in uids.ranges:
+            yield from self.uids[bisect_left(self.uids, low) : bisect_right(self.uids, high)]
+
+    def is_recent(self, uid: int) -> bool:
+        """Whether this client is the first to see that message."""
+        recent = self._recent
+        if not recent:
+            return False
+        at = bisect_right(recent, (uid, STAR)) - 1
+        return at >= 0 and recent[at][0] <= uid <= recent[at][1]
+
+    def number(self, uid: int) -> int:
+        """The sequence number of a message; 0 if the client does not know it."""
+        at = bisect_left(self.uids, uid)
+        return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
+
+    def pick(self, chosen: MessageSet, by_uid: bool) -> MessageSet:
+        """The UIDs of the messages meant by a set of UIDs or of sequence numbers.
+
+        Neighbours in the view become one range, even over UIDs that do not exist. UIDs the client does not know are left
+        out (RFC 3501 6.4.8). Raises `SyntaxFault` for a sequence number that is not in use, `*` in an empty mailbox
+        included (RFC 9051 9, `seq-number`).
+        """
+        slices = self._by_uid(chosen) if by_uid else self._by_number(chosen)
+        uids = self.uids
+        return MessageSet(tuple((uids[first], uids[stop - 1]) for first, stop in slices))
+
+    def _by_number(self, chosen: MessageSet) -> list[tuple[int, int]]:
+        count = len(self.uids)
+        pairs = []
+        for low, high in chosen.ranges:
+            first, last = sorted((count if low == STAR else low, count if high == STAR else high))
+            if last > count or not count:
+                raise SyntaxFault("no such message number")
+            pairs.append((first, last))
+        return [(low - 1, high) for low, high in MessageSet.of_ranges(pairs).ranges]
+
+    def _by_uid(self, chosen: MessageSet) -> list[tuple[int, int]]:
+        uids = self.uids
+        if not uids:
+            return []
+        pairs = []
+        for low, high in chosen.ranges:
+            # RFC 3501 6.4.8: `*` is the highest UID, and so `n:*` always holds at least that one.
+            low, high = sorted((uids[-1] if low == STAR else low, uids[-1] if high == STAR else high))
+            first, stop = bisect_left(uids, low), bisect_right(uids, high)
+            if first < stop:
+                pairs.append((first, stop - 1))
+        return [(first, last + 1) for first, last in MessageSet.of_ranges(pairs).ranges]
+
+    def told(self, changes: Changes) -> None:
+        """The client knows the flags of these messages already (its own STORE was answered): do not repeat them."""
+        if not self.follow(changes):
+            self._told.add(changes.modseq)
+
+    def follow(self, changes: Changes) -> bool:
+        """Step over a change of flags the client made itself, if nobody else has changed anything since we looked.
+
+        Where somebody may have, gives False and the change stays news: the client hears too much, but never too little.
+        """
+        if changes.after is None or changes.after > self.modseq:
+            return not changes.messages
+        self.modseq = max(self.modseq, changes.modseq)
+        return True
+
+    def apply(self, changes: Changes, *, hold_expunges: bool = False) -> News:
+        """Take in what has happened since `modseq`, and say what the client has to be told.
+
+        With `hold_expunges` what is gone keeps its number until a later call (RFC 3501 7.4.1).
+        """
+        self._gone.extend(changes.vanished.ranges)
+        expunged = [] if hold_expunges or not self._gone else self._drop()
+        flags: list[tuple[int, Message]] = []
+        came: list[int] = []
+        for message in changes.messages:
+            uid = message.uid
+            if uid > self._highest:
+                came.append(uid)
+            elif message.modseq not in self._told and (number := self.number(uid)):
+                flags.append((number, message))
+        exists = recent = None
+        if came:
+            self._arrive(came)
+            exists, recent = len(self.uids), self.recent
+        if changes.modseq >= self.modseq:
+            self.modseq = changes.modseq
+            self._told.clear()
+        return News(expunged, exists, recent, flags)
+
+    def _arrive(self, came: list[int]) -> None:
+        # RFC 3501 2.3.2: whoever cannot know that somebody else was told first considers a message recent.
+        if self._recent and self._recent[-1][1] == self._highest:
+            self._recent[-1] = (self._recent[-1][0], came[-1])
+        else:
+            self._recent.append((came[0], came[-1]))
+        self.uids.extend(came)
+        self._highest = came[-1]
+
+    def _drop(self) -> list[int]:
+        """Take everything in `_gone` out of the view, in one pass; gives the numbers, highest first."""
+        uids = self.uids
+        kept: array[int] = array(uids.typecode)
+        expunged: list[int] = []
+        at = 0
+        for low, high in MessageSet.of_ranges(self._gone).ranges:
+            first, stop = bisect_left(uids, low), bisect_right(uids, high)
+            if first < stop:
+                kept.extend(uids[at:first])
+                expunged.extend(range(first + 1, stop + 1))
+                at = stop
+        self._gone.clear()
+        if expunged:
+            kept.extend(uids[at:])
+            self.uids = kept
+            expunged.reverse()
+        return expunged

@@ -1,0 +1,147 @@
+"""What FETCH asks for, as values, and how answers are written; without a server."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsystem.imap.fetch import Attribute, Items, Octets, beginning, octets_of, read_items
+from mailsystem.imap.framing import Frame
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.structure import Section, Specifier
+from mailsystem.mail.content import Facts
+from mailsystem.mail.errors import MailError, SyntaxFault, TooMany
+from mailsystem.mail.mailbox import RECENT, SEEN, ContentId, Flag, Message, ModSeq, Uid
+
+
+def items(text: str | bytes) -> Items:
+    return read_items(Arguments(Frame(text.encode() if isinstance(text, str) else text)))
+
+
+FACTS = Facts(100, 20, b"(env)", b"(bodystructure)", b"(body)", b"[]")
+MESSAGE = Message(Uid(7), ModSeq(3), frozenset({SEEN, Flag("$Forwarded")}), 837571465.0, 4286, ContentId(1))
+
+
+@pytest.mark.parametrize(
+    ("macro", "meaning"),
+    [
+        ("ALL", "(FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)"),
+        ("fast", "(FLAGS INTERNALDATE RFC822.SIZE)"),
+        ("Full", "(FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)"),
+        ("FLAGS", "(FLAGS)"),
+        ("body[text]", "(BODY[TEXT])"),
+    ],
+)
+def test_macros_and_single_items_stand_for_lists(macro: str, meaning: str) -> None:
+    assert items(macro) == items(meaning)
+
+
+def test_each_thing_is_answered_once() -> None:
+    asked = items("(UID FLAGS UID BODY.PEEK[1] BODY[1] BODY.PEEK[1]<0.5> FLAGS)")
+    assert asked.attributes == (Attribute.UID, Attribute.FLAGS)
+    assert [item.name for item in asked.octets] == [b"BODY[1]", b"BODY[1]<0>"]
+    assert asked.marks_seen
+
+
+@pytest.mark.parametrize(
+    ("text", "sees"),
+    [
+        ("BODY[]", True), ("BODY.PEEK[]", False), ("RFC822", True), ("RFC822.TEXT", True), ("RFC822.HEADER", False),
+        ("BODY", False), ("BODYSTRUCTURE", False), ("FULL", False), ("(BODY.PEEK[] BODY[HEADER])", True),
+    ],
+)  # fmt: skip
+def test_only_what_is_no_peek_marks_a_message_seen(text: str, sees: bool) -> None:
+    assert items(text).marks_seen is sees
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("(FLAGS UID INTERNALDATE RFC822.SIZE)", ""),
+        ("ALL", "facts"),
+        ("BODY.PEEK[HEADER.FIELDS (Date)]", "head"),
+        ("(RFC822.HEADER BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS.NOT (Date)])", "head"),
+        ("BODY[]", "raw"),
+        ("BODY[TEXT]", "facts raw"),
+        ("BODY[1.HEADER.FIELDS (Date)]", "facts raw"),
+        ("(ENVELOPE BODY.PEEK[HEADER])", "facts head"),
+    ],
+)
+def test_nothing_is_read_that_is_not_asked_for(text: str, needs: str) -> None:
+    asked = items(text)
+    have = [("facts", asked.wants_facts), ("head", asked.wants_head), ("raw", asked.wants_raw)]
+    assert " ".join(name for name, wanted in have if wanted) == needs
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "()", "( FLAGS)", "(FLAGS )", "(FLAGS  UID)", "(FLAGS UID", "FLAGS UID", "FLAGS)", "(ALL)", "ALL UID", "BODY.PEEK",
+     "BODY.PEEK[]x", "RFC822.PEEK", "NONSENSE", "BODY[]<0>", "BODY[]<.5>", "BODY[]<0.>", "BODY[]<-1.5>", "BODY[]<0.5",
+     "BODY[]<4294967296.1>", "BODY[TEXT", "BODY [TEXT]", "((FLAGS))", "(FLAGS (UID))", "FLAGS\r", "BODY[1]]", "X-GM-LABELS"],
+)  # fmt: skip
+def test_bad_items_are_syntax_faults(bad: str) -> None:
+    with pytest.raises(SyntaxFault):
+        items(bad)
+
+
+def test_a_list_without_end_is_refused() -> None:
+    with pytest.raises(TooMany):
+        items("(" + " ".join(f"BODY[{n}]" for n in range(1, 400)) + ")")
+
+
+_ALPHABET = "()[]<>. 0129BODYPEKHARFILSNTUMVGCSZbody"
+
+
+@given(st.binary(max_size=40) | st.text(_ALPHABET, max_size=40).map(str.encode))
+def test_garbage_is_a_mail_error_and_nothing_else(garbage: bytes) -> None:
+    with suppress(MailError):
+        items(garbage)
+
+
+@pytest.mark.parametrize(
+    ("partial", "part"),
+    [("<0.5>", b"abcde"), ("<3.4>", b"defg"), ("<8.100>", b"ij"), ("<10.1>", b""), ("<4294967295.4294967295>", b""),
+     ("<0.4294967295>", b"abcdefghij"), ("<0.0>", b""), ("<9.1>", b"j")],
+)  # fmt: skip
+def test_partials_end_where_the_octets_end(partial: str, part: bytes) -> None:
+    [item] = items(f"BODY.PEEK[]{partial}").octets
+    assert octets_of(item, None, None, b"abcdefghij") == part
+    assert item.name == b"BODY[]<%d>" % int(partial[1:].split(".")[0])
+    [item] = items(f"BODY.PEEK[HEADER]{partial}").octets
+    assert octets_of(item, None, b"abcdefghij", None) == part
+
+
+def test_what_is_not_in_memory_is_not_made_up() -> None:
+    whole, header = items("(BODY[] BODY[HEADER])").octets
+    assert octets_of(whole, FACTS, b"head", None) is None
+    assert octets_of(header, FACTS, None, None) is None
+
+
+def test_a_response_begins_with_its_attributes() -> None:
+    asked = items("(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)").attributes
+    assert beginning(asked)(12, MESSAGE, FACTS, True) == (
+        b'* 12 FETCH (UID 7 FLAGS (\\Seen \\Recent $Forwarded) INTERNALDATE "17-Jul-1996 02:44:25 +0000" RFC822.SIZE 4286'
+        b" ENVELOPE (env) BODY (body) BODYSTRUCTURE (bodystructure)"
+    )
+    assert beginning(())(12, MESSAGE, None, False) == b"* 12 FETCH ("
+    assert RECENT.encode() not in beginning((Attribute.FLAGS,))(1, MESSAGE, None, False)
+
+
+def test_days_have_two_places() -> None:
+    early = MESSAGE._replace(internaldate=0.0)
+    assert beginning((Attribute.INTERNALDATE,))(1, early, None, False).endswith(b'" 1-Jan-1970 00:00:00 +0000"')
+
+
+def test_the_uid_comes_first_where_it_was_not_asked_for() -> None:
+    assert items("FLAGS").including(Attribute.UID).attributes == (Attribute.UID, Attribute.FLAGS)
+    assert items("(FLAGS UID)").including(Attribute.UID).attributes == (Attribute.FLAGS, Attribute.UID)
+
+
+def test_fields_of_a_part_that_is_not_there_are_none() -> None:
+    root = b'["text","plain",0,20,100,1,"7bit",null,null,0]'
+    item = Octets(b"x", Section((2,), Specifier.FIELDS, (b"DATE",)))
+    facts = Facts(100, 20, b"", b"", b"", b"[" + root + b"]")
+    assert octets_of(item, facts, None, b"x" * 100) == b""
