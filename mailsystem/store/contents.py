@@ -208,15 +208,32 @@ class Contents:
     def _path(self, file: str) -> Path:
         return self._directory / file[:2] / file
 
+    async def unstage(self, staged: Staged) -> None:
+        """Drop the file of a content that surely no commit has named."""
+        if staged.file is not None:
+            await asyncio.to_thread(self._unlink, [staged.file])
+
     async def sweep(self, *, grace: float) -> int:
-        """Drop contents that no message has named for `grace` seconds; returns how many. Files go after the commit."""
-        swept = await self._database.write(_sweep(self._clock.now() - grace))
+        """Drop contents that no message has named for `grace` seconds; returns how many.
+
+        Files go after the commit; those whose process died just then, or between the file and its commit, are found
+        here too: old, and named by no content.
+        """
+        before = self._clock.now() - grace
+        swept = await self._database.write(_sweep(before))
         await asyncio.to_thread(self._unlink, [file for file in swept if file])
+        old = await asyncio.to_thread(self._files_before, before)
+        if old:
+            named = await self._database.read(_named())
+            await asyncio.to_thread(self._unlink, [file for file in old if file not in named])
         return len(swept)
 
     def _unlink(self, files: list[str]) -> None:
         for file in files:
             self._path(file).unlink(missing_ok=True)
+
+    def _files_before(self, before: float) -> list[str]:
+        return [path.name for path in self._directory.glob("??/*") if path.stat().st_mtime <= before]
 
 
 def insert(staged: Staged) -> Unit[ContentId]:
@@ -275,6 +292,11 @@ def _sweep(before: float) -> Unit[list[str | None]]:
     yield Sql("DELETE FROM bodies WHERE content_id IN LIST $1", [row[0] for row in dead])
     yield Sql("DELETE FROM orphans WHERE content_id IN LIST $1", seen)
     return [row[1] for row in dead]
+
+
+def _named() -> Unit[set[str]]:
+    rows = yield Sql("SELECT file FROM contents WHERE file IS NOT NULL")
+    return {row[0] for row in rows}
 
 
 def _inline(prefix: bytes, octets: bytes) -> Staged:

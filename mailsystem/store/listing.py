@@ -6,7 +6,18 @@ from array import array
 
 from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import NoSuchMailbox
-from mailsystem.mail.mailbox import AccountId, Changes, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status, Uid
+from mailsystem.mail.mailbox import (
+    AccountId,
+    Changes,
+    Flag,
+    Mailbox,
+    MailboxId,
+    Message,
+    MessageSet,
+    ModSeq,
+    Status,
+    Uid,
+)
 from mailsystem.store.contents import INLINE_LIMIT
 from mailsystem.store.database import Sql, Unit
 from mailsystem.store.rows import DELETED_BIT, MESSAGE, SEEN_BIT, Fetched, Opened, Want, message_of
@@ -44,7 +55,13 @@ def numbered(mailbox: Mailbox) -> Unit[Opened]:
         SEEN_BIT,
     )
     recent = MessageSet(((recent_from, uids[-1]),)) if uids and uids[-1] >= recent_from else MessageSet()
-    return Opened(status, uids, recent, Uid(first[0][0]) if first else None)
+    words = yield Sql(
+        "SELECT DISTINCT keywords FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND keywords <> ''",
+        mailbox.account,
+        mailbox.id,
+    )
+    keywords = tuple(Flag(word) for word in sorted({word for row in words for word in row[0].split()}))
+    return Opened(status, uids, recent, Uid(first[0][0]) if first else None, keywords)
 
 
 def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[list[Message]]:

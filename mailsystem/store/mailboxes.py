@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
+from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
 from mailsystem.store import listing, messages, names
 from mailsystem.store.contents import Contents, Spool
@@ -128,7 +129,11 @@ class Mailboxes:
         staged = await self._contents.stage(spool, prefix)
         now = self._clock.now()
         date = now if internaldate is None else internaldate
-        return await self._database.write(messages.deliver(drops, staged, date, now), weight=staged.weight)
+        try:
+            return await self._database.write(messages.deliver(drops, staged, date, now), weight=staged.weight)
+        except NoSuchMailbox:
+            await self._contents.unstage(staged)
+            raise
 
     async def messages(self, account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Sequence[Message]:
         """The messages' own rows, by UID."""

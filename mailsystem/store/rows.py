@@ -74,6 +74,8 @@ class Opened:
     """All of them, ascending; the caller's own to change."""
     recent: MessageSet
     first_unseen: Uid | None
+    keywords: tuple[Flag, ...]
+    """Those in use, sorted."""
 
 
 class Want(Bits):

@@ -351,6 +351,36 @@ async def test_contents_without_messages_are_swept_after_the_grace_and_shared_on
     assert (await vault.there.contents.read(shared.content)).startswith(b"From: bob")
 
 
+async def test_files_that_no_commit_has_named_go(vault: Vault) -> None:
+    def files() -> list[str]:
+        return [path.name for path in (vault.directory / "contents").glob("??/*")]
+
+    with pytest.raises(NoSuchMailbox):
+        await vault.here.mailboxes.append(vault.ann.id, "Nowhere", spooled(vault.here, b"\r\n" + b"x" * 10_000))
+    assert files() == [], "a delivery that failed takes its file along"
+    kept = await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, b"\r\n" + b"x" * 10_000))
+    [named] = files()
+    lost = vault.directory / "contents" / "ab" / "abandoned-by-a-killed-process"
+    lost.parent.mkdir(exist_ok=True)
+    lost.write_bytes(b"half")
+    vault.clock.time = lost.stat().st_mtime + 30
+    await vault.here.contents.sweep(grace=60)
+    assert lost.exists(), "a commit may be about to name it"
+    vault.clock.time += 60
+    await vault.here.contents.sweep(grace=60)
+    assert files() == [named]
+    [message] = await vault.there.mailboxes.messages(vault.ann.id, kept.mailbox.id, ALL)
+    assert len(await vault.there.contents.read(message.content)) == 10_002
+
+
+async def test_opening_tells_the_keywords_in_use(vault: Vault) -> None:
+    await post(vault, "one", "two")
+    account, mailbox = await inbox(vault)
+    for uid, flags in ((1, {SEEN, Flag("b"), Flag("a")}), (2, {Flag("b")})):
+        await vault.here.mailboxes.set_flags(account, mailbox, MessageSet.of([uid]), FlagOp.SET, frozenset(flags))
+    assert (await vault.there.mailboxes.open(account, "INBOX", claim_recent=False)).keywords == ("a", "b")
+
+
 async def test_a_mailbox_of_that_name_cannot_be_made_twice(vault: Vault) -> None:
     await vault.here.mailboxes.create(vault.ann.id, "Plans")
     with pytest.raises(MailboxExists):
