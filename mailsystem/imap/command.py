@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session, State
+from mailsystem.mail.sasl import MECHANISMS
 
 NOT_AUTHENTICATED: Final = State.NOT_AUTHENTICATED
 AUTHENTICATED: Final = State.AUTHENTICATED | State.SELECTED
@@ -57,8 +58,6 @@ TABLE: Final[dict[str, Command]] = {}
 
 FEATURES: Final = ("LITERAL+", "CHILDREN", "SPECIAL-USE")
 """What is listed by CAPABILITY and is no command."""
-MECHANISMS: Final = ("PLAIN", "LOGIN")
-"""What AUTHENTICATE takes."""
 
 
 def command(

@@ -14,7 +14,7 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.search import BadCharset
 from mailsystem.imap.session import Goodbye, Session
 from mailsystem.mail import errors
-from mailsystem.mail.errors import MailError, NoSuchMailbox, SyntaxFault, WrongState
+from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxFault, WrongState
 from mailsystem.net import Injected, Stopping
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
@@ -117,6 +117,8 @@ def _refuse(session: Session, error: MailError, entry: Command | None) -> bytes:
     status, code = next(REPLIES[kind] for kind in type(error).__mro__ if kind in REPLIES)
     if isinstance(error, NoSuchMailbox) and entry is not None and entry.target:
         code = b"TRYCREATE"  # RFC 3501 6.3.11
+    if isinstance(error, AuthFailed):
+        session.failures += 1
     session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
     return status + b" " + (b"[" + code + b"] " if code else b"") + reply.text(str(error))
 

@@ -174,7 +174,6 @@ class Session:
         try:
             account = await self.directory.login(credentials, self.peer)
         except AuthFailed:
-            self.failures += 1
             self.trace.event("login failed", login=credentials.login)
             raise
         self._account = account

@@ -181,6 +181,8 @@ async def _run(session: Session, line: bytes) -> None:
 
 
 def _refuse(session: Session, error: MailError, entry: Verb | None = None) -> None:
+    if isinstance(error, AuthFailed):
+        session.failures += 1
     session.say(replies.refusal(error))
     session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
 

@@ -280,7 +280,6 @@ class Session:
         try:
             account = await self.directory.login(credentials, self._connection.peer)
         except AuthFailed:
-            self.failures += 1
             self.trace.event("login failed", login=credentials.login)
             raise
         self._lease = await self._acquire(account)

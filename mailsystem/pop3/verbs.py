@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from mailsystem.mail import sasl
-from mailsystem.mail.errors import AuthFailed, SyntaxFault, WrongState
+from mailsystem.mail.errors import SyntaxFault, WrongState
 from mailsystem.mail.sasl import Credentials
 from mailsystem.pop3.grammar import Arguments, Top
 from mailsystem.pop3.session import Session, State
@@ -104,51 +103,28 @@ async def pass_(session: Session, args: Arguments) -> str:
     name, session.name = session.name, None
     if name is None:
         raise WrongState("USER first")
-    return await _log_in(session, name, args.rest())
+    return await _log_in(session, Credentials.of(name, args.rest()))
 
 
 @verb("AUTH mechanism [initial-response]", AUTHORIZATION, secret=True,
-      capability=lambda s: f"SASL {' '.join(MECHANISMS)}" if s.may_log_in else None)  # fmt: skip
+      capability=lambda s: f"SASL {' '.join(sasl.MECHANISMS)}" if s.may_log_in else None)  # fmt: skip
 async def auth(session: Session, args: Arguments) -> str | None:
     """RFC 5034 4; without a mechanism it lists them, as clients from before CAPA expect."""
     if args.at_end():
-        lines = [name.encode() for name in MECHANISMS] if session.may_log_in else []
+        lines = [name.encode() for name in sasl.MECHANISMS] if session.may_log_in else []
         await session.listing("mechanisms follow", lines, len(lines))
         return None
     session.check_privacy()
-    mechanism = MECHANISMS.get(args.word().decode("ascii", "replace").upper())
+    mechanism = sasl.MECHANISMS.get(args.word().decode("ascii", "replace").upper())
     if mechanism is None:
         raise SyntaxFault("unknown authentication mechanism")
     initial = None if args.at_end() else sasl.decode(args.word())
     args.end()
     session.name = None
-    return await mechanism(session, initial)
+    return await _log_in(session, await sasl.proven(mechanism, initial, session.ask))
 
 
-async def _plain(session: Session, initial: bytes | None) -> str:
-    """RFC 4616."""
-    response = sasl.decode(await session.ask(b"")) if initial is None else initial
-    await session.log_in(sasl.plain(response))
-    return _welcome(session)
-
-
-async def _login(session: Session, initial: bytes | None) -> str:
-    """LOGIN, which no RFC has and every client knows: name and password asked for one by one."""
-    name = sasl.decode(await session.ask(base64.b64encode(b"Username:"))) if initial is None else initial
-    password = sasl.decode(await session.ask(base64.b64encode(b"Password:")))
-    return await _log_in(session, name, password)
-
-
-Mechanism: TypeAlias = Callable[[Session, bytes | None], Awaitable[str]]
-MECHANISMS: Final[Mapping[str, Mechanism]] = {"PLAIN": _plain, "LOGIN": _login}
-
-
-async def _log_in(session: Session, name: bytes, password: bytes) -> str:
-    try:
-        credentials = Credentials(name.decode(), password.decode())
-    except UnicodeDecodeError:
-        session.failures += 1
-        raise AuthFailed from None
+async def _log_in(session: Session, credentials: Credentials) -> str:
     await session.log_in(credentials)
     return _welcome(session)
 

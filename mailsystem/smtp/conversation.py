@@ -16,12 +16,12 @@ from typing import Any, Final, Literal
 
 from aiosmtpd.smtp import SMTP
 
+from mailsystem.mail import sasl
 from mailsystem.mail.errors import MailError
 from mailsystem.net import Closed, Connection, Stopping
 from mailsystem.smtp import replies
 from mailsystem.smtp.handler import MailHandler, MailSession, Transaction
 from mailsystem.smtp.lines import Lines
-from mailsystem.smtp.mechanisms import MECHANISMS
 from mailsystem.smtp.replies import Refusal, Reply, reply_to
 from mailsystem.store import Contents
 from mailsystem.telemetry import Trace
@@ -227,7 +227,7 @@ def _shown(verb: bytes, argument: bytes, *, known: bool) -> bytes:
     """What a trace may see of a command, where that is not the whole line."""
     if verb == b"AUTH":
         mechanism = argument.partition(b" ")[0].upper()
-        shown = mechanism if mechanism.decode("ascii", "replace") in MECHANISMS else REDACTED
+        shown = mechanism if mechanism.decode("ascii", "replace") in sasl.MECHANISMS else REDACTED
         return b"AUTH " + shown + (b" " + REDACTED if b" " in argument else b"")
     if not known:
         # It may be a password: a response to a challenge that was never made, or AUTH misspelt.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +16,12 @@ from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.mail import sasl
 from mailsystem.mail.errors import AuthFailed, SyntaxFault, TooLarge
-from mailsystem.mail.sasl import Credentials
 from mailsystem.net import Bound, Closed, Connection, Stopping, listen
 from mailsystem.smtp import grammar, replies
 from mailsystem.smtp.conversation import Conversation, Rules
 from mailsystem.smtp.data import DataReader, Hops
 from mailsystem.smtp.handler import MailHandler
 from mailsystem.smtp.lines import AUTH_LIMIT
-from mailsystem.smtp.mechanisms import MECHANISMS
 from mailsystem.smtp.replies import Refusal, Reply
 from mailsystem.store import Spool, Store
 from mailsystem.telemetry import Trace
@@ -53,7 +50,7 @@ class MailSMTP(Conversation):
         if self.rules.tls is not None and self.connection.secure is None:
             lines.append("STARTTLS")
         if self._may_log_in and self.session.account is None:
-            lines.append("AUTH " + " ".join(MECHANISMS))
+            lines.append("AUTH " + " ".join(sasl.MECHANISMS))
         lines.append("ENHANCEDSTATUSCODES")
         await self.push("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}")
         # RFC 2920 3.2: the replies to EHLO, DATA, VRFY, QUIT and NOOP do not wait for others.
@@ -110,16 +107,11 @@ class MailSMTP(Conversation):
         if self.envelope.sender is not None:
             raise Refusal(replies.NOT_IN_TRANSACTION)  # RFC 4954 4
         name, blank, initial = argument.partition(b" ")
-        mechanism = MECHANISMS.get(name.decode("ascii", "replace").upper())
+        mechanism = sasl.MECHANISMS.get(name.decode("ascii", "replace").upper())
         if mechanism is None:
             raise Refusal(replies.UNKNOWN_MECHANISM if name else replies.BAD_ARGUMENT)
-        exchange = mechanism(sasl.decode(initial.strip(b" ")) if blank else None)
-        try:
-            challenge = next(exchange)
-            while True:
-                challenge = exchange.send(await self._response(challenge))
-        except StopIteration as end:
-            credentials: Credentials = end.value
+        response = sasl.decode(initial.strip(b" ")) if blank else None
+        credentials = await sasl.proven(mechanism, response, self._ask)
         try:
             reply = await self._call_handler_hook("AUTH", credentials)
         except AuthFailed:
@@ -127,14 +119,14 @@ class MailSMTP(Conversation):
             raise
         await self.push(reply)
 
-    async def _response(self, challenge: bytes) -> bytes:
-        await self.push(Reply(334, "", base64.b64encode(challenge).decode()))
+    async def _ask(self, challenge: bytes) -> bytes:
+        await self.push(Reply(334, "", challenge.decode()))
         while (line := self._lines.next(AUTH_LIMIT)) is None:
             await self._hear()
         self.trace.line(CLIENT, REDACTED)
         if line == b"*":
             raise Refusal(replies.CANCELLED)
-        return sasl.decode(line)
+        return line
 
     # A mail transaction
 

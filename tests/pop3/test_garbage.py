@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pop3_door import PASSWORD, Door, opened
 
-from mailsystem.pop3.verbs import FEATURES, MECHANISMS, TABLE
+from mailsystem.mail.sasl import MECHANISMS
+from mailsystem.pop3.verbs import FEATURES, TABLE
 
 VERBS = sorted(TABLE)
 LISTED = {b".", *map(str.encode, (*FEATURES, *MECHANISMS, "TOP", "UIDL", "USER", "SASL PLAIN LOGIN"))}

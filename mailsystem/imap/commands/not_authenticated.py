@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from mailsystem.imap.command import MECHANISMS, NOT_AUTHENTICATED, Ok, capabilities, command
+from functools import partial
+
+from mailsystem.imap.command import NOT_AUTHENTICATED, Ok, capabilities, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
 from mailsystem.mail import sasl
-from mailsystem.mail.errors import AuthFailed, AuthRequired, NotPermitted, Rejected, SyntaxFault
-from mailsystem.mail.sasl import Credentials
+from mailsystem.mail.errors import AuthRequired, NotPermitted, Rejected, SyntaxFault
+from mailsystem.mail.sasl import MECHANISMS, Credentials
 from mailsystem.net import Injected
 
 
@@ -32,28 +34,25 @@ async def login(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     password = args.astring()
     args.end()
     _need_privacy(session)
-    return await _log_in(session, _credentials(name, password))
+    return await _log_in(session, Credentials.of(name, password))
 
 
 @command("AUTHENTICATE", NOT_AUTHENTICATED, secret=True)
 async def authenticate(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.2.2, with the initial response of RFC 4959."""
     args.sp()
-    mechanism = args.keyword()
+    name = args.keyword()
     initial = None
     if not args.at_end():
         args.sp()
         initial = args.base64()
     args.end()
-    if mechanism not in MECHANISMS:
+    mechanism = MECHANISMS.get(name)
+    if mechanism is None:
         raise Rejected("unknown mechanism")
     _need_privacy(session)
-    if mechanism == "PLAIN":
-        response = initial if initial is not None else await _ask(session, b"")
-        return await _log_in(session, sasl.plain(sasl.decode(response)))
-    name = sasl.decode(initial if initial is not None else await _ask(session, b"VXNlcm5hbWU6"))
-    password = sasl.decode(await _ask(session, b"UGFzc3dvcmQ6"))
-    return await _log_in(session, _credentials(name, password))
+    response = None if initial is None else sasl.decode(initial)
+    return await _log_in(session, await sasl.proven(mechanism, response, partial(_ask, session)))
 
 
 async def _ask(session: Session, challenge: bytes) -> bytes:
@@ -66,13 +65,6 @@ async def _ask(session: Session, challenge: bytes) -> bytes:
 def _need_privacy(session: Session) -> None:
     if not session.may_log_in:
         raise AuthRequired("start TLS first")
-
-
-def _credentials(name: bytes, password: bytes) -> Credentials:
-    try:
-        return Credentials(name.decode(), password.decode())
-    except UnicodeDecodeError:
-        raise AuthFailed from None
 
 
 async def _log_in(session: Session, credentials: Credentials) -> Ok:
