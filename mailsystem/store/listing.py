@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 
 from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import NoSuchMailbox
@@ -18,8 +19,8 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
-from mailsystem.store.contents import INLINE_LIMIT
-from mailsystem.store.database import Sql, Unit
+from mailsystem.store.contents import HEAD_LIMIT, INLINE_LIMIT
+from mailsystem.store.database import Row, Sql, Unit
 from mailsystem.store.rows import DELETED_BIT, MESSAGE, SEEN_BIT, Fetched, Opened, Want, message_of
 
 
@@ -76,13 +77,64 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
     return [message_of(row) for row in rows]
 
 
+def portions(uids: MessageSet, most_rows: int) -> Iterator[MessageSet]:
+    """Cut a set so that each portion is one range, or many small ones that cannot hold more than `most_rows` messages."""
+    small: list[tuple[int, int]] = []
+    room = most_rows
+    for low, high in uids.ranges:
+        count = high - low + 1
+        if small and count > room:
+            yield MessageSet(tuple(small))
+            small, room = [], most_rows
+        if count > room:
+            yield MessageSet(((low, high),))
+        else:
+            small.append((low, high))
+            room -= count
+    if small:
+        yield MessageSet(tuple(small))
+
+
 def fetched(
-    account: AccountId, mailbox: MailboxId, low: int, high: int, want: Want, most_rows: int, most_octets: int
-) -> Unit[tuple[list[Fetched], int | None]]:
-    """A slice of what lies between two UIDs, and the UID to go on from; None when that was all."""
-    if not want:
-        plain = yield Sql(
-            f"SELECT {MESSAGE} FROM messages m"  # noqa: S608
+    account: AccountId, mailbox: MailboxId, portion: MessageSet, want: Want, most_rows: int, most_octets: int
+) -> Unit[tuple[list[Fetched], MessageSet]]:
+    """A slice of a portion, and what is left of that."""
+    if want & (Want.RAW | Want.HEAD):
+        # These weigh: learn from the sizes how many rows fit, before reading any of them.
+        heaviest = INLINE_LIMIT if want & Want.RAW else HEAD_LIMIT
+        rows = yield _among("m.uid, m.size", "", account, mailbox, portion, most_rows)
+        if not rows:
+            return [], MessageSet()
+        octets, most_rows = 0, len(rows)
+        for index, (_, size) in enumerate(rows):
+            octets += min(size, heaviest)
+            if octets > most_octets:
+                most_rows = index + 1
+                break
+    columns, join = MESSAGE, ""
+    if want:
+        join = " JOIN contents c ON c.id = m.content_id"
+    if want & Want.FACTS:
+        columns += ", c.size, c.header_size, c.envelope, c.bodystructure, c.body, c.parts"
+    if want & (Want.HEAD | Want.RAW):
+        columns += ", c.head"
+    if want & Want.RAW:
+        columns += ", b.octets"
+        join += " LEFT JOIN bodies b ON b.content_id = m.content_id"
+    rows = yield _among(columns, join, account, mailbox, portion, most_rows)
+    found = [_fetched(row, want) for row in rows]
+    if len(found) < most_rows:
+        return found, MessageSet()
+    last = found[-1].message.uid
+    return found, MessageSet(tuple((max(low, last + 1), high) for low, high in portion.ranges if high > last))
+
+
+def _among(columns: str, join: str, account: AccountId, mailbox: MailboxId, portion: MessageSet, most_rows: int) -> Sql:
+    """One range walks along the key and may stop anywhere; many are looked up one by one (CROSS JOIN: they lead)."""
+    if len(portion.ranges) == 1:
+        [(low, high)] = portion.ranges
+        return Sql(
+            f"SELECT {columns} FROM messages m{join}"  # noqa: S608
             " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN $3 AND $4 ORDER BY m.uid LIMIT $5",
             account,
             mailbox,
@@ -90,54 +142,23 @@ def fetched(
             high,
             most_rows,
         )
-        slice_ = [Fetched(message_of(row), None, None, None) for row in plain]
-        return slice_, (slice_[-1].message.uid + 1 if len(slice_) == most_rows else None)
-    if want & Want.RAW:
-        # Bodies weigh: learn from the sizes how many rows fit before reading any of them.
-        sizes = yield Sql(
-            "SELECT uid, size FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN $3 AND $4"
-            " ORDER BY uid LIMIT $5",
-            account,
-            mailbox,
-            low,
-            high,
-            most_rows,
-        )
-        octets, most_rows = 0, len(sizes)
-        for index, (_, size) in enumerate(sizes):
-            octets += min(size, INLINE_LIMIT)
-            if octets > most_octets:
-                most_rows = index + 1
-                break
-        if not sizes:
-            return [], None
-    facts = bool(want & Want.FACTS)
-    head = bool(want & (Want.HEAD | Want.RAW))
-    raw = bool(want & Want.RAW)
-    columns = MESSAGE
-    if facts:
-        columns += ", c.size, c.header_size, c.envelope, c.bodystructure, c.body, c.parts"
-    if head:
-        columns += ", c.head"
-    if raw:
-        columns += ", b.octets"
-    rows = yield Sql(
-        f"SELECT {columns} FROM messages m JOIN contents c ON c.id = m.content_id"  # noqa: S608
-        f"{' LEFT JOIN bodies b ON b.content_id = m.content_id' if raw else ''}"
-        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN $3 AND $4 ORDER BY m.uid LIMIT $5",
+    return Sql(
+        f"SELECT {columns} FROM RANGES $3 CROSS JOIN messages m{join}"  # noqa: S608
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid LIMIT $4",
         account,
         mailbox,
-        low,
-        high,
+        portion,
         most_rows,
     )
-    found: list[Fetched] = []
-    for row in rows:
-        known = Facts(*row[7:13]) if facts else None
-        block = row[13 if facts else 7] if head else None
-        body = row[-1] if raw else None
-        found.append(Fetched(message_of(row[:7]), known, block, block + body if body is not None else None))
-    return found, (found[-1].message.uid + 1 if len(found) == most_rows and found else None)
+
+
+def _fetched(row: Row, want: Want) -> Fetched:
+    if not want:
+        return Fetched(message_of(row), None, None, None)
+    facts = Facts(*row[7:13]) if want & Want.FACTS else None
+    head = row[13 if facts else 7] if want & (Want.HEAD | Want.RAW) else None
+    body = row[-1] if want & Want.RAW else None
+    return Fetched(message_of(row[:7]), facts, head, head + body if body is not None else None)
 
 
 def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]:

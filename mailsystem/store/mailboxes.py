@@ -146,11 +146,11 @@ class Mailboxes:
 
         Each slice is a snapshot of its own, so that a slow reader holds no old one open.
         """
-        for low, high in uids.ranges:
-            position: int | None = low
-            while position is not None and position <= high:
-                unit = listing.fetched(account, mailbox, position, high, want, _SLICE_ROWS, _SLICE_OCTETS)
-                slice_, position = await self._database.read(unit)
+        for portion in listing.portions(uids, _SLICE_ROWS):
+            rest = portion
+            while rest:
+                unit = listing.fetched(account, mailbox, rest, want, _SLICE_ROWS, _SLICE_OCTETS)
+                slice_, rest = await self._database.read(unit)
                 if slice_:
                     yield slice_
 

@@ -7,11 +7,14 @@ import hashlib
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vault import Vault, drop_for, letter, post, spooled
 
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, FLAGGED, SEEN, Changes, Flag, MessageSet, ModSeq
 from mailsystem.store import FlagOp, Want
+from mailsystem.store.listing import portions
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
 
@@ -272,6 +275,13 @@ async def test_opening_twice_is_as_true_as_opening_once(vault: Vault) -> None:
     assert (list(opened.uids), opened.first_unseen, opened.status.unseen) == ([1, 2], 2, 1)
 
 
+@given(st.sets(st.integers(1, 60)), st.integers(1, 20))
+def test_portions_are_the_set_and_small_unless_they_are_one_range(numbers: set[int], most: int) -> None:
+    cut = list(portions(MessageSet.of(numbers), most))
+    assert [n for portion in cut for n in portion] == sorted(numbers)
+    assert all(len(portion.ranges) == 1 or len(portion) <= most for portion in cut)
+
+
 async def test_fetch_gives_every_message_once_however_it_is_sliced(vault: Vault) -> None:
     spools = [spooled(vault.here, letter(str(n), "x" * 3000)) for n in range(1200)]
     await asyncio.gather(*(vault.here.mailboxes.append(vault.ann.id, "INBOX", spool) for spool in spools))
@@ -282,8 +292,11 @@ async def test_fetch_gives_every_message_once_however_it_is_sliced(vault: Vault)
         assert len(slices) > 1
         assert max(len(s) for s in slices) <= 1000
         assert max(sum(len(f.raw or b"") for f in s) for s in slices) <= 1 << 21
-    picked = [s async for s in vault.there.mailboxes.fetch(vault.ann.id, mailbox, MessageSet.parse("3:5,9,2000"))]
-    assert [f.message.uid for s in picked for f in s] == [3, 4, 5, 9]
+    for text in ("3:5,9,2000", "1:1100,1150", "2,4:900,1000:1300", ",".join(map(str, range(1, 1200, 2)))):
+        wanted = MessageSet.parse(text)
+        for want in (Want.NONE, Want.HEAD, Want.RAW | Want.FACTS):
+            slices = [s async for s in vault.there.mailboxes.fetch(vault.ann.id, mailbox, wanted, want)]
+            assert [f.message.uid for s in slices for f in s] == [n for n in range(1, 1201) if n in wanted]
 
 
 async def test_concurrent_appends_from_two_processes_lose_and_double_nothing(vault: Vault) -> None:
