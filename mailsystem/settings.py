@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     )
     limits: Limits = Limits()
     bare_newline: Literal["refuse", "accept"] = Field(
-        default="refuse", description="What becomes of a message with a CR or LF on its own: 550, or stored as it is."
+        default="refuse",
+        description="What becomes of a message with a CR or LF on its own: refused with 554, or stored as it is.",
     )
     log: Log = Log()
     grace: float = Field(

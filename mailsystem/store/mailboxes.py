@@ -5,11 +5,12 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.errors import NoSuchMailbox, Unavailable
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
 from mailsystem.store import listing, messages, names
 from mailsystem.store.contents import Contents, Spool
@@ -86,7 +87,9 @@ class Mailboxes:
         if len(self._numbered) > _REMEMBERED:
             self._numbered.popitem(last=False)
         if claim_recent and opened.recent:
-            opened = await self._database.write(self._claim(account, name), durable=False)
+            # A full disk keeps nobody from reading: then others may see these as recent, too.
+            with suppress(Unavailable):
+                opened = await self._database.write(self._claim(account, name), durable=False)
         return replace(opened, uids=array("I", opened.uids))
 
     def _open(self, account: AccountId, name: str) -> Unit[Opened]:
