@@ -467,6 +467,23 @@ async def test_a_handshake_that_hangs_ends(certificates: tuple[ssl.SSLContext, s
     assert "handshake" in failed[0]
 
 
+async def test_a_connection_under_tls_closes_at_once_however_much_was_written(
+    certificates: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    server, trusting = certificates
+
+    async def talk(connection: Connection) -> None:
+        for _ in range(int(await connection.read(5))):
+            connection.write(b"x" * 100)
+            await connection.drain()
+
+    async with door(talk, tls=server) as bound:
+        for writes in (b"1", b"2", b"3", b"1000"):
+            async with client(bound, ssl=trusting, server_hostname="localhost") as (reader, writer), asyncio.timeout(5):
+                writer.write(writes)
+                assert len(await reader.read(-1)) == int(writes) * 100
+
+
 async def test_implicit_tls_is_there_from_the_first_octet(
     certificates: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
@@ -557,6 +574,7 @@ def test_everything_holds_on_uvloop_too(certificates: tuple[ssl.SSLContext, ssl.
         test_who_does_not_stop_is_cancelled_after_the_grace,
         lambda: test_tls_can_start_in_mid_stream(certificates),
         lambda: test_implicit_tls_is_there_from_the_first_octet(certificates),
+        lambda: test_a_connection_under_tls_closes_at_once_however_much_was_written(certificates),
         lambda: test_octets_behind_the_command_that_starts_tls_are_an_attack(certificates),
         lambda: test_a_handshake_that_fails_is_only_closed(b"GET / HTTP/1.0\r\n\r\n", certificates),
         lambda: test_a_handshake_that_hangs_ends(certificates),

@@ -1,0 +1,227 @@
+"""The real program in a process of its own, as its users start it: `mailsystem sink`, `mailsystem serve …`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HOST = "127.0.0.1"
+PATIENCE = 30.0
+"""Seconds after which a process that is not ready, or does not end, has failed the test."""
+
+
+class Place(NamedTuple):
+    """Where a door listens."""
+
+    host: str
+    port: int
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a program under test: none of the machine's own mail or MAILSYSTEM_ settings come through."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILSYSTEM_", "XDG_"))}
+    return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **extra}
+
+
+def command(*args: str, home: Path, stdin: str = "", expect: int | None = 0, **extra: str) -> str:
+    """Run `mailsystem <args>` to its end and give its output. Fails when its exit status is not the one expected."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mailsystem", *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=home,
+        env=environment(home, **extra),
+        timeout=PATIENCE,
+    )
+    assert expect is None or done.returncode == expect, (
+        f"mailsystem {args}: {done.returncode}\n{done.stdout}{done.stderr}"
+    )
+    return done.stdout if expect == 0 else done.stdout + done.stderr
+
+
+class Program:
+    """A process of `mailsystem` that serves. Use it in a `with`; it is stopped by its own pid."""
+
+    def __init__(
+        self, args: Sequence[str], *, home: Path, data_dir: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.data_dir = data_dir
+        number = sum(1 for _ in home.glob("ready-*"))
+        while True:
+            self.ready_file = home / f"ready-{number}.json"
+            self._err_file = home / f"stderr-{number}.log"
+            if not self._err_file.exists():
+                break
+            number += 1
+        self.started = time.monotonic()
+        with self._err_file.open("wb") as err:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mailsystem", *args),
+                    *("--data-dir", str(data_dir), "--host", HOST),
+                    *("--smtp-port", "0", "--pop3-port", "0", "--imap-port", "0"),
+                    *("--ready-file", str(self.ready_file)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=err,
+                stderr=err,
+                cwd=home,
+                env=environment(home, **(env or {})),
+            )
+        self.ready: dict[str, Any] = {}
+
+    def wait_ready(self) -> Program:
+        """Return once everything listens."""
+        while True:
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                self.ready = json.loads(self.ready_file.read_text())
+                break
+            if self.process.poll() is not None:
+                raise AssertionError(f"the program ended with {self.process.returncode}:\n{self.output()}")
+            if time.monotonic() - self.started > PATIENCE:
+                self.kill()
+                raise AssertionError(f"the program was not ready in {PATIENCE} s:\n{self.output()}")
+            time.sleep(0.005)
+        self.seconds_to_ready = time.monotonic() - self.started
+        return self
+
+    def __enter__(self) -> Program:
+        return self.wait_ready()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def smtp(self) -> Place:
+        return self._place("smtp")
+
+    @property
+    def pop3(self) -> Place:
+        return self._place("pop3")
+
+    @property
+    def imap(self) -> Place:
+        return self._place("imap")
+
+    def _place(self, door: str) -> Place:
+        bound = self.ready[door]
+        return Place(bound["host"], bound["port"])
+
+    def stop(self) -> int:
+        """End it as Ctrl-C does and give its exit status; one that does not end is killed and fails the test."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"the program did not stop:\n{self.output()}") from None
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """As bad luck does: SIGKILL, nothing is flushed or said."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def output(self) -> str:
+        """All that it has said so far, on stdout and stderr."""
+        return self._err_file.read_text(errors="replace")
+
+    def log(self) -> list[dict[str, Any]]:
+        """The events of its JSON log."""
+        events = []
+        for line in self.output().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    events.append(event)
+        return events
+
+    def memory(self) -> int:
+        """Resident octets now."""
+        return self._status("VmRSS")
+
+    def peak_memory(self) -> int:
+        """The most resident octets since its start or the last `reset_peak`."""
+        return self._status("VmHWM")
+
+    def reset_peak(self) -> None:
+        """Let `peak_memory` count from now (Linux: proc(5), clear_refs)."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def _status(self, name: str) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(name + ":"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"no {name} for {self.pid}")
+
+
+def sink(home: Path, *, env: Mapping[str, str] | None = None, args: Sequence[str] = ()) -> Program:
+    """`mailsystem sink` on free ports."""
+    return Program(["sink", *args], home=home, data_dir=home / "data", env=env)
+
+
+def serve(
+    home: Path,
+    *roles: str,
+    data_dir: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    args: Sequence[str] = (),
+) -> Program:
+    """`mailsystem serve <roles>` on free ports."""
+    return Program(["serve", *roles, *args], home=home, data_dir=data_dir or home / "data", env=env)
+
+
+@contextlib.contextmanager
+def together(*programs: Program) -> Iterator[tuple[Program, ...]]:
+    """Several processes that were all started at once; all are stopped, whatever happens to one of them."""
+    with contextlib.ExitStack() as stack:
+        for one in programs:
+            stack.callback(one.stop)
+        yield tuple(one.wait_ready() for one in programs)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account."""
+
+    login: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running `mailsystem serve` with a certificate, for the domain example.org."""
+
+    program: Program
+    authority: Path
+    """The certificate authority that its clients must trust, as a PEM file."""
+
+    def add(self, login: str, password: str = "correct horse") -> Person:
+        add_user(login, password, home=self.program.home, data_dir=self.program.data_dir)
+        return Person(login, password)
+
+
+def add_domain(name: str, *, home: Path, data_dir: Path) -> None:
+    command("domain", "add", name, "--data-dir", str(data_dir), home=home)
+
+
+def add_user(login: str, password: str, *, home: Path, data_dir: Path) -> None:
+    command("user", "add", login, "--password-stdin", "--data-dir", str(data_dir), home=home, stdin=password + "\n")
