@@ -1,0 +1,219 @@
+"""Writes the reference pages from the program itself: `python docs/generate.py`; `--check` only says whether they are current.
+
+settings.md from the settings' descriptions, command-line.md from the commands, protocols.md from the doors' own tables.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py from the program: change that, not this. -->"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name."""
+    return {"settings.md": settings(), "command-line.md": command_line(), "protocols.md": protocols()}
+
+
+def settings() -> str:
+    from mailsystem.settings import CONFIG_VARIABLE, SEARCHED, knobs, sink_defaults
+
+    sink = sink_defaults({})
+    rows = [
+        (
+            f"`{knob.name}`",
+            f"`{knob.variable}`",
+            _value(knob.default) if knob.default is not None else "",
+            _value(sink[knob.name]) if knob.name in sink else "",
+            knob.description,
+        )
+        for knob in knobs()
+    ]
+    return _page(
+        "Settings",
+        "A flag beats a `MAILSYSTEM_…` variable, which beats the file of settings, which beats the default. "
+        "`mailsystem settings` shows what is in force and where each value came from.",
+        f"The file is {_or(f'`{path}`' for path in SEARCHED)}, whichever is found first, or the one that `--config` or the "
+        f"variable `{CONFIG_VARIABLE}` names. In it `smtp.port` is `port` under `[smtp]`:",
+        '```toml\ndata_dir = "/var/lib/mailsystem"\nhostname = "mail.example.org"\ndefault_domain = "example.org"\n\n'
+        '[tls]\ncert = "/etc/mailsystem/fullchain.pem"\nkey = "/etc/mailsystem/privkey.pem"\n```',
+        "A setting that nobody knows is an error, with a guess at what was meant. `mailsystem sink` has defaults of its "
+        "own where the table shows them, and reads a file only when `--config` or the variable names one.",
+        _table(("setting", "variable", "default", "in the sink", "what it is"), rows),
+    )
+
+
+def command_line() -> str:
+    import typer
+
+    from mailsystem.cli import app
+
+    root: Any = typer.main.get_command(app)
+    blocks = [str(root.help), _options(root)]
+    for words, command in _commands(root, ("mailsystem",)):
+        blocks += [f"## {' '.join(words)}", _paragraphs(command.help or "")]
+        if not hasattr(command, "commands"):
+            blocks += [f"```\n{_usage(words, command)}\n```", _options(command), _examples(command)]
+    return _page("Command line", *blocks)
+
+
+def protocols() -> str:
+    from mailsystem.imap.command import FEATURES
+
+    told = verbs()
+    head = ("command", "what it does")
+    return _page(
+        "Protocols",
+        "What each door understands. STARTTLS and STLS work where a certificate is set. Passwords are taken under TLS, from "
+        "this machine itself, or where the setting `cleartext_login` allows them.",
+        "## SMTP",
+        _table(head, told["smtp"].values()),
+        "Extensions: SIZE, 8BITMIME, SMTPUTF8, PIPELINING, ENHANCEDSTATUSCODES, STARTTLS, AUTH.",
+        "## POP3",
+        _table(head, told["pop3"].values()),
+        "## IMAP",
+        "IMAP4rev1. Beside the capabilities that are commands: " + ", ".join([*FEATURES, "SASL-IR"]) + ".",
+        _table((*head, "where", "capability"), told["imap"].values()),
+    )
+
+
+def verbs() -> dict[str, dict[str, tuple[str, ...]]]:
+    """By door, every command and the cells of its row."""
+    return {"smtp": _smtp(), "pop3": _pop3(), "imap": _imap()}
+
+
+def _smtp() -> dict[str, tuple[str, ...]]:
+    from mailsystem.smtp.server import MailSMTP
+
+    # What a command is for stands beside its name; what is refused on purpose is left out.
+    told = {}
+    for name in vars(MailSMTP):
+        if name.startswith("smtp_"):
+            method = getattr(MailSMTP, name)
+            told[name.removeprefix("smtp_")] = (f"`{method.__smtp_syntax__}`", _first_line(method))
+    return told
+
+
+def _pop3() -> dict[str, tuple[str, ...]]:
+    from mailsystem.pop3.verbs import TABLE
+
+    return {name: (f"`{entry.syntax}`", _first_line(entry.handler)) for name, entry in TABLE.items()}
+
+
+def _imap() -> dict[str, tuple[str, ...]]:
+    import mailsystem.imap.commands  # noqa: F401 - fills the table
+    from mailsystem.imap.command import ANY, AUTHENTICATED, NOT_AUTHENTICATED, SELECTED, TABLE
+
+    # In the order of a session, and of the RFC's chapters.
+    where = {
+        ANY: "anywhere",
+        NOT_AUTHENTICATED: "before login",
+        AUTHENTICATED & ~SELECTED: "after login, before a mailbox is entered",
+        AUTHENTICATED: "after login",
+        SELECTED: "in a mailbox",
+    }
+    order = list(where)
+    return {
+        name: (
+            f"`{name}`" + (f", `UID {name}`" if entry.uid else ""),
+            _first_line(entry.handler),
+            where[entry.states],
+            entry.capability or "",
+        )
+        for name, entry in sorted(TABLE.items(), key=lambda item: (order.index(item[1].states), item[0]))
+    }
+
+
+def _commands(group: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        yield (*words, name), command
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*words, name))
+
+
+def _usage(words: tuple[str, ...], command: Any) -> str:
+    arguments = [_argument(p) for p in command.params if p.param_type_name == "argument"]
+    return " ".join([*words, *arguments, "[OPTIONS]"])
+
+
+def _argument(parameter: Any) -> str:
+    name = parameter.metavar or parameter.name.upper() + ("..." if parameter.nargs == -1 else "")
+    return name if parameter.required else f"[{name}]"
+
+
+def _options(command: Any) -> str:
+    rows = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            rows.append((f"`{_argument(parameter)}`", parameter.help or ""))
+        elif parameter.name not in {"help", "install_completion", "show_completion"}:
+            names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+            takes = "" if parameter.is_flag else f" `{parameter.metavar or parameter.name.split('_')[-1].upper()}`"
+            rows.append((names + takes, parameter.help or ""))
+    return _table(("option", "what it does"), rows) if rows else ""
+
+
+def _examples(command: Any) -> str:
+    plain = re.sub(r"(?<!\\)\[/?[a-z ]+\]", "", command.epilog or "").replace("\\[", "[")
+    lines = [line.strip().removeprefix("$").strip() for line in plain.splitlines() if line.strip().startswith("$")]
+    return "```\n" + "\n".join(lines) + "\n```" if lines else ""
+
+
+def _first_line(function: Any) -> str:
+    """The first sentence of a docstring."""
+    return " ".join((function.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+def _paragraphs(text: str) -> str:
+    """A docstring with its line breaks undone."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def _value(value: Any) -> str:
+    if value == "":
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 1 << 20 and not value % (1 << 20):
+        return f"{value >> 20} MiB" if value % (1 << 30) else f"{value >> 30} GiB"
+    home = str(Path.home())
+    return "`" + str(value).replace(home + "/", "~/") + "`"
+
+
+def _or(items: Iterable[str]) -> str:
+    return " or ".join(items)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    cells = [head, *rows]
+    escaped = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])
+
+
+def _page(title: str, *blocks: str) -> str:
+    return "\n\n".join([NOTE, f"# {title}", *(block for block in blocks if block)]) + "\n"
+
+
+def main() -> int:
+    stale = [name for name, text in pages().items() if _read(HERE / name) != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            sys.stderr.write(f"not current: {', '.join(stale)}; run: python docs/generate.py\n")
+        return bool(stale)
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
