@@ -6,28 +6,38 @@
 - A commit rings the bell (`bell`); whoever sleeps wakes up and *looks*. A ring carries no news.
 """
 
-from mailsystem.store.accounts import AccountSummary, Alias
+from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.bell import Bell, Topic
 from mailsystem.store.contents import Contents, Spool
+from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Lease, Maildrop
+from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
+from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.store import Store, open_store
 
 __all__ = [
     "AccountSummary",
     "Alias",
+    "AppPassword",
     "Appended",
     "Bell",
     "Contents",
     "Copied",
+    "Disabled",
+    "Domain",
     "Drop",
     "Fetched",
     "FlagOp",
     "Lease",
+    "Login",
     "Mailboxes",
     "Maildrop",
     "Opened",
+    "Quota",
+    "Route",
+    "Secrets",
     "Spool",
     "Store",
     "Topic",

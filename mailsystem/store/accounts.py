@@ -1,95 +1,178 @@
-"""Who lives here: domains, accounts, aliases. Logins, domains and addresses are kept in their normal spelling."""
+"""Who lives here, and what they may: the room's face. Logins, domains and addresses are kept in their normal spelling."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from mailsystem.mail.account import Account
 from mailsystem.mail.clock import Clock
+from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
-from mailsystem.store import names
-from mailsystem.store.database import Database, Many, Sql, Unit
+from mailsystem.store import logins, names, routes, secrets
+from mailsystem.store.database import Database, Row, Sql, Unit
+from mailsystem.store.logins import Login, LoginHistory
+from mailsystem.store.routes import Alias, Disabled, Domain, Route
+from mailsystem.store.secrets import AppPassword, Secrets, account_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The most that an account may keep; None is without end."""
+
+    messages: int | None = None
+    octets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
-    """An account and what it keeps."""
+    """An account, what it keeps and what it may."""
 
     account: Account
     created: float
     messages: int
     size: int
     """Octets of all its messages together, shared or not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """Mail for `address` goes to each of `targets`."""
-
-    address: str
-    targets: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What the directory must know about one address, looked up at once."""
-
-    account: AccountId | None
-    targets: tuple[str, ...]
-    ours: bool
-    """Whether its domain is one of ours."""
+    quota: Quota = Quota()
+    disabled: Disabled | None = None
+    any_sender: bool = False
+    """It may send in anybody's name."""
 
 
 class Accounts:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self.history = LoginHistory(database, clock=clock)
+
+    # -- accounts
 
     async def add(
-        self, login: str, password_hash: str | None, *, mailboxes: Sequence[tuple[str, str | None]] = ()
+        self,
+        login: str,
+        password_hash: str | None,
+        *,
+        scram: str | None = None,
+        mailboxes: Sequence[tuple[str, str | None]] = (),
     ) -> Account:
         """A new account with INBOX and these mailboxes (name, special use), all subscribed. Raises `MailboxExists`."""
-        return await self._database.write(_add(login, password_hash, mailboxes, self._clock.now(), strict=True))
+        unit = _add(login, password_hash, scram, mailboxes, self._clock.now(), strict=True)
+        return await self._database.write(unit)
 
     async def ensure(self, login: str) -> Account:
         """The account of that login, made without a password if it is not there."""
         known = await self._database.read(_find(login))
         if known is None:
-            known = await self._database.write(_add(login, None, (), self._clock.now(), strict=False))
+            known = await self._database.write(_add(login, None, None, (), self._clock.now(), strict=False))
         return known
 
     async def find(self, login: str) -> Account:
         """Raises `NoSuchRecipient`."""
-        known = await self._database.read(_find(login))
-        if known is None:
-            raise NoSuchRecipient("no such account")
-        return known
-
-    async def password(self, login: str) -> tuple[Account, str | None] | None:
-        """The account and its password hash; None for an unknown login."""
-        return await self._database.read(_password(login))
-
-    async def set_password(self, login: str, password_hash: str | None) -> None:
-        """Raises `NoSuchRecipient`."""
-        await self._database.write(
-            _must(
-                Sql("UPDATE accounts SET password = $2 WHERE login = $1 RETURNING id", login, password_hash),
-                NoSuchRecipient("no such account"),
-            )
-        )
+        return await self._database.read(_known(login))
 
     async def list(self) -> list[AccountSummary]:
         """All accounts by login."""
         return await self._database.read(_list())
 
+    async def summary(self, login: str) -> AccountSummary:
+        """One of them. Raises `NoSuchRecipient`."""
+        return await self._database.read(_summary(login))
+
     async def remove(self, login: str) -> None:
         """Drop an account with all its mail. Raises `NoSuchRecipient`."""
         await self._database.write(_remove(login, self._clock.now()))
 
+    async def set_quota(self, login: str, quota: Quota) -> None:
+        """What is kept already stays, however much. Raises `NoSuchRecipient`."""
+        await self._change(login, "most_messages = $2, most_octets = $3", quota.messages, quota.octets)
+
+    async def disable(self, login: str, how: Disabled | None) -> None:
+        """Let nobody log in and no mail in; None enables it again. Raises `NoSuchRecipient`."""
+        await self._change(login, "disabled = $2", how.value if how else None)
+
+    async def set_any_sender(self, login: str, on: bool) -> None:
+        """Whether it may send in anybody's name. Raises `NoSuchRecipient`."""
+        await self._change(login, "any_sender = $2", int(on))
+
+    async def set_capabilities_off(self, login: str, names: Iterable[str]) -> None:
+        """What IMAP shall not offer to it from its next login on. Raises `NoSuchRecipient`."""
+        words = " ".join(sorted({name.upper() for name in names}))
+        await self._change(login, "capabilities_off = $2", words)
+
+    async def _change(self, login: str, what: str, *values: object) -> None:
+        statement = Sql(f"UPDATE accounts SET {what} WHERE login = $1 RETURNING id", login, *values)  # noqa: S608
+        await self._database.write(_must(statement, NoSuchRecipient("no such account")))
+
+    # -- what proves a login
+
+    async def password(self, login: str) -> tuple[Account, str | None] | None:
+        """The account and its password hash; None for an unknown login."""
+        known = await self.secrets(login)
+        return (known.account, known.password) if known else None
+
+    async def secrets(self, login: str) -> Secrets | None:
+        """All that can prove this login; None where nobody has it."""
+        return await self._database.read(secrets.find(login))
+
+    async def installation_secret(self, name: str) -> bytes:
+        """A random secret that all processes of this installation share, made when it is asked for first."""
+        known = await self._database.read(secrets.of_installation(name))
+        if known is None:
+            known = await self._database.write(secrets.make_for_installation(name, os.urandom(32)))
+        return known
+
+    async def set_password(self, login: str, password_hash: str | None, *, scram: str | None = None) -> None:
+        """Both are of one password, so keys of an old one never stay. Raises `NoSuchRecipient`."""
+        await self._change(login, "password = $2, scram = $3", password_hash, scram)
+
+    async def renew_password(self, login: str, old: str, new: str, *, scram: str | None) -> None:
+        """Another hash of the same password; nothing happens where it has been changed meanwhile."""
+        statement = Sql(
+            "UPDATE accounts SET password = $3, scram = $4 WHERE login = $1 AND password = $2 RETURNING id",
+            login,
+            old,
+            new,
+            scram,
+        )
+        await self._database.write(_done(statement))
+
+    async def app_passwords(self, login: str) -> Sequence[AppPassword]:
+        """By name. Raises `NoSuchRecipient`."""
+        return await self._database.read(_of(login, secrets.app_passwords_of))
+
+    async def add_app_password(self, login: str, name: str, digest: str) -> None:
+        """Raises `NoSuchRecipient`, `MailboxExists` for a name that is taken, `TooMany`."""
+        now = self._clock.now()
+        await self._database.write(_of(login, lambda account: secrets.add_app_password(account, name, digest, now)))
+
+    async def remove_app_password(self, login: str, name: str) -> None:
+        """Raises `NoSuchRecipient`."""
+        await self._database.write(_of(login, lambda account: secrets.remove_app_password(account, name)))
+
+    async def record_login(
+        self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str = "PLAIN"
+    ) -> None:
+        """Note that somebody logged in as `who`, or tried to. Nobody waits for it: it is written a moment later."""
+        login = who.login if isinstance(who, Account) else who
+        self.history.note(login, door=door, host=peer.host, ok=ok, mechanism=mechanism)
+
+    async def logins(self, login: str) -> Sequence[Login]:
+        """Recent logins, the newest first. Raises `NoSuchRecipient`."""
+        return await self._database.read(_of(login, logins.of))
+
+    # -- domains
+
     async def domains(self) -> Sequence[str]:
-        return await self._database.read(_domains())
+        return [domain.name for domain in await self.domain_list()]
+
+    async def domain_list(self) -> Sequence[Domain]:
+        """All domains by name."""
+        return await self._database.read(routes.domains())
 
     async def add_domain(self, name: str) -> None:
         """Raises `MailboxExists`."""
@@ -105,22 +188,51 @@ class Accounts:
         statement = Sql("DELETE FROM domains WHERE name = $1 RETURNING name", name)
         await self._database.write(_must(statement, NoSuchRecipient("no such domain")))
 
+    async def disable_domain(self, name: str, how: Disabled | None) -> None:
+        """Let nobody of it log in and no mail for it in; None enables it again. Raises `NoSuchRecipient`."""
+        await self._change_domain(name, "disabled = $2", how.value if how else None)
+
+    async def set_catch_all(self, name: str, target: str | None) -> None:
+        """Where mail goes that is for nobody else in the domain. Raises `NoSuchRecipient`."""
+        await self._change_domain(name, "catch_all = $2", target)
+
+    async def _change_domain(self, name: str, what: str, value: str | None) -> None:
+        statement = Sql(f"UPDATE domains SET {what} WHERE name = $1 RETURNING name", name, value)  # noqa: S608
+        await self._database.write(_must(statement, NoSuchRecipient("no such domain")))
+
+    # -- addresses
+
     async def aliases(self) -> Sequence[Alias]:
         """All aliases by address."""
-        return await self._database.read(_aliases())
+        return await self._database.read(routes.aliases())
 
     async def set_alias(self, address: str, targets: Sequence[str]) -> None:
         """Mail for `address` goes to exactly these from now on."""
-        await self._database.write(_set_alias(address, targets))
+        await self._database.write(routes.set_alias(address, targets))
 
     async def remove_alias(self, address: str) -> None:
         """Raises `NoSuchRecipient`."""
         statement = Sql("DELETE FROM aliases WHERE address = $1 RETURNING target", address)
         await self._database.write(_must(statement, NoSuchRecipient("no such alias")))
 
-    async def route(self, address: str, domain: str) -> Route:
-        """What is known about an address: its account, its alias targets, its domain."""
-        return await self._database.read(_route(address, domain))
+    async def addresses(self) -> dict[str, str]:
+        """Every further address of anybody, and its owner's login."""
+        return await self._database.read(routes.addresses())
+
+    async def add_address(self, login: str, address: str) -> None:
+        """A further address of their own. Raises `NoSuchRecipient`, and `MailboxExists` where it is somebody's already."""
+        await self._database.write(_of(login, lambda account: routes.add_address(account, address)))
+
+    async def remove_address(self, login: str, address: str) -> None:
+        """Raises `NoSuchRecipient`."""
+        await self._database.write(_of(login, lambda account: routes.remove_address(account, address)))
+
+    async def route(self, address: str, domain: str, *, base: str | None = None, folder: str | None = None) -> Route:
+        """What is known about an address, and about `base`, the same without its detail, where nobody has it.
+
+        With `folder`, the mail goes into that mailbox of theirs, if there is one.
+        """
+        return await self._database.read(routes.find(address, domain, base, folder))
 
 
 def _must(statement: Sql, failure: Exception) -> Unit[None]:
@@ -128,13 +240,33 @@ def _must(statement: Sql, failure: Exception) -> Unit[None]:
         raise failure
 
 
+def _done(statement: Sql) -> Unit[None]:
+    yield statement
+
+
+def _of(login: str, unit: Callable[[AccountId], Unit[T]]) -> Unit[T]:
+    """A unit about the account of that login. Raises `NoSuchRecipient`."""
+    account = yield from _known(login)
+    return (yield from unit(account.id))
+
+
 def _add(
-    login: str, password_hash: str | None, mailboxes: Sequence[tuple[str, str | None]], now: float, *, strict: bool
+    login: str,
+    password_hash: str | None,
+    scram: str | None,
+    mailboxes: Sequence[tuple[str, str | None]],
+    now: float,
+    *,
+    strict: bool,
 ) -> Unit[Account]:
+    if strict and (yield Sql("SELECT 1 FROM addresses WHERE address = $1", login)):
+        raise MailboxExists("address exists")
     rows = yield Sql(
-        "INSERT INTO accounts (login, password, created) VALUES ($1, $2, $3) ON CONFLICT (login) DO NOTHING RETURNING id",
+        "INSERT INTO accounts (login, password, scram, created) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (login) DO NOTHING RETURNING id",
         login,
         password_hash,
+        scram,
         now,
     )
     if not rows:
@@ -151,55 +283,51 @@ def _add(
 
 
 def _find(login: str) -> Unit[Account | None]:
-    rows = yield Sql("SELECT id, login FROM accounts WHERE login = $1", login)
-    return Account(rows[0][0], rows[0][1]) if rows else None
+    rows = yield Sql("SELECT id, login, capabilities_off FROM accounts WHERE login = $1", login)
+    return account_of(*rows[0]) if rows else None
 
 
-def _password(login: str) -> Unit[tuple[Account, str | None] | None]:
-    rows = yield Sql("SELECT id, login, password FROM accounts WHERE login = $1", login)
-    return (Account(rows[0][0], rows[0][1]), rows[0][2]) if rows else None
-
-
-def _list() -> Unit[list[AccountSummary]]:
-    rows = yield Sql(
-        "SELECT a.id, a.login, a.created, COUNT(m.uid), COALESCE(SUM(m.size), 0) FROM accounts a"
-        " LEFT JOIN messages m ON m.account_id = a.id GROUP BY a.id, a.login, a.created ORDER BY a.login"
-    )
-    return [AccountSummary(Account(row[0], row[1]), row[2], row[3], row[4]) for row in rows]
-
-
-def _remove(login: str, now: float) -> Unit[None]:
+def _known(login: str) -> Unit[Account]:
     account = yield from _find(login)
     if account is None:
         raise NoSuchRecipient("no such account")
-    yield from names.drop_all(account.id, now)
-    yield Sql("DELETE FROM leases WHERE account_id = $1", account.id)
-    yield Sql("DELETE FROM accounts WHERE id = $1", account.id)
+    return account
 
 
-def _domains() -> Unit[list[str]]:
-    rows = yield Sql("SELECT name FROM domains ORDER BY name")
-    return [row[0] for row in rows]
+_SUMMARY: Final = (
+    "SELECT id, login, capabilities_off, created, messages, octets, most_messages, most_octets, disabled, any_sender"
+    " FROM accounts"
+)
 
 
-def _aliases() -> Unit[list[Alias]]:
-    rows = yield Sql("SELECT address, target FROM aliases ORDER BY address, target")
-    by_address: dict[str, list[str]] = {}
-    for address, target in rows:
-        by_address.setdefault(address, []).append(target)
-    return [Alias(address, tuple(targets)) for address, targets in by_address.items()]
+def _list() -> Unit[list[AccountSummary]]:
+    rows = yield Sql(f"{_SUMMARY} ORDER BY login")
+    return [_summary_of(row) for row in rows]
 
 
-def _set_alias(address: str, targets: Sequence[str]) -> Unit[None]:
-    yield Sql("DELETE FROM aliases WHERE address = $1", address)
-    yield Many(
-        "INSERT INTO aliases (address, target) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        [(address, target) for target in targets],
+def _summary(login: str) -> Unit[AccountSummary]:
+    rows = yield Sql(f"{_SUMMARY} WHERE login = $1", login)
+    if not rows:
+        raise NoSuchRecipient("no such account")
+    return _summary_of(rows[0])
+
+
+def _summary_of(row: Row) -> AccountSummary:
+    id_, login, capabilities, created, messages, octets, most_messages, most_octets, disabled, any_sender = row
+    return AccountSummary(
+        account_of(id_, login, capabilities),
+        created,
+        messages,
+        octets,
+        Quota(most_messages, most_octets),
+        Disabled(disabled) if disabled else None,
+        bool(any_sender),
     )
 
 
-def _route(address: str, domain: str) -> Unit[Route]:
-    account = yield from _find(address)
-    targets = yield Sql("SELECT target FROM aliases WHERE address = $1 ORDER BY target", address)
-    ours = yield Sql("SELECT 1 FROM domains WHERE name = $1", domain)
-    return Route(account.id if account else None, tuple(row[0] for row in targets), bool(ours))
+def _remove(login: str, now: float) -> Unit[None]:
+    account = yield from _known(login)
+    yield from names.drop_all(account.id, now)
+    for table in ("leases", "addresses", "app_passwords", "logins"):
+        yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
+    yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

@@ -88,7 +88,7 @@ class Spool:
 
     def _bytes(self) -> bytes | None:
         """Everything, while it is all in memory."""
-        return b"".join(self._chunks) if self._file is None else None
+        return b"".join(self._chunks) if self._path is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ class Contents:
 
     def prepare(self) -> None:
         """Make the directories; drop what a killed process left half written long ago."""
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (self._directory, self._incoming):
+            directory.mkdir(mode=0o700, exist_ok=True)
         stale = self._clock.now() - 86_400
         for entry in os.scandir(self._incoming):
             if entry.stat().st_mtime < stale:
@@ -145,11 +146,12 @@ class Contents:
             raise Unavailable("cannot store the message") from error
 
     def _to_file(self, spool: Spool, prefix: bytes) -> Staged:
-        if spool._file is None or spool._path is None:
+        if spool._path is None:
             raise ValueError("spool was discarded")
-        os.fsync(spool._file.fileno())
-        spool._file.close()
-        spool._file = None
+        if spool._file is not None:  # it is closed and on disk where it was given back
+            os.fsync(spool._file.fileno())
+            spool._file.close()
+            spool._file = None
         scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
         scanner.feed(prefix)
         with open(spool._path, "rb", buffering=0) as file:
@@ -208,10 +210,15 @@ class Contents:
     def _path(self, file: str) -> Path:
         return self._directory / file[:2] / file
 
-    async def unstage(self, staged: Staged) -> None:
-        """Drop the file of a content that surely no commit has named."""
+    async def unstage(self, staged: Staged, spool: Spool) -> None:
+        """Give a content that surely no commit has named back to its spool, from where it may be staged again."""
         if staged.file is not None:
-            await asyncio.to_thread(self._unlink, [staged.file])
+            await asyncio.to_thread(self._give_back, staged.file, spool)
+
+    def _give_back(self, file: str, spool: Spool) -> None:
+        back = self._incoming / file
+        os.rename(self._path(file), back)
+        spool._path = back
 
     async def sweep(self, *, grace: float) -> int:
         """Drop contents that no message has named for `grace` seconds; returns how many.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import NoSuchMailbox, Unavailable
+from mailsystem.mail.errors import NoSuchMailbox, OverQuota, Unavailable
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
 from mailsystem.store import listing, messages, names
 from mailsystem.store.contents import Contents, Spool
@@ -118,7 +118,7 @@ class Mailboxes:
         internaldate: float | None = None,
         prefix: bytes = b"",
     ) -> Appended:
-        """Add a message to one mailbox. Raises `NoSuchMailbox`."""
+        """Add a message to one mailbox. Raises `NoSuchMailbox` and `OverQuota`."""
         [done] = await self.deliver([Drop(account, name, flags)], spool, internaldate=internaldate, prefix=prefix)
         return done
 
@@ -127,15 +127,16 @@ class Mailboxes:
     ) -> Sequence[Appended]:
         """Add one message, `prefix` in front, to all of these mailboxes or to none; it is kept once.
 
-        Committed and on disk when this returns. Raises `NoSuchMailbox` and `Unavailable`.
+        Committed and on disk when this returns. Raises `NoSuchMailbox`, `OverQuota` where one of the
+        accounts would keep more than it may, and `Unavailable`.
         """
         staged = await self._contents.stage(spool, prefix)
         now = self._clock.now()
         date = now if internaldate is None else internaldate
         try:
             return await self._database.write(messages.deliver(drops, staged, date, now), weight=staged.weight)
-        except NoSuchMailbox:
-            await self._contents.unstage(staged)
+        except (NoSuchMailbox, OverQuota):
+            await self._contents.unstage(staged, spool)
             raise
 
     async def messages(self, account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Sequence[Message]:
@@ -164,12 +165,12 @@ class Mailboxes:
         return await self._database.write(messages.set_flags(account, mailbox, uids, op, flags))
 
     async def copy(self, account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str) -> Copied:
-        """Copy with flags and dates. Raises `NoSuchMailbox`."""
+        """Copy with flags and dates. Raises `NoSuchMailbox` and `OverQuota`."""
         now = self._clock.now()
         return await self._database.write(messages.copy(account, mailbox, uids, target, now, leave=True))
 
     async def move(self, account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str) -> Copied:
-        """Copy and remove in one transaction. Raises `NoSuchMailbox`."""
+        """Copy and remove in one transaction, whatever the quota. Raises `NoSuchMailbox`."""
         now = self._clock.now()
         return await self._database.write(messages.copy(account, mailbox, uids, target, now, leave=False))
 

@@ -1,7 +1,8 @@
 """Changing a mailbox: the units that add, flag, copy, move and expunge messages.
 
 Each of them first takes the account's next ModSeq by `UPDATE … RETURNING`: the row is then locked until the commit, so
-commit order is ModSeq order, and nobody who saw UIDNEXT or HIGHESTMODSEQ can miss a message.
+commit order is ModSeq order, and nobody who saw UIDNEXT or HIGHESTMODSEQ can miss a message. The same row counts what the
+account keeps, so that a quota costs no statement of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.errors import NoSuchMailbox, OverQuota
 from mailsystem.mail.mailbox import (
     AccountId,
     Changes,
@@ -57,6 +58,36 @@ def next_modseq(account: AccountId) -> Unit[ModSeq]:
     return ModSeq(rows[0][0])
 
 
+def counted_modseq(account: AccountId, messages: int, octets: int) -> Unit[ModSeq]:
+    """`next_modseq`, and the account keeps so many more messages and octets, or fewer. Raises `OverQuota`."""
+    rows = yield Sql(
+        "UPDATE accounts SET modseq = modseq + 1, messages = messages + $2, octets = octets + $3 WHERE id = $1"
+        " RETURNING modseq, messages > most_messages OR octets > most_octets",
+        account,
+        messages,
+        octets,
+    )
+    if not rows:
+        raise NoSuchMailbox("no such account")
+    [[modseq, over]] = rows
+    if over and messages > 0:
+        raise OverQuota(account=account)
+    return ModSeq(modseq)
+
+
+def count(account: AccountId, messages: int, octets: int) -> Unit[None]:
+    """The account keeps so many more messages and octets, or fewer. Raises `OverQuota`."""
+    rows = yield Sql(
+        "UPDATE accounts SET messages = messages + $2, octets = octets + $3 WHERE id = $1"
+        " RETURNING messages > most_messages OR octets > most_octets",
+        account,
+        messages,
+        octets,
+    )
+    if rows and rows[0][0] and messages > 0:
+        raise OverQuota
+
+
 def touch(account: AccountId, mailbox: MailboxId, modseq: ModSeq) -> Unit[None]:
     """Let the mailbox show that it changed, and ring. Raises `NoSuchMailbox`."""
     rows = yield Sql(
@@ -84,12 +115,12 @@ def take_uids(account: AccountId, name: str, count: int, modseq: ModSeq) -> Unit
 
 
 def deliver(drops: Sequence[Drop], staged: Staged, internaldate: float, now: float) -> Unit[list[Appended]]:
-    """One content, a row in each mailbox: all or none."""
+    """One content, a row in each mailbox: all or none. Raises `NoSuchMailbox` and `OverQuota`."""
     content = yield from contents.insert(staged)
     done: list[Appended] = []
     rows: list[tuple[object, ...]] = []
     for drop in drops:
-        modseq = yield from next_modseq(drop.account)
+        modseq = yield from counted_modseq(drop.account, 1, staged.facts.size)
         mailbox, uid = yield from take_uids(drop.account, drop.mailbox, 1, modseq)
         bits, keywords = stored(drop.flags)
         rows.append(
@@ -191,7 +222,10 @@ def _set_each_kind(
 def copy(
     account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str, now: float, *, leave: bool
 ) -> Unit[Copied]:
-    """Copy, or with `leave` unset move, into the mailbox named `target`. Raises `NoSuchMailbox`."""
+    """Copy, or with `leave` unset move, into the mailbox named `target`.
+
+    Raises `NoSuchMailbox`, and `OverQuota` for a copy: what is moved was counted before.
+    """
     modseq = yield from next_modseq(account)
     rows = yield Sql(
         "SELECT m.uid, m.flags, m.keywords, m.internaldate, m.size, m.content_id FROM RANGES $3 CROSS JOIN messages m"
@@ -201,6 +235,8 @@ def copy(
         uids,
     )
     there, first = yield from take_uids(account, target, len(rows), modseq)
+    if leave and rows:
+        yield from count(account, len(rows), sum(row[4] for row in rows))
     yield Many(
         _INSERT,
         [
@@ -235,7 +271,7 @@ def expunge(
     """Remove those marked `\\Deleted` (with `marked` unset: all) among `uids`, or in the whole mailbox for None."""
     condition = f" AND m.flags & {DELETED_BIT} <> 0" if marked else ""
     rows = yield Sql(
-        "SELECT m.uid, m.content_id FROM RANGES $3 CROSS JOIN messages m"  # noqa: S608
+        "SELECT m.uid, m.content_id, m.size FROM RANGES $3 CROSS JOIN messages m"  # noqa: S608
         f" WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi{condition} ORDER BY m.uid",
         account,
         mailbox,
@@ -243,7 +279,7 @@ def expunge(
     )
     if not rows:
         return Changes(ModSeq(0), [], MessageSet())
-    modseq = yield from next_modseq(account)
+    modseq = yield from counted_modseq(account, -len(rows), -sum(row[2] for row in rows))
     gone = [Uid(row[0]) for row in rows]
     yield from remove(account, mailbox, gone, modseq)
     yield from contents.orphan({ContentId(row[1]) for row in rows}, now)

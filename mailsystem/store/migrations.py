@@ -1,6 +1,7 @@
 """The schema, as numbered steps forward; each is applied in one transaction together with its record.
 
-A step that has been released is never edited: a new one follows it. `{clustered}` and `{blob}` are spelled by the driver.
+A step that has been released is never edited: a new one follows it. `{serial}` (a number that is
+never given twice), `{clustered}` and `{blob}` are spelled by the driver.
 
 `account_id` leads every key of account data, so that the tables could one day be distributed by account. The narrow columns
 that every listing reads stand before the wide ones, which then stay on overflow pages that nobody touches.
@@ -31,7 +32,7 @@ MIGRATIONS: Final = (
             "CREATE TABLE domains (name TEXT PRIMARY KEY, created REAL NOT NULL)",
             "CREATE TABLE aliases (address TEXT NOT NULL, target TEXT NOT NULL, PRIMARY KEY (address, target))",
             """CREATE TABLE accounts (
-                id INTEGER PRIMARY KEY,
+                id {serial},
                 login TEXT NOT NULL UNIQUE,
                 password TEXT,
                 modseq BIGINT NOT NULL DEFAULT 0,
@@ -73,7 +74,7 @@ MIGRATIONS: Final = (
                 uid BIGINT NOT NULL,
                 PRIMARY KEY (account_id, mailbox_id, modseq, uid)) {clustered}""",
             """CREATE TABLE contents (
-                id INTEGER PRIMARY KEY,
+                id {serial},
                 size BIGINT NOT NULL,
                 prefix_size INTEGER NOT NULL,
                 header_size INTEGER NOT NULL,
@@ -89,6 +90,65 @@ MIGRATIONS: Final = (
             """CREATE TABLE leases (
                 account_id INTEGER PRIMARY KEY, token TEXT NOT NULL, expires REAL NOT NULL)""",
         ),
+    ),
+    Migration(
+        2,
+        "quotas, addresses, app passwords, logins, switches",
+        (
+            # Beside `modseq`, since they change with it and in the same statement.
+            "ALTER TABLE accounts ADD COLUMN messages BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE accounts ADD COLUMN octets BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE accounts ADD COLUMN most_messages BIGINT",
+            "ALTER TABLE accounts ADD COLUMN most_octets BIGINT",
+            "ALTER TABLE accounts ADD COLUMN disabled TEXT",
+            "ALTER TABLE accounts ADD COLUMN any_sender INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE accounts ADD COLUMN capabilities_off TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE accounts ADD COLUMN scram TEXT",
+            """UPDATE accounts SET
+                messages = (SELECT COUNT(*) FROM messages m WHERE m.account_id = accounts.id),
+                octets = (SELECT COALESCE(SUM(size), 0) FROM messages m WHERE m.account_id = accounts.id)""",
+            "ALTER TABLE domains ADD COLUMN disabled TEXT",
+            "ALTER TABLE domains ADD COLUMN catch_all TEXT",
+            "CREATE TABLE addresses (address TEXT PRIMARY KEY, account_id BIGINT NOT NULL)",
+            "CREATE INDEX addresses_by_account ON addresses (account_id)",
+            """CREATE TABLE app_passwords (
+                account_id BIGINT NOT NULL,
+                name TEXT NOT NULL,
+                digest TEXT NOT NULL,
+                created REAL NOT NULL,
+                last_used REAL,
+                PRIMARY KEY (account_id, name)) {clustered}""",
+            """CREATE TABLE logins (
+                account_id BIGINT NOT NULL,
+                ok INTEGER NOT NULL,
+                day INTEGER NOT NULL,
+                door TEXT NOT NULL,
+                host TEXT NOT NULL,
+                mechanism TEXT NOT NULL,
+                first REAL NOT NULL,
+                last REAL NOT NULL,
+                times BIGINT NOT NULL,
+                PRIMARY KEY (account_id, ok, day, door, host, mechanism)) {clustered}""",
+        ),
+    ),
+    Migration(
+        3,
+        "greylist",
+        (
+            """CREATE TABLE greylist (
+                network TEXT NOT NULL,
+                sender TEXT NOT NULL,
+                recipient TEXT NOT NULL,
+                first REAL NOT NULL,
+                last REAL NOT NULL,
+                passed INTEGER NOT NULL,
+                PRIMARY KEY (network, sender, recipient)) {clustered}""",
+        ),
+    ),
+    Migration(
+        4,
+        "secrets of the installation",
+        ("CREATE TABLE IF NOT EXISTS installation_secrets (name TEXT PRIMARY KEY, octets {blob} NOT NULL)",),
     ),
 )
 

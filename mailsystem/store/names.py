@@ -102,8 +102,10 @@ def delete(account: AccountId, name: str, now: float) -> Unit[None]:
 
 def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[None]:
     rows = yield Sql(
-        "DELETE FROM messages WHERE account_id = $1 AND mailbox_id = $2 RETURNING content_id", account, mailbox
+        "DELETE FROM messages WHERE account_id = $1 AND mailbox_id = $2 RETURNING content_id, size", account, mailbox
     )
+    if rows:
+        yield from messages.count(account, -len(rows), -sum(row[1] for row in rows))
     yield from contents.orphan({ContentId(row[0]) for row in rows}, now)
     yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
@@ -143,7 +145,7 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
     taken = yield Sql("SELECT name FROM mailboxes WHERE account_id = $1", account)
     names = {row[0] for row in taken}
     renamed = [(number, checked(new + name[len(old) :])) for number, name in below]
-    if any(name in names for _, name in renamed):
+    if new in names or any(name in names for _, name in renamed):
         raise MailboxExists
     modseq = yield from messages.next_modseq(account)
     levels = new.split(DELIMITER)
@@ -174,6 +176,8 @@ def subscriptions(account: AccountId) -> Unit[list[str]]:
 
 
 def subscribe(account: AccountId, names: Sequence[str]) -> Unit[None]:
+    if not (yield Sql("SELECT 1 FROM accounts WHERE id = $1", account)):
+        raise NoSuchMailbox("no such account")
     yield Many(
         "INSERT INTO subscriptions (account_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [(account, checked(name)) for name in names],

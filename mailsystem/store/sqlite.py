@@ -33,7 +33,7 @@ from mailsystem.telemetry import Trace
 
 T = TypeVar("T")
 
-SPELLING: Final = {"clustered": "WITHOUT ROWID", "blob": "BLOB"}
+SPELLING: Final = {"serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "clustered": "WITHOUT ROWID", "blob": "BLOB"}
 
 _READERS: Final = 3
 _GROUP_UNITS: Final = 256

@@ -16,6 +16,7 @@ from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
+from mailsystem.store.greylist import Greylist
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.telemetry import Trace
@@ -33,6 +34,7 @@ class Store:
     contents: Contents
     accounts: Accounts
     maildrops: Maildrops
+    greylist: Greylist
     bell: Bell
     clock: Clock
 
@@ -56,20 +58,24 @@ async def open_store(
         await _migrate(database)
         contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
         await asyncio.to_thread(contents.prepare)
-        sweeper = asyncio.create_task(_sweep(contents, trace))
+        accounts = Accounts(database, clock=clock)
+        chores = [asyncio.create_task(_sweep(contents, trace)), asyncio.create_task(accounts.history.keep())]
         try:
             yield Store(
                 mailboxes=Mailboxes(database, contents, clock=clock),
                 contents=contents,
-                accounts=Accounts(database, clock=clock),
+                accounts=accounts,
                 maildrops=Maildrops(database, clock=clock),
+                greylist=Greylist(database, clock=clock),
                 bell=database.bell,
                 clock=clock,
             )
         finally:
-            sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeper
+            for chore in chores:
+                chore.cancel()
+            await asyncio.wait(chores)
+            with suppress(Unavailable):
+                await accounts.history.settle()
 
 
 async def _migrate(database: Database) -> None:

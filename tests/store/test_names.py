@@ -76,6 +76,14 @@ async def test_renaming_onto_or_into_something_is_refused(vault: Vault) -> None:
     assert await names(vault) == ["INBOX", "Archive", "a", "a/b"]
 
 
+async def test_a_name_that_is_only_a_level_is_renamed_onto_nothing_that_exists(vault: Vault) -> None:
+    await vault.here.mailboxes.create(vault.ann.id, "a/b")
+    await vault.here.mailboxes.delete(vault.ann.id, "a")
+    with pytest.raises(MailboxExists):
+        await vault.here.mailboxes.rename(vault.ann.id, "a", "Archive")
+    assert await names(vault) == ["INBOX", "Archive", "a/b"]
+
+
 async def test_renaming_inbox_moves_its_messages_and_keeps_it(vault: Vault) -> None:
     await post(vault, "one", "two")
     await vault.here.mailboxes.create(vault.ann.id, "INBOX/below")

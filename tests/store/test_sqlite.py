@@ -310,3 +310,4 @@ async def test_nobody_else_may_read_the_mail(tmp_path: Path) -> None:
         assert (place / "mail.db").stat().st_mode & 0o077 == 0
         [file] = (place / "contents").glob("??/*")
         assert file.stat().st_mode & 0o077 == 0
+        assert all(path.stat().st_mode & 0o077 == 0 for path in place.rglob("*") if path.is_dir())
