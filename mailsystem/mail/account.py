@@ -13,3 +13,5 @@ class Account:
 
     id: AccountId
     login: str
+    capabilities_off: frozenset[str] = frozenset()
+    """What IMAP shall not offer to them, in capitals: some clients fail at what they ask for."""

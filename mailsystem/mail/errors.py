@@ -38,6 +38,11 @@ class AuthFailed(MailError):
 
     text = "authentication failed"
 
+    def __init__(self, text: str | None = None, *, login: str = "") -> None:
+        super().__init__(text)
+        self.login = login
+        """Who it was said to be, where that is known: for a trace, not for the peer."""
+
 
 class NotPermitted(MailError):
     """Understood, known, and refused."""
@@ -73,6 +78,11 @@ class OverQuota(MailError):
     """The account is full."""
 
     text = "over quota"
+
+    def __init__(self, text: str | None = None, *, account: int | None = None) -> None:
+        super().__init__(text)
+        self.account = account
+        """Whose it is, where there were several: for the program, not for the peer."""
 
 
 class TooLarge(MailError):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, SyntaxFault
-from mailsystem.mail.sasl import MECHANISMS, Credentials, decode, plain, proven
+from mailsystem.mail.sasl import PASSWORDS, Credentials, decode, plain, proven
 
 
 @given(st.binary(max_size=100))
@@ -63,7 +63,7 @@ async def talk(name: str, initial: bytes | None, *responses: bytes) -> tuple[Cre
         asked.append(base64.b64decode(challenge))
         return base64.b64encode(waiting.pop(0))
 
-    credentials = await proven(MECHANISMS[name], initial, ask)
+    credentials = await proven(PASSWORDS[name], initial, ask)
     assert waiting == []
     return credentials, asked
 
