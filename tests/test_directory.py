@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsystem.directory import AccountsDirectory, Remembered, SinkDirectory, hash_password, login_name
+from mailsystem.directory import AccountsDirectory, Remembered, SinkDirectory, Target, hash_password, login_name
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import SystemClock
 from mailsystem.mail.envelope import Peer
@@ -84,7 +84,7 @@ async def test_addresses_resolve_through_aliases_and_details(store: Store, direc
     await store.accounts.set_alias("all@example.org", ["bob@example.org", "info@example.org"])
 
     async def resolve(text: str) -> set[int]:
-        return set(await directory.resolve(Address.parse(text)))
+        return {target.account for target in await directory.resolve(Address.parse(text))}
 
     assert await resolve("ANN@Example.Org") == {ann.id}
     assert await resolve("ann+shop@example.org") == {ann.id}
@@ -103,27 +103,27 @@ async def test_unknown_people_and_foreign_domains_are_told_apart(store: Store, d
 
 async def test_postmaster_without_a_domain_is_ours(store: Store, directory: AccountsDirectory) -> None:
     made = await store.accounts.add("postmaster@home.test", None)
-    assert await directory.resolve(Address("Postmaster", "")) == (made.id,)
+    assert await directory.resolve(Address("Postmaster", "")) == (Target(made.id),)
 
 
 async def test_a_new_account_receives_within_moments_and_forgetting_makes_it_at_once(
     store: Store, directory: AccountsDirectory
 ) -> None:
     old = await store.accounts.add("ann@example.org", None)
-    assert await directory.resolve(Address.parse("ann@example.org")) == (old.id,)
+    assert await directory.resolve(Address.parse("ann@example.org")) == (Target(old.id),)
     await store.accounts.remove("ann@example.org")
     new = await store.accounts.add("ann@example.org", None)
     directory.forget()
-    assert await directory.resolve(Address.parse("ann@example.org")) == (new.id,)
+    assert await directory.resolve(Address.parse("ann@example.org")) == (Target(new.id),)
 
 
 async def test_in_the_sink_everybody_exists_and_sink_gets_a_copy(store: Store) -> None:
     sink = SinkDirectory(store, default_domain="localhost")
     everything = await sink.login(Credentials("sink", "anything"), PEER)
     resolved = await sink.resolve(Address.parse("who@ever.example"))
-    assert everything.id in resolved
+    assert Target(everything.id) in resolved
     reader = await sink.login(Credentials("Who@Ever.example", ""), PEER)
-    assert {reader.id, everything.id} == set(resolved)
+    assert {Target(reader.id), Target(everything.id)} == set(resolved)
     assert (await sink.login(Credentials("bare", "x"), PEER)).login == "bare@localhost"
     with pytest.raises(AuthFailed):
         await sink.login(Credentials("not an address", "x"), PEER)

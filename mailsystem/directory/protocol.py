@@ -1,0 +1,79 @@
+"""What a door needs to know about people, whoever keeps them; and how a login is spelled."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol, TypeAlias
+
+from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Peer
+from mailsystem.mail.mailbox import INBOX, AccountId
+from mailsystem.mail.sasl import Ask, Credentials
+
+Claimed: TypeAlias = Callable[[str], Awaitable[None]]
+"""Is told who somebody says they are before it is looked into, and may raise `TooMany`. Empty: only a token tells."""
+
+
+class Target(NamedTuple):
+    """Where mail for an address goes."""
+
+    account: AccountId
+    mailbox: str = INBOX
+
+
+class Directory(Protocol):
+    """What a door needs to know about people."""
+
+    async def login(self, credentials: Credentials, peer: Peer) -> Account:
+        """Who this is. Raises `AuthFailed`, the same for a wrong password and an unknown login."""
+        ...
+
+    def mechanisms(self, *, secure: bool, binding: bool) -> tuple[str, ...]:
+        """The SASL mechanisms that are offered, the strongest first.
+
+        `secure` is whether a password may be said there, `binding` whether the channel can be bound (RFC 5056).
+        """
+        ...
+
+    async def authenticate(
+        self,
+        mechanism: str,
+        initial: bytes | None,
+        ask: Ask,
+        *,
+        peer: Peer,
+        binding: bytes | None,
+        claimed: Claimed | None = None,
+    ) -> Account:
+        """Lead a SASL exchange to its end; `initial` is the client's initial response in base64, if it sent one.
+
+        Raises `AuthFailed`, which knows the login that was claimed, `SyntaxFault` (also where the mechanism is not
+        offered), `Cancelled` and `NotPermitted`.
+        """
+        ...
+
+    async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
+        """Note that somebody logged in as `who`, or tried to, for the owner of the account to see. Costs no time."""
+        ...
+
+    async def resolve(self, address: Address) -> tuple[Target, ...]:
+        """Whose mailboxes mail for `address` goes to.
+
+        Raises `NoSuchRecipient` where nobody has it, `NotPermitted` where the domain is not ours: no relaying, `OverQuota`
+        where somebody is full, and `InUse` where mail has to wait until an account or a domain is enabled again.
+        """
+        ...
+
+    async def may_send(self, account: Account, sender: Address) -> bool:
+        """Whether mail from `sender` may be sent by who logged in: an address that leads to them, or anything if they may."""
+        ...
+
+    def forget(self) -> None:
+        """Look everything up anew from now on: something turned out to be stale."""
+        ...
+
+
+def login_name(name: str, default_domain: str) -> str:
+    """The login as it is kept: a full address, case folded; a bare name gets the default domain. Raises `SyntaxFault`."""
+    return Address.parse(name if "@" in name else f"{name}@{default_domain}").key

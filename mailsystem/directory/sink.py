@@ -1,0 +1,75 @@
+"""The people of `sink`: nobody has to be added before mail comes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mailsystem.directory.authentication import Authenticating
+from mailsystem.directory.protocol import Target, login_name
+from mailsystem.directory.remembered import Remembered
+from mailsystem.directory.tokens import AnyToken
+from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Peer
+from mailsystem.mail.errors import AuthFailed, MailError
+from mailsystem.mail.sasl import Credentials, Keys
+from mailsystem.store import Store
+
+SINK_LOGIN: Final = "sink"
+
+
+class SinkDirectory(Authenticating):
+    """The people of `sink`: everybody exists, every password is right, and `sink` sees all mail."""
+
+    scram = False
+    """Who takes any password cannot prove to know it."""
+
+    def __init__(self, store: Store, *, default_domain: str) -> None:
+        super().__init__(tokens=AnyToken(SINK_LOGIN))
+        self._store = store
+        self._default_domain = default_domain
+        self._known: Remembered[Account] = Remembered(store.clock, 3600.0)
+
+    async def warm(self) -> None:
+        """Make what the first message would have to wait for."""
+        await self._account(SINK_LOGIN)
+
+    async def login(self, credentials: Credentials, peer: Peer) -> Account:
+        try:
+            return await self._account(self.login_key(credentials.login))
+        except MailError:
+            raise AuthFailed from None
+
+    def login_key(self, name: str) -> str:
+        return SINK_LOGIN if name.casefold() == SINK_LOGIN else login_name(name, self._default_domain)
+
+    async def keys(self, login: str) -> tuple[Account, Keys] | None:
+        return None
+
+    async def pretending(self) -> bytes:
+        return b""
+
+    async def vouched(self, login: str) -> Account:
+        return await self._account(login)
+
+    async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
+        """Not kept: everybody is let in."""
+
+    async def resolve(self, address: Address) -> tuple[Target, ...]:
+        if not address.domain:
+            address = Address(address.local, self._default_domain)
+        everybody = await self._account(SINK_LOGIN)
+        return Target((await self._account(address.key)).id), Target(everybody.id)
+
+    async def may_send(self, account: Account, sender: Address) -> bool:
+        return True
+
+    async def _account(self, login: str) -> Account:
+        known = self._known.get(login)
+        if known is None:
+            known = await self._store.accounts.ensure(login)
+            self._known.put(login, known)
+        return known
+
+    def forget(self) -> None:
+        self._known.clear()
