@@ -1,15 +1,24 @@
 """Peers on streams: the room with the sockets. A door is handed a `Connection` for each who comes to where it `listen`s."""
 
 from mailsystem.net.connection import READ_LIMIT, WRITE_LIMIT, Closed, Connection, Injected, Stopping
-from mailsystem.net.listening import Bound, listen
+from mailsystem.net.limits import Limits
+from mailsystem.net.listening import OPEN, Bound, Terms, listen
+from mailsystem.net.tls import BadCertificate, Certificates, Pair, self_signed
 
 __all__ = [
+    "OPEN",
     "READ_LIMIT",
     "WRITE_LIMIT",
+    "BadCertificate",
     "Bound",
+    "Certificates",
     "Closed",
     "Connection",
     "Injected",
+    "Limits",
+    "Pair",
     "Stopping",
+    "Terms",
     "listen",
+    "self_signed",
 ]

@@ -11,7 +11,8 @@ import ssl
 from contextlib import suppress
 from typing import Final, cast
 
-from mailsystem.mail.envelope import Peer
+from mailsystem.mail.envelope import UNIX, Peer
+from mailsystem.net.tls import end_point
 
 READ_LIMIT: Final = 256 * 1024
 """Octets that may wait unread before the peer is left to wait."""
@@ -64,7 +65,10 @@ class Connection(asyncio.Protocol):
     _loop: asyncio.AbstractEventLoop
     _transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, peer: Peer | None = None) -> None:
+        """`peer` is who it really is where that is not who holds the other end: behind a proxy."""
+        if peer is not None:
+            self.peer = peer
         self.secure: str | None = None
         """Version and cipher, `TLSv1.3 TLS_AES_256_GCM_SHA384`; None in clear."""
         self.pending = 0
@@ -152,6 +156,16 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=1, low=0)
         self._note_tls()
         self._hold_if_full()
+
+    def binding(self, kind: str) -> bytes | None:
+        """What both ends know of this TLS session and nobody between them: the channel binding of that `kind`.
+
+        None in clear, and for all kinds but `tls-server-end-point` (RFC 5929 4).
+        """
+        shaken: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        if shaken is None or kind != "tls-server-end-point":
+            return None
+        return end_point(shaken.context)
 
     async def close(self) -> None:
         """Send what is unsent, then close. Never raises for the peer's sake."""
@@ -264,7 +278,8 @@ class Connection(asyncio.Protocol):
         # So pause_writing is called as soon as anything is unsent, resume_writing when all is sent: `drain` decides by
         # itself, and `close` knows when everything has left.
         self._transport.set_write_buffer_limits(high=1, low=0)
-        self.peer = peer_of(transport.get_extra_info("peername"))
+        if not hasattr(self, "peer"):
+            self.peer = peer_of(transport.get_extra_info("peername"))
         self.local = peer_of(transport.get_extra_info("sockname"))
         self._note_tls()
 
@@ -308,5 +323,7 @@ def peer_of(address: object) -> Peer:
     match address:
         case (str(host), int(port), *_):
             return Peer(host, port)
+        case str() | bytes():  # the path of a unix socket, which a client's has not
+            return Peer(UNIX, 0)
         case _:  # it was gone before we could ask
             return Peer("", 0)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
+import stat
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, cast
 
 from mailsystem.mail.envelope import Peer
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.net import proxy
 from mailsystem.net.connection import HANDSHAKE_TIMEOUT, SHUTDOWN_TIMEOUT, Connection, Stopping, peer_of, reason_of
+from mailsystem.net.limits import Limits
 from mailsystem.telemetry import Trace
 
 ACCEPT_PAUSE: Final = 1.0
@@ -26,7 +32,28 @@ class Bound:
     """Where a door listens."""
 
     host: str
+    """The path of a unix socket, where it is one."""
     port: int
+
+    @property
+    def path(self) -> Path | None:
+        """Of a unix socket."""
+        return Path(self.host) if self.host.startswith("/") else None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a door lets anybody in."""
+
+    limits: Limits | None = None
+    """Shared by all doors of the process."""
+    proxies: tuple[proxy.Network, ...] = ()
+    """Who begins each connection with a PROXY header that says for whom."""
 
 
 class _Listener:
@@ -37,10 +64,17 @@ class _Listener:
     """
 
     def __init__(
-        self, serve: Callable[[Connection], Awaitable[None]], tls: ssl.SSLContext | None, trace: Trace
+        self,
+        serve: Callable[[Connection], Awaitable[None]],
+        tls: ssl.SSLContext | None,
+        terms: Terms,
+        full: bytes,
+        trace: Trace,
     ) -> None:
         self._serve = serve
         self._tls = tls
+        self._terms = terms
+        self._full = full
         self._trace = trace
         self._loop = asyncio.get_running_loop()
         self._open: dict[asyncio.Task[None], Connection | None] = {}
@@ -67,7 +101,39 @@ class _Listener:
             task.add_done_callback(self._open.pop)
 
     async def _run(self, accepted: socket.socket, peer: Peer) -> None:
-        connection = Connection()
+        """One connection from its first octet to its last, if it is let in."""
+        try:
+            if proxy.is_from(self._terms.proxies, peer):
+                peer = await proxy.client(accepted, peer)
+        except (SyntaxFault, OSError) as error:  # `TimeoutError` is one
+            accepted.close()
+            self._trace.event("proxy refused", peer=str(peer), reason=str(error) or "too slow")
+            return
+        except BaseException:
+            accepted.close()
+            raise
+        limits = self._terms.limits
+        if limits is None:
+            await self._attend(accepted, peer)
+        elif (why := limits.enter(peer)) is not None:
+            self._turn_away(accepted)
+            self._trace.event("turned away", peer=str(peer), reason=why)
+        else:
+            try:
+                await self._attend(accepted, peer)
+            finally:
+                limits.leave(peer)
+
+    def _turn_away(self, accepted: socket.socket) -> None:
+        """Say why in the door's words, at no cost: a peer that would have to be waited for, or to be shaken hands with, hears
+        nothing."""
+        with accepted, suppress(OSError):
+            if self._tls is None:
+                accepted.send(self._full)
+                accepted.shutdown(socket.SHUT_WR)
+
+    async def _attend(self, accepted: socket.socket, peer: Peer) -> None:
+        connection = Connection(peer)
         try:
             await self._loop.connect_accepted_socket(
                 lambda: connection,
@@ -112,34 +178,44 @@ class _Listener:
                 await asyncio.wait(rest)
 
 
+OPEN: Final = Terms()
+"""Anybody, and as many as come."""
+
+
 @asynccontextmanager
 async def listen(
     serve: Callable[[Connection], Awaitable[None]],
     host: str,
     port: int,
     *,
+    path: Path | None = None,
     tls: ssl.SSLContext | None = None,
+    terms: Terms = OPEN,
+    full: bytes = b"",
     grace: float = 5.0,
     trace: Trace | None = None,
 ) -> AsyncIterator[Bound]:
     """Serve every peer that connects to `host`:`port` (0 takes a free one) in a task of its own; with `tls` at once.
 
+    With `path`, it is a unix socket there and nothing else, open to whoever may enter its directory. `full` is said to
+    those whom the limits of `terms` keep out.
     When `serve` returns, the connection is flushed and closed; when it raises, it is cut. On exit nobody is accepted
     any more, idle reads raise `Stopping`, and what still runs after `grace` seconds is cancelled. Raises `OSError`.
     """
     loop = asyncio.get_running_loop()
-    listener = _Listener(serve, tls, trace or Trace())
-    sockets = await _bind(host, port)
+    listener = _Listener(serve, tls, terms, full, trace or Trace())
+    sockets = await _bind(host, port) if path is None else [_bind_path(path)]
     try:
         for sock in sockets:
             sock.listen(BACKLOG)
             listener.start(sock)
-        name = sockets[0].getsockname()
-        yield Bound(name[0], name[1])
+        yield _place(sockets[0])
     finally:
         for sock in sockets:
             loop.remove_reader(sock)
             sock.close()
+        if path is not None:
+            _unlink(path)
         await listener.stop(grace)
 
 
@@ -183,3 +259,40 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
         if port or not sockets or attempt == 19:
             break
     raise failed or OSError(errno.EADDRNOTAVAIL, f"no address for {host!r}")
+
+
+def _place(sock: socket.socket) -> Bound:
+    name = sock.getsockname()
+    return Bound(os.path.abspath(name), 0) if isinstance(name, str) else Bound(name[0], name[1])
+
+
+def _bind_path(path: Path) -> socket.socket:
+    """A unix socket. One that a program left behind is taken over, one that somebody listens on is not."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if _is_deserted(path):
+            path.unlink()
+        sock.bind(str(path))
+        path.chmod(0o666)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_deserted(path: Path) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+        return knocking.connect_ex(str(path)) == errno.ECONNREFUSED
+
+
+def _unlink(path: Path) -> None:
+    # Another program may have taken the place; its socket is not ours to remove. Nobody answers at ours any more.
+    with suppress(OSError):
+        if _is_deserted(path):
+            path.unlink()

@@ -1,0 +1,138 @@
+"""Who is turned away: in all, from one address, and in what words."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from mailsystem.mail.envelope import UNIX, Peer
+from mailsystem.net import Bound, Closed, Connection, Limits, Terms, listen
+from mailsystem.net.limits import place
+from mailsystem.telemetry import Event, Trace
+
+FULL = b"421 full\r\n"
+
+
+async def greet(connection: Connection) -> None:
+    """Says hello and goes when the peer does."""
+    connection.write(b"hello\r\n")
+    try:
+        await connection.read(10)
+    except Closed:
+        return
+
+
+@asynccontextmanager
+async def door(limits: Limits, **more: Any) -> AsyncIterator[Bound]:
+    async with listen(greet, "127.0.0.1", 0, terms=Terms(limits), full=FULL, grace=1.0, **more) as bound:
+        yield bound
+
+
+async def knock(bound: Bound) -> tuple[bytes, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(bound.host, bound.port)
+    return await reader.readline(), writer
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_ipv6_host_counts_with_its_whole_network(host: str, expected: str) -> None:
+    assert place(host) == expected
+
+
+def test_one_address_has_so_many_and_others_are_not_in_its_way() -> None:
+    limits = Limits(0, 2)
+    one, neighbour, other = Peer("2001:db8::1", 1), Peer("2001:db8::2", 2), Peer("2001:db8:0:1::1", 3)
+    assert limits.enter(one) is None
+    assert limits.enter(neighbour) is None
+    assert limits.enter(one) == "too many connections from one address"
+    assert limits.enter(other) is None
+    limits.leave(neighbour)
+    assert limits.enter(one) is None
+    assert limits.open == 3
+
+
+def test_this_machine_is_exempt_from_the_limit_of_one_address_but_not_of_all() -> None:
+    limits = Limits(3, 1)
+    for peer in (Peer("127.0.0.1", 1), Peer("127.0.0.1", 2), Peer(UNIX, 0)):
+        assert limits.enter(peer) is None
+    assert limits.enter(Peer("::1", 3)) == "too many connections"
+
+
+def test_nothing_is_kept_of_who_is_gone() -> None:
+    limits = Limits(0, 1)
+    for number in range(1000):
+        peer = Peer(f"10.0.{number >> 8}.{number & 255}", 1)
+        assert limits.enter(peer) is None
+        limits.leave(peer)
+    assert limits.open == 0
+    assert not limits._from
+
+
+async def test_one_too_many_is_told_so_and_the_next_is_let_in_when_somebody_leaves() -> None:
+    events: list[Event] = []
+    limits = Limits(1)
+    async with door(limits, trace=Trace([events.append])) as bound:
+        said, first = await knock(bound)
+        assert said == b"hello\r\n"
+        said, second = await knock(bound)
+        assert said == FULL
+        second.close()
+        first.close()
+        for _ in range(200):
+            if not limits.open:
+                break
+            await asyncio.sleep(0.01)
+        said, third = await knock(bound)
+        assert said == b"hello\r\n"
+        third.close()
+    assert limits.open == 0
+    [event] = [event for event in events if event.name == "turned away"]
+    assert event.data["reason"] == "too many connections"
+
+
+async def test_doors_share_one_limit() -> None:
+    limits = Limits(1)
+    async with door(limits) as one, door(limits) as other:
+        said, first = await knock(one)
+        assert said == b"hello\r\n"
+        said, second = await knock(other)
+        assert said == FULL
+        first.close()
+        second.close()
+
+
+async def test_a_hundred_who_come_at_once_are_never_more_than_the_limit() -> None:
+    limits = Limits(10)
+    async with door(limits) as bound:
+        came = await asyncio.gather(*(knock(bound) for _ in range(100)))
+        assert sorted({said for said, _ in came}) == [FULL, b"hello\r\n"]
+        assert sum(said == b"hello\r\n" for said, _ in came) == 10
+        for _, writer in came:
+            writer.close()
+
+
+async def test_whoever_is_turned_away_keeps_no_socket_open() -> None:
+    async with door(Limits(1)) as bound:
+        _, first = await knock(bound)
+        with socket.create_connection((bound.host, bound.port), timeout=5) as second:
+            second.setblocking(False)
+            loop = asyncio.get_running_loop()
+            heard = b""
+            while more := await loop.sock_recv(second, 100):
+                heard += more
+            assert heard == FULL
+        first.close()
