@@ -1,0 +1,106 @@
+"""What stands before the SMTP door: messages an hour, block lists, greylisting. Each is off unless asked for.
+
+Whoever has logged in, and this machine itself, is asked for nothing but their own messages an hour. Nothing here looks up
+reverse DNS, and nobody is trusted more for where they come from than that their mail is not held up.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from mailsystem.directory import POSTMASTER
+from mailsystem.mail.address import Address
+from mailsystem.mail.clock import Clock
+from mailsystem.mail.envelope import Envelope, Peer
+from mailsystem.mail.errors import Rejected, TooMany, Unavailable
+from mailsystem.policy.blocklists import BlockLists, Lookup
+from mailsystem.policy.meter import Allowance, Meter, network_of
+from mailsystem.store.greylist import Greylist
+from mailsystem.telemetry import Trace
+
+HOUR: Final = 3600.0
+_NUMBER: Final = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
+
+
+class Gatekeeper:
+    """Asked by the SMTP door at every step; a refusal is a `MailError`."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        messages_per_hour_login: int = 0,
+        messages_per_hour_address: int = 0,
+        block_lists: Sequence[str] = (),
+        greylist: Greylist | None = None,
+        lookup: Lookup | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython.
+
+        Raises `ImportError` where there are block lists and dnspython is not installed.
+        """
+        self._trace = trace or Trace()
+        self._lists = BlockLists(block_lists, clock, lookup=lookup, trace=self._trace)
+        self._greylist = greylist
+        self._by_login = _hourly(clock, messages_per_hour_login)
+        self._by_address = _hourly(clock, messages_per_hour_address)
+
+    async def connect(self, peer: Peer) -> None:
+        """Nobody is turned away here: who is listed may still be one of ours who logs in from a hotel."""
+
+    async def sender(self, peer: Peer, login: str | None, sender: Address) -> None:
+        """MAIL. Raises `TooMany` for who has sent enough for this hour, before the message travels for nothing."""
+        self._check(peer, login)
+
+    async def recipient(self, peer: Peer, login: str | None, sender: Address, recipient: Address) -> None:
+        """RCPT, for a recipient that exists. Raises `Rejected` for who is listed, `Unavailable` for who shall come again."""
+        if login is not None or peer.is_loopback:
+            return
+        # RFC 5321 4.5.1: the postmaster can always be reached, also to complain about the rest of this.
+        if recipient.local.casefold() == POSTMASTER:
+            return
+        zone = await self._lists.listing(peer.host)
+        if zone is not None:
+            self._trace.event("listed", host=peer.host, zone=zone)
+            raise Rejected(f"your address {peer.host} is listed by {zone}")
+        if self._greylist is not None:
+            network = network_of(peer.host, ipv4=24, ipv6=64)
+            left = await self._greylist.wait(network, stem(sender), recipient.key)
+            if left > 0:
+                self._trace.event("greylisted", host=peer.host, sender=str(sender), recipient=str(recipient))
+                minutes = math.ceil(left / 60)
+                raise Unavailable(f"greylisted, try again in {minutes} minute{'' if minutes == 1 else 's'}")
+
+    async def message(self, envelope: Envelope) -> None:
+        """The whole message is here and is counted. Raises `TooMany`."""
+        self._check(envelope.peer, envelope.login)
+        meter, key = self._meter(envelope.peer, envelope.login)
+        if meter is not None:
+            meter.count(key)
+
+    def _check(self, peer: Peer, login: str | None) -> None:
+        meter, key = self._meter(peer, login)
+        if meter is not None and not meter.has_room(key):
+            self._trace.event("too many messages", host=peer.host, login=login)
+            raise TooMany("too many messages in an hour, try again later")
+
+    def _meter(self, peer: Peer, login: str | None) -> tuple[Meter | None, str]:
+        if login is not None:
+            return self._by_login, login
+        if peer.is_loopback:
+            return None, ""
+        return self._by_address, network_of(peer.host, ipv4=32, ipv6=64)
+
+
+def stem(sender: Address) -> str:
+    """What the senders of one mailing list have in common: a detail, and whatever looks like a number, is left out."""
+    local = sender.local.casefold().partition("+")[0]
+    return f"{_NUMBER.sub('#', local)}@{sender.domain}"
+
+
+def _hourly(clock: Clock, count: int) -> Meter | None:
+    return Meter(clock, [Allowance(count, HOUR)]) if count else None
