@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final
 
-from mailsystem.directory import Directory
+from mailsystem.directory import Directory, Target
 from mailsystem.mail.address import Address
-from mailsystem.mail.envelope import Envelope
-from mailsystem.mail.errors import NoSuchMailbox, Unavailable
-from mailsystem.mail.mailbox import AccountId
+from mailsystem.mail.envelope import UNIX, Envelope
+from mailsystem.mail.errors import MailError, NoSuchMailbox, OverQuota, Unavailable
 from mailsystem.store import Appended, Drop, Spool, Store
 from mailsystem.telemetry import Trace
 
 _NAME: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a message that each recipient is answered for by itself."""
+
+    id: str
+    failed: dict[Address, MailError]
+    """Who did not get it, and why; all others did."""
 
 
 class Delivery:
@@ -29,49 +39,95 @@ class Delivery:
     async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> str:
         """Put the message into every recipient's mailbox, or into none; returns the id that the 250 tells.
 
-        Committed and on disk when it returns. Raises `NoSuchRecipient`, `NotPermitted` and `Unavailable`.
+        Committed and on disk when it returns. Raises `NoSuchRecipient`, `NotPermitted`, `OverQuota` and `Unavailable`.
         """
-        ident = secrets.token_hex(8)
-        prefix = trace_fields(envelope, ident, self._hostname, self._store.clock.now())
+        ident, prefix = self._begun(envelope)
+        done = await self._place(envelope.recipients, spool, prefix)
+        self._told(trace, envelope, ident, envelope.recipients, spool.size, len(done))
+        return ident
+
+    async def deliver_each(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> Outcome:
+        """Put the message into the mailboxes of all recipients who can have it (RFC 2033 4.2), in one transaction.
+
+        Who cannot have it is told by the outcome. Raises what goes wrong for all of them alike.
+        """
+        failed: dict[Address, MailError] = {}
+        good: list[Address] = []
+        for recipient in envelope.recipients:
+            try:
+                await self._directory.resolve(recipient)
+                good.append(recipient)
+            except MailError as error:
+                failed[recipient] = error
+        ident, prefix = self._begun(envelope)
+        while good:
+            try:
+                done = await self._place(good, spool, prefix)
+            except OverQuota as error:
+                # Somebody had room for mail, but not for this one: the others shall have it.
+                full = [each for each in good if error.account in {to.account for to in await self._targets(each)}]
+                failed.update(dict.fromkeys(full or good, error))
+                good = [each for each in good if each not in failed]
+            else:
+                self._told(trace, envelope, ident, good, spool.size, len(done))
+                break
+        return Outcome(ident, failed)
+
+    async def _targets(self, recipient: Address) -> tuple[Target, ...]:
         try:
-            done = await self._place(envelope, spool, prefix)
+            return await self._directory.resolve(recipient)
+        except MailError:
+            return ()
+
+    def _begun(self, envelope: Envelope) -> tuple[str, bytes]:
+        ident = secrets.token_hex(8)
+        return ident, trace_fields(envelope, ident, self._hostname, self._store.clock.now())
+
+    async def _place(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
+        try:
+            return await self._place_once(recipients, spool, prefix)
         except NoSuchMailbox:
             # An account went since its address was resolved: ask once more, from scratch.
             self._directory.forget()
             try:
-                done = await self._place(envelope, spool, prefix)
+                return await self._place_once(recipients, spool, prefix)
             except NoSuchMailbox:
                 raise Unavailable from None
+
+    async def _place_once(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
+        targets: dict[Target, None] = {}
+        for recipient in recipients:
+            targets.update(dict.fromkeys(await self._directory.resolve(recipient)))
+        # In one order always, so that two deliveries never wait for each other's rows.
+        drops = [Drop(target.account, target.mailbox) for target in sorted(targets)]
+        return list(await self._store.mailboxes.deliver(drops, spool, prefix=prefix))
+
+    @staticmethod
+    def _told(
+        trace: Trace, envelope: Envelope, ident: str, recipients: Iterable[Address], octets: int, copies: int
+    ) -> None:
         trace.event(
             "delivered",
             id=ident,
             sender=str(envelope.sender),
-            recipients=[str(recipient) for recipient in envelope.recipients],
-            octets=spool.size,
-            copies=len(done),
+            recipients=[str(recipient) for recipient in recipients],
+            octets=octets,
+            copies=copies,
         )
-        return ident
-
-    async def _place(self, envelope: Envelope, spool: Spool, prefix: bytes) -> list[Appended]:
-        accounts: dict[AccountId, None] = {}
-        for recipient in envelope.recipients:
-            accounts.update(dict.fromkeys(await self._directory.resolve(recipient)))
-        # In one order always, so that two deliveries never wait for each other's rows.
-        drops = [Drop(account) for account in sorted(accounts)]
-        return list(await self._store.mailboxes.deliver(drops, spool, prefix=prefix))
 
 
 def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> bytes:
-    """Return-Path and Received (RFC 5321 4.4), which go in front of the message as it came.
+    """Return-Path and Received (RFC 5321 4.4), which go in front of the message as it came, and what it came without.
 
     `for` is told only where there is one recipient: nobody shall learn of a blind copy.
     """
     helo = envelope.helo if _NAME.fullmatch(envelope.helo) else "unknown"
     host = envelope.peer.host
     literal = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+    source = helo if host == UNIX else f"{helo} ({literal})"  # a socket file has no address to tell
     lines = [
         f"Return-Path: <{envelope.sender if envelope.sender != Address.NULL else ''}>",
-        f"Received: from {helo} ({literal})",
+        f"Received: from {source}",
         f"\tby {hostname} with {envelope.protocol} id {ident}",
     ]
     if envelope.tls:
@@ -79,5 +135,10 @@ def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> b
     if len(envelope.recipients) == 1:
         lines.append(f"\tfor <{envelope.recipients[0]}>")
     lines[-1] += ";"
-    lines.append(f"\t{formatdate(now, localtime=True)}")
+    date = formatdate(now, localtime=True)
+    lines.append(f"\t{date}")
+    if "Date" in envelope.missing:
+        lines.append(f"Date: {date}")
+    if "Message-ID" in envelope.missing:
+        lines.append(f"Message-ID: <{ident}@{hostname}>")
     return "".join(line + "\r\n" for line in lines).encode()

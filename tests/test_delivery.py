@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ import pytest
 from mailsystem.delivery import Delivery, trace_fields
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.address import Address
-from mailsystem.mail.envelope import Envelope, Peer
-from mailsystem.mail.errors import NoSuchRecipient
+from mailsystem.mail.envelope import UNIX, Envelope, Peer
+from mailsystem.mail.errors import NoSuchRecipient, OverQuota
 from mailsystem.mail.mailbox import MessageSet
-from mailsystem.store import Spool, Store, open_store
+from mailsystem.store import Quota, Spool, Store, open_store
 from mailsystem.telemetry import Event, Trace
 
 MESSAGE = b"From: bob@example.net\r\nTo: ann@example.org\r\nSubject: hi\r\n\r\nhello\r\n"
@@ -98,14 +99,58 @@ async def test_one_unknown_recipient_and_nobody_gets_it(store: Store) -> None:
     assert await contents(store, "ann@example.org") == []
 
 
-async def test_an_account_that_was_remade_since_rcpt_still_gets_its_mail(store: Store) -> None:
+@pytest.mark.parametrize("octets", [MESSAGE, MESSAGE + b"x" * 300_000], ids=["small", "large"])
+async def test_an_account_that_was_remade_since_rcpt_still_gets_its_mail(octets: bytes, store: Store) -> None:
     directory = AccountsDirectory(store, default_domain="example.org")
     delivery = Delivery(store, directory, hostname="mx")
     await directory.resolve(Address.parse("ann@example.org"))
     await store.accounts.remove("ann@example.org")
     await store.accounts.add("ann@example.org", None)
-    await delivery.deliver(envelope("ann@example.org"), spooled(store), trace=Trace())
-    assert len(await contents(store, "ann@example.org")) == 1
+    await delivery.deliver(envelope("ann@example.org"), spooled(store, octets), trace=Trace())
+    [raw] = await contents(store, "ann@example.org")
+    assert raw.endswith(octets)
+
+
+@pytest.mark.parametrize("octets", [MESSAGE, MESSAGE + b"x" * 300_000], ids=["small", "large"])
+async def test_who_has_no_room_for_it_keeps_it_from_nobody(octets: bytes, store: Store) -> None:
+    directory = AccountsDirectory(store, default_domain="example.org")
+    delivery = Delivery(store, directory, hostname="mx")
+    await store.accounts.set_quota("ann@example.org", Quota(octets=20))
+    await store.accounts.set_alias("info@example.org", ["ann@example.org"])
+    to = envelope("bob@example.org", "ann@example.org", "nobody@example.org", "info@example.org")
+    heard: list[Event] = []
+    spool = spooled(store, octets)
+    outcome = await delivery.deliver_each(to, spool, trace=Trace([heard.append]))
+    spool.discard()
+    assert {str(each): type(error) for each, error in outcome.failed.items()} == {
+        "ann@example.org": OverQuota,
+        "info@example.org": OverQuota,
+        "nobody@example.org": NoSuchRecipient,
+    }
+    [raw] = await contents(store, "bob@example.org")
+    assert raw.endswith(octets)
+    assert await contents(store, "ann@example.org") == []
+    assert [event.data["recipients"] for event in heard] == [["bob@example.org"]]
+
+
+async def test_a_message_that_has_nowhere_to_go_leaves_no_file(store: Store, tmp_path: Path) -> None:
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx")
+    await store.accounts.set_quota("ann@example.org", Quota(octets=20))
+    spool = spooled(store, b"x" * 300_000)
+    with pytest.raises(OverQuota):
+        await delivery.deliver(envelope("ann@example.org"), spool, trace=Trace())
+    spool.discard()
+    assert [file for file in (tmp_path / "contents").rglob("*") if file.is_file()] == []
+
+
+def test_a_submission_is_given_the_fields_it_came_without_and_a_socket_has_no_address() -> None:
+    fields = trace_fields(
+        replace(envelope("ann@example.org"), peer=Peer(UNIX, 0), missing=("Date", "Message-ID")), "id", "mx", 0.0
+    )
+    parsed = email.message_from_bytes(fields, policy=email.policy.default)
+    assert parsed.keys() == ["Return-Path", "Received", "Date", "Message-ID"]
+    assert parsed["Message-ID"] == "<id@mx>"
+    assert fields.startswith(b"Return-Path: <bob@example.net>\r\nReceived: from client.example.net\r\n\tby mx ")
 
 
 @pytest.mark.parametrize("helo", ["evil\r\nBcc: x", "a b", "(", "x" * 300, "ünïcode", ""])

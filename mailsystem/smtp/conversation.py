@@ -12,7 +12,7 @@ import ssl
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from aiosmtpd.smtp import SMTP
 
@@ -36,20 +36,33 @@ AT_ONCE: Final = 64
 """Commands of one client that are obeyed before others get their turn."""
 
 
+Verb: TypeAlias = Callable[[Any, bytes], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What a listener allows. Sizes in octets, times in seconds."""
 
+    kind: Literal["mx", "submission", "lmtp"]
+    offers_auth: bool
     hostname: str
     tls: ssl.SSLContext | None
     cleartext_login: bool
     size_limit: int
     recipient_limit: int
+    mail_limit: int
+    """Messages of one session; 0 is no limit."""
     error_limit: int
     hop_limit: int
-    bare_newline: Literal["refuse", "accept"]
+    bare_newline: Literal["refuse", "accept", "normalize"]
     timeout: float
     data_timeout: float
+    data_total: float
+    """For a whole message; 0 is no limit."""
+    minimum_rate: float
+    """Octets per second, once `rate_grace` seconds were spent waiting for a message; 0 is no limit."""
+    rate_grace: float
+    greeting_delay: float
 
 
 class TooSlow(Exception):
@@ -62,7 +75,7 @@ class Conversation(SMTP):
     Commands raise what they refuse (`MailError`, or `Refusal` where the reply is special); `_obey` alone answers it.
     """
 
-    verbs: Mapping[bytes, Callable[[Any, bytes], Awaitable[None]]]
+    verbs: Mapping[bytes, Verb]
     """The `smtp_VERB` methods by verb: looked up once for the class, and not by `inspect` for each connection."""
 
     def __init__(
@@ -72,7 +85,9 @@ class Conversation(SMTP):
         handler: MailHandler,
         hooks: dict[str, Callable[..., Any]],
         contents: Contents,
+        verbs: Mapping[bytes, Verb],
     ) -> None:
+        self.verbs = verbs
         # aiosmtpd's own __init__ is left out, streams and all: here is what its methods that we keep look at.
         self.loop = asyncio.get_running_loop()
         self.event_handler = handler
@@ -89,15 +104,24 @@ class Conversation(SMTP):
         self._replies: list[bytes] = []
         self._leaving = False
         self._errors = 0
+        self._mails = 0
+        self._owed = 1  # replies to the command at hand, should it fail
+        self._due: float | None = None  # when the next command must have come whole
 
     def _create_session(self) -> MailSession:
-        return MailSession(self.loop, self.connection.peer, self.connection.secure, self.trace)
+        lmtp = self.rules.kind == "lmtp"
+        return MailSession(self.loop, self.connection.peer, self.connection.secure, self.trace, lmtp=lmtp)
 
     def _create_envelope(self) -> Transaction:
         return Transaction()
 
     def _set_post_data_state(self) -> None:
+        self._forget_message()
         self.envelope = self._create_envelope()
+
+    def _forget_message(self) -> None:
+        if self.envelope.spool is not None:
+            self.envelope.spool.discard()
 
     def _set_rset_state(self) -> None:
         self._set_post_data_state()
@@ -108,7 +132,7 @@ class Conversation(SMTP):
         """Everything from the greeting to the end."""
         self.trace = trace
         self.session = self._create_session()
-        self._set_rset_state()
+        self.envelope = self._create_envelope()
         trace.event("connected")
         reason = "left"
         try:
@@ -125,10 +149,36 @@ class Conversation(SMTP):
             reason = "cut off"
             raise
         finally:
+            self._forget_message()
             trace.event("disconnected", reason=reason)
 
+    async def _greet(self) -> None:
+        """The first word; or the last one, to those who are not let in or do not wait for it."""
+        try:
+            await self._call_handler_hook("CONNECT")
+            if self.rules.greeting_delay:
+                await self._listen_for_the_hasty(self.rules.greeting_delay)
+        except (MailError, Refusal) as refused:
+            await self._refuse(refused, b"CONNECT")
+            self._leaving = True
+        except (Closed, Stopping, TooSlow):
+            raise
+        except Exception as bug:
+            self.trace.event("bug", command="CONNECT", traceback=_story(bug, secret=False))
+            await self._refuse(bug, b"CONNECT")
+        else:
+            await self.push(f"220 {self.hostname} {'LMTP' if self.rules.kind == 'lmtp' else 'ESMTP'} mailsystem")
+
+    async def _listen_for_the_hasty(self, seconds: float) -> None:
+        # RFC 5321 3.1 and 4.3.1: the server speaks first. Who does not wait is a program that does not listen either.
+        try:
+            await self.connection.read(seconds)
+        except TimeoutError:
+            return
+        raise Refusal(replies.TOO_EARLY, close=True)
+
     async def _handle_client(self) -> None:
-        await self.push(f"220 {self.hostname} ESMTP mailsystem")
+        await self._greet()
         obeyed = 0
         while not self._leaving:
             try:
@@ -150,14 +200,29 @@ class Conversation(SMTP):
     async def _hear(self) -> None:
         """Read on. Whatever was answered is sent before, in one write (RFC 2920 3.2)."""
         await self.flush()
-        data = await self._read(self.rules.timeout)
+        # The time is for a whole command, so that nobody stays by saying one octet now and then.
+        now = self.loop.time()
+        self._due = due = self._due or now + self.rules.timeout
+        if due <= now:
+            raise TooSlow
+        data = await self._read(due - now, to_the_end=self.envelope.reception is not None)
         if data.startswith(TLS_HELLO) and not self._lines:
             await self._refuse(Refusal(replies.TLS_UNASKED), b"")
         self._lines.feed(data)
 
-    async def _read(self, timeout: float) -> bytes:
+    async def _read(self, timeout: float, *, to_the_end: bool = False) -> bytes:
+        """What comes next; with `to_the_end` also when the program is ending. Raises `TooSlow`, `Stopping`, `Closed`."""
         try:
-            return await self.connection.read(timeout)
+            try:
+                return await self.connection.read(timeout)
+            except Stopping:
+                if not to_the_end:
+                    raise
+                self.connection.stopping = False
+            try:
+                return await self.connection.read(timeout)
+            finally:
+                self.connection.stopping = True
         except TimeoutError:
             raise TooSlow from None
 
@@ -189,6 +254,8 @@ class Conversation(SMTP):
         """One command: its trace, its method, and the one place where failures become replies."""
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
+        self._due = None
+        self._owed = 1
         method = self.verbs.get(verb)
         if self.trace.wants_lines:
             self.trace.line(CLIENT, _shown(verb, argument, known=method is not None) or line)
@@ -207,9 +274,10 @@ class Conversation(SMTP):
 
     async def _refuse(self, error: Exception, verb: bytes) -> None:
         reply = reply_to(error, verb)
-        command = verb.decode() if verb in self.verbs else "?"
+        command = verb.decode() if verb in self.verbs or verb == b"CONNECT" else "?"
         self.trace.event("refused", command=command, code=reply.code, status=reply.status, reason=reply.text)
-        await self.push(reply)
+        for _ in range(self._owed):
+            await self.push(reply)
         if isinstance(error, Refusal) and error.close:
             self._leaving = True
         if reply.code >= 500:

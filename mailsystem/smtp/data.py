@@ -1,4 +1,4 @@
-"""The octets of a message on their way through DATA: where it ends, what was stuffed, what it carries. Sans-IO."""
+"""The octets of a message on their way through DATA or BDAT: where it ends, what was stuffed, what it carries. Sans-IO."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ class DataReader:
         if not piece:
             return b""
         # No piece ever parts a CR from its LF, so that they can be counted.
-        if not self.bare:
-            lines = piece.count(b"\r\n")
-            self.bare = piece.count(b"\n") != lines or piece.count(b"\r") != lines
+        self.bare = self.bare or has_bare(piece)
         if dot >= 0:
             # The first dot of a line goes whatever follows it, not only when it is another dot.
             piece = piece.replace(b"\r\n.", b"\r\n")
@@ -54,6 +52,78 @@ class DataReader:
             self._started = True
             return piece[2:]
         return piece
+
+
+class ChunkReader:
+    """The chunks of BDAT as they are, but that a CR at the end of a piece waits for what follows it.
+
+    So no piece parts a CR from its LF, wherever chunks and segments are cut. With `binary` (RFC 3030 3) nothing waits and
+    nothing counts as bare: there are no lines in such a message.
+    """
+
+    __slots__ = ("_binary", "_held", "bare")
+
+    def __init__(self, *, binary: bool) -> None:
+        self.bare = False
+        """A CR without its LF or a LF without its CR has been seen."""
+        self._binary = binary
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next octets of the message."""
+        if self._binary:
+            return data
+        if self._held:
+            data = self._held + data
+        self._held = b""
+        if data.endswith(b"\r"):
+            data, self._held = data[:-1], b"\r"
+        self.bare = self.bare or has_bare(data)
+        return data
+
+    def close(self) -> bytes:
+        """What waited for more, now that there is no more."""
+        held, self._held = self._held, b""
+        self.bare = self.bare or bool(held)
+        return held
+
+
+def has_bare(piece: bytes) -> bool:
+    """Whether there is a CR without its LF or a LF without its CR, in octets that part none from the other."""
+    pairs = piece.count(b"\r\n")
+    return piece.count(b"\n") != pairs or piece.count(b"\r") != pairs
+
+
+def normalized(piece: bytes) -> bytes:
+    """The same octets with CRLF where any of CR, LF and CRLF ended a line."""
+    return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+class Lacking:
+    """Which of the fields that every message has a header block is without (RFC 5322 3.6)."""
+
+    __slots__ = ("_held", "_over", "fields")
+
+    _BEGINS: Final = {"Date": b"\ndate:", "Message-ID": b"\nmessage-id:"}
+
+    def __init__(self) -> None:
+        self.fields = tuple(self._BEGINS)
+        """Those that have not been seen so far."""
+        self._held = b"\n"
+        self._over = False
+
+    def feed(self, piece: bytes) -> None:
+        """The next octets of the message; nothing is looked at behind the header."""
+        if self._over:
+            return
+        text = self._held + piece
+        end = text.find(b"\n\r\n")
+        if end >= 0:
+            text = text[: end + 1]
+        lower = text.lower()
+        self.fields = tuple(name for name in self.fields if self._BEGINS[name] not in lower)
+        self._over = end >= 0 or not self.fields
+        self._held = text[-16:]
 
 
 class Hops:

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Body
 from mailsystem.mail.errors import SyntaxFault
 
 # A-d-l ":" in front of a mailbox is a source route: "MUST be accepted … SHOULD be ignored" (RFC 5321 4.1.1.3, F.2).
@@ -22,7 +23,7 @@ _PATH: Final = re.compile(
 # esmtp-param = esmtp-keyword ["=" esmtp-value]; a value is anything but "=", blanks and controls, with UTF-8 since 6531.
 _PARAMETER: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~\x80-\xff]+))?")
 _GREETING_NOISE: Final = re.compile(r"[^A-Za-z0-9.\-_:\[\]]")
-_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 
 Parameters = dict[str, str | None]
 """By keyword in upper case; None where no value was given."""
@@ -94,15 +95,27 @@ def size(value: str | None) -> int:
     return int(value)
 
 
-def body(value: str | None) -> bool:
-    """BODY (RFC 6152 2): whether the client declares 8-bit content."""
+def body(value: str | None) -> Body:
+    """BODY (RFC 6152 2, RFC 3030 3): what the client declares to send."""
     match (value or "").upper():
         case "7BIT":
-            return False
+            return "7BIT"
         case "8BITMIME":
-            return True
+            return "8BITMIME"
+        case "BINARYMIME":
+            return "BINARYMIME"
         case _:
-            raise SyntaxFault("BODY is 7BIT or 8BITMIME")
+            raise SyntaxFault("BODY is 7BIT, 8BITMIME or BINARYMIME")
+
+
+def chunk(argument: bytes) -> tuple[int, bool]:
+    """The size of a chunk, and whether it is the last (RFC 3030 2)."""
+    words = argument.split()
+    if not words or len(words) > 2 or not words[0].isdigit() or len(words[0]) > 20:
+        raise SyntaxFault("syntax: BDAT size [LAST]")
+    if len(words) == 2 and words[1].upper() != b"LAST":
+        raise SyntaxFault("syntax: BDAT size [LAST]")
+    return int(words[0]), len(words) == 2
 
 
 def nothing(value: str | None) -> bool:
@@ -114,5 +127,5 @@ def nothing(value: str | None) -> bool:
 
 def auth(value: str | None) -> None:
     """AUTH (RFC 4954 5): `<>` or a mailbox in xtext. Checked for its form only; nobody here is trusted to say it."""
-    if value is None or not (value == "<>" or _XTEXT.fullmatch(value)):
+    if value is None or not (value == "<>" or XTEXT.fullmatch(value)):
         raise SyntaxFault("bad AUTH")

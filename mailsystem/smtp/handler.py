@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
@@ -15,61 +17,136 @@ from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
-from mailsystem.mail.envelope import Envelope, Peer
-from mailsystem.mail.errors import WrongState
-from mailsystem.mail.sasl import Credentials
+from mailsystem.mail.envelope import Body, Envelope, Notification, Peer
+from mailsystem.mail.errors import AuthFailed, MailError, Unavailable, WrongState
+from mailsystem.mail.sasl import Ask
 from mailsystem.smtp import replies
-from mailsystem.smtp.replies import Reply
+from mailsystem.smtp.parameters import MailParameters
+from mailsystem.smtp.replies import Refusal, Reply, reply_to
 from mailsystem.store import Spool
 from mailsystem.telemetry import Trace
+
+if TYPE_CHECKING:
+    from mailsystem.smtp.receiving import Reception
+
+
+class Gate(Protocol):
+    """Who stands before the door: asked at every step, and raises a `MailError` to refuse it."""
+
+    async def connect(self, peer: Peer) -> None:
+        """Before the greeting."""
+        ...
+
+    async def sender(self, peer: Peer, login: str | None, sender: Address) -> None:
+        """At MAIL; `login` is None for those who have not logged in."""
+        ...
+
+    async def recipient(self, peer: Peer, login: str | None, sender: Address, recipient: Address) -> None:
+        """At RCPT, for one who lives here."""
+        ...
+
+    async def message(self, envelope: Envelope) -> None:
+        """Once the message is here, before it is delivered."""
+        ...
 
 
 class MailSession(SmtpSession):
     """One client's conversation, from the greeting (or from STARTTLS, which makes it start anew) to the end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, client: Peer, tls: str | None, trace: Trace) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, client: Peer, tls: str | None, trace: Trace, *, lmtp: bool = False
+    ) -> None:
         super().__init__(loop)
         self.peer = str(client)
         self.client = client
         self.tls = tls
         """Version and cipher; None in clear."""
         self.trace = trace
+        self.lmtp = lmtp
         self.account: Account | None = None
+
+    @property
+    def login(self) -> str | None:
+        """Who has logged in."""
+        return self.account.login if self.account else None
 
     def protocol(self, *, utf8: bool) -> str:
         """The `with` keyword of the Received field (RFC 3848, RFC 6531 4.3)."""
         if not self.extended_smtp:
             return "SMTP"
-        return f"{'UTF8SMTP' if utf8 else 'ESMTP'}{'S' if self.tls else ''}{'A' if self.account else ''}"
+        name = {(False, False): "ESMTP", (False, True): "UTF8SMTP", (True, False): "LMTP", (True, True): "UTF8LMTP"}
+        return f"{name[self.lmtp, utf8]}{'S' if self.tls else ''}{'A' if self.account else ''}"
 
 
 class Transaction(SmtpEnvelope):
-    """One mail transaction, from MAIL to the end of DATA."""
+    """One mail transaction, from MAIL to the end of the message."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sender: Address | None = None
         self.recipients: dict[Address, None] = {}
         """In the order in which they came, each once."""
+        self.taken: list[Address] = []
+        """The same for every RCPT that was taken: whoever was named twice is answered for twice (RFC 2033 4.2)."""
+        self.asked = MailParameters()
+        self.notifications: dict[Address, Notification] = {}
         self.spool: Spool | None = None
+        self.reception: Reception | None = None
+
+    @property
+    def body(self) -> Body:
+        return self.asked.body
 
 
 class MailHandler:
     """aiosmtpd's hooks. Each returns its reply or raises a `MailError`; what comes of that is the server's business."""
 
-    def __init__(self, directory: Directory, delivery: Delivery) -> None:
+    def __init__(
+        self, directory: Directory, delivery: Delivery, *, gate: Gate | None = None, own_senders: bool = False
+    ) -> None:
+        """`own_senders` lets nobody send for others than themselves."""
         self._directory = directory
         self._delivery = delivery
+        self._gate = gate
+        self._own_senders = own_senders
+
+    async def handle_CONNECT(self, server: object, session: MailSession, envelope: Transaction) -> None:
+        if self._gate:
+            await self._gate.connect(session.client)
+
+    def mechanisms(self, *, secure: bool, binding: bytes | None) -> tuple[str, ...]:
+        """The SASL mechanisms that are offered to somebody whose channel can be bound by `binding`, if it can."""
+        return self._directory.mechanisms(secure=secure, binding=binding is not None)
 
     async def handle_AUTH(
-        self, server: object, session: MailSession, envelope: Transaction, credentials: Credentials
+        self,
+        server: object,
+        session: MailSession,
+        envelope: Transaction,
+        mechanism: str,
+        initial: bytes | None,
+        ask: Ask,
+        binding: bytes | None,
     ) -> Reply:
-        session.account = await self._directory.login(credentials, session.client)
+        peer, directory = session.client, self._directory
+        try:
+            account = await directory.authenticate(mechanism, initial, ask, peer=peer, binding=binding)
+        except AuthFailed as failure:
+            session.trace.event("login failed", login=failure.login, mechanism=mechanism)
+            await directory.record_login(failure.login, door="smtp", peer=peer, ok=False, mechanism=mechanism)
+            raise
+        session.account = account
         session.authenticated = True
-        session.trace.event("logged in", login=session.account.login)
+        session.trace.event("logged in", login=account.login, mechanism=mechanism)
+        await directory.record_login(account, door="smtp", peer=peer, ok=True, mechanism=mechanism)
         return replies.LOGGED_IN
 
     async def handle_MAIL(self, server: object, session: MailSession, envelope: Transaction, sender: Address) -> Reply:
+        account = session.account if self._own_senders else None
+        if account and not await self._directory.may_send(account, sender):
+            raise Refusal(replies.NOT_YOURS)
+        if self._gate:
+            await self._gate.sender(session.client, session.login, sender)
         envelope.sender = sender
         return replies.SENDER_OK
 
@@ -77,12 +154,22 @@ class MailHandler:
         self, server: object, session: MailSession, envelope: Transaction, recipient: Address
     ) -> Reply:
         await self._directory.resolve(recipient)
+        if self._gate and envelope.sender is not None:
+            try:
+                await self._gate.recipient(session.client, session.login, envelope.sender, recipient)
+            except Unavailable as later:
+                # Not a fault of ours but a policy (RFC 6647 2.1, 5): come again.
+                raise Refusal(Reply(450, "4.7.1", str(later))) from None
         envelope.recipients[recipient] = None
+        envelope.taken.append(recipient)
         return replies.RECIPIENT_OK
 
-    async def handle_DATA(self, server: object, session: MailSession, envelope: Transaction) -> Reply:
-        """The message is here whole. The reply is a promise, so it is made after the commit (RFC 5321 4.2.5)."""
-        if envelope.sender is None or envelope.spool is None:
+    async def handle_DATA(self, server: object, session: MailSession, envelope: Transaction) -> list[Reply]:
+        """The message is here whole. The reply is a promise, so it is made after the commit (RFC 5321 4.2.5).
+
+        There is one reply, or in LMTP one for every RCPT that was taken.
+        """
+        if envelope.sender is None or envelope.spool is None or envelope.reception is None:
             raise WrongState
         start = time.perf_counter()
         accepted = Envelope(
@@ -92,16 +179,36 @@ class MailHandler:
             helo=session.host_name or "",
             protocol=session.protocol(utf8=envelope.smtp_utf8),
             tls=session.tls,
-            login=session.account.login if session.account else None,
+            login=session.login,
+            body=envelope.body,
+            utf8=envelope.smtp_utf8,
+            require_tls=envelope.asked.require_tls,
+            ret=envelope.asked.ret,
+            envid=envelope.asked.envid,
+            notifications=envelope.notifications,
+            missing=envelope.reception.missing,
         )
+        if self._gate:
+            await self._gate.message(accepted)
         size = envelope.spool.size
-        id_ = await self._delivery.deliver(accepted, envelope.spool, trace=session.trace)
+        failed: Mapping[Address, MailError] = {}
+        if session.lmtp:
+            outcome = await self._delivery.deliver_each(accepted, envelope.spool, trace=session.trace)
+            id_, failed = outcome.id, outcome.failed
+        else:
+            id_ = await self._delivery.deliver(accepted, envelope.spool, trace=session.trace)
+        ok = replies.OK.saying(f"ok, queued as {id_}")
+        answers = [ok]
+        if session.lmtp:
+            answers = [reply_to(failed[each], b"RCPT") if each in failed else ok for each in envelope.taken]
+        if len(failed) == len(accepted.recipients):
+            return answers
         session.trace.event(
             "accepted",
             id=id_,
             sender=str(accepted.sender),
-            recipients=len(accepted.recipients),
+            recipients=len(accepted.recipients) - len(failed),
             size=size,
             ms=round((time.perf_counter() - start) * 1000, 3),
         )
-        return replies.OK.saying(f"ok, queued as {id_}")
+        return answers

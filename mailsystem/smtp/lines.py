@@ -36,8 +36,11 @@ class Lines:
         """Whether anything waits, a whole line or not."""
         return self._at < len(self._buffer)
 
-    def take(self) -> bytes:
-        """All that waits, as it came."""
+    def take(self, most: int | None = None) -> bytes:
+        """All that waits, as it came, or the first octets of it."""
+        if most is not None and most < len(self._buffer) - self._at:
+            self._at += most
+            return self._buffer[self._at - most : self._at]
         taken = self._buffer[self._at :]
         self._buffer = b""
         self._at = 0

@@ -72,7 +72,23 @@ REPLIES: Final[Mapping[type[MailError], Reply]] = {
 }
 """How each failure is told. Its own text goes with it."""
 
+_MESSAGE: Final[Mapping[type[MailError], Reply]] = {
+    # RFC 5321 4.2.2: 554 when it is the message, and not the mailbox, that cannot be taken.
+    SyntaxFault: Reply(554, "5.6.0", ""),
+    NotPermitted: Reply(554, "5.7.1", ""),
+    NoSuchRecipient: Reply(554, "5.1.1", ""),
+    NoSuchMailbox: Reply(554, "5.1.1", ""),
+    Rejected: Reply(554, "5.7.1", ""),
+    TooMany: Reply(451, "4.7.0", ""),
+}
 _WHILE: Final[Mapping[bytes, Mapping[type[MailError], Reply]]] = {
+    # RFC 5321 3.1: a greeting that refuses is a 554; or a 421, where it is only for now.
+    b"CONNECT": {
+        kind: Reply(421, f"4{reply.status[1:]}", "") if reply.code < 500 else Reply(554, reply.status, "")
+        for kind, reply in REPLIES.items()
+    },
+    # No reason to close: whoever has sent too much may still have mail for others, and tries this again later.
+    b"MAIL": {TooMany: Reply(451, "4.7.0", "")},
     # RFC 4954 6: AUTH has codes of its own for most of what can happen to it.
     b"AUTH": {
         NotPermitted: Reply(535, "5.7.8", ""),
@@ -82,18 +98,14 @@ _WHILE: Final[Mapping[bytes, Mapping[type[MailError], Reply]]] = {
     },
     # RFC 5321 4.5.3.1.10: too many recipients are a temporary failure of those that are too many.
     b"RCPT": {TooMany: Reply(452, "4.5.3", "")},
-    # RFC 5321 4.2.2: 554 when it is the message, and not the mailbox, that cannot be taken.
-    b"DATA": {
-        SyntaxFault: Reply(554, "5.6.0", ""),
-        NotPermitted: Reply(554, "5.7.1", ""),
-        NoSuchRecipient: Reply(554, "5.1.1", ""),
-        NoSuchMailbox: Reply(554, "5.1.1", ""),
-        Rejected: Reply(554, "5.7.1", ""),
-        TooMany: Reply(451, "4.7.0", ""),
-    },
+    b"DATA": _MESSAGE,
+    b"BDAT": _MESSAGE,
 }
 _BUG: Final = Reply(451, "4.3.0", "something went wrong here, please try again later")
-_BUG_WHILE: Final = {b"AUTH": Reply(454, "4.7.0", "cannot check that now, please try again later")}
+_BUG_WHILE: Final = {
+    b"AUTH": Reply(454, "4.7.0", "cannot check that now, please try again later"),
+    b"CONNECT": Reply(421, "4.3.0", "something went wrong here, please try again later"),
+}
 
 
 def reply_to(error: Exception, verb: bytes = b"") -> Reply:
@@ -120,11 +132,13 @@ CANNOT_VERIFY: Final = Reply(252, "2.5.2", "cannot verify, send it some mail and
 SENDER_OK: Final = Reply(250, "2.1.0", "ok")
 RECIPIENT_OK: Final = Reply(250, "2.1.5", "ok")
 GO_AHEAD: Final = Reply(354, "", "go ahead, end with <CRLF>.<CRLF>")
-READY_FOR_TLS: Final = Reply(220, "2.0.0", "go ahead")
+READY_FOR_TLS: Final = Reply(220, "2.0.0", "go ahead with TLS")
 LOGGED_IN: Final = Reply(235, "2.7.0", "welcome")
 
 STOPPING: Final = Reply(421, "4.3.2", "shutting down, please try again later")
 TOO_SLOW: Final = Reply(421, "4.4.2", "waited too long for you")
+TOO_EARLY: Final = Reply(554, "5.5.1", "it is our turn to speak first")  # RFC 5321 3.1
+TOO_MANY_MESSAGES: Final = Reply(421, "4.5.3", "too many messages in one session, please come again")  # RFC 9422
 TOO_MANY_ERRORS: Final = Reply(421, "4.7.0", "too many errors")
 NOT_HTTP: Final = Reply(421, "4.7.0", "this is a mail server")
 TLS_UNASKED: Final = Reply(421, "4.7.0", "no TLS without STARTTLS here")
@@ -144,6 +158,9 @@ GREET_FIRST: Final = Reply(503, "5.5.1", "say EHLO first")
 MAIL_FIRST: Final = Reply(503, "5.5.1", "say MAIL first")
 NESTED_MAIL: Final = Reply(503, "5.5.1", "there is a sender already")
 NO_RECIPIENTS: Final = Reply(554, "5.5.1", "no valid recipients")  # RFC 5321 3.3
+NO_RECIPIENTS_LMTP: Final = Reply(503, "5.5.1", "no valid recipients")  # RFC 2033 4.2
+CHUNKS_BEGUN: Final = Reply(503, "5.5.1", "the message was begun with BDAT")  # RFC 3030 2
+NEEDS_BDAT: Final = Reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")  # RFC 3030 3
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3", "too many recipients, send the rest in another go")
 MESSAGE_TOO_LARGE: Final = Reply(552, "5.3.4", "message too large")
 LOOPING: Final = Reply(554, "5.4.6", "too many Received fields, this message goes in circles")
@@ -151,6 +168,10 @@ LOOPING: Final = Reply(554, "5.4.6", "too many Received fields, this message goe
 # since the fault is in the message's form and the registry has no closer code.
 BARE_NEWLINE: Final = Reply(550, "5.6.0", "bare CR or LF in the message, see RFC 5321 2.3.8")
 
+NO_LOGINS: Final = Reply(503, "5.5.1", "nobody logs in here")
+LOGIN_FIRST: Final = Reply(530, "5.7.0", "log in first")
+LOGIN_UNDER_TLS: Final = Reply(530, "5.7.0", "say STARTTLS and log in first")
+NOT_YOURS: Final = Reply(553, "5.7.1", "that sender address is not yours")
 TLS_ALREADY: Final = Reply(503, "5.5.1", "TLS is on already")
 INJECTED: Final = Reply(503, "5.5.1", "nothing may follow STARTTLS")
 NEEDS_TLS: Final = Reply(538, "5.7.11", "only under TLS")

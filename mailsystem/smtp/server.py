@@ -8,30 +8,28 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, Literal
+from pathlib import Path
+from typing import Literal
 
 from aiosmtpd.smtp import syntax
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.mail import sasl
-from mailsystem.mail.errors import AuthFailed, SyntaxFault, TooLarge
-from mailsystem.net import Bound, Closed, Connection, Stopping, listen
-from mailsystem.smtp import grammar, replies
-from mailsystem.smtp.conversation import Conversation, Rules
-from mailsystem.smtp.data import DataReader, Hops
-from mailsystem.smtp.handler import MailHandler
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.net import OPEN, Bound, Closed, Connection, Terms, listen
+from mailsystem.smtp import grammar, parameters, replies
+from mailsystem.smtp.conversation import Rules, Verb
+from mailsystem.smtp.handler import Gate, MailHandler
 from mailsystem.smtp.lines import AUTH_LIMIT
+from mailsystem.smtp.receiving import Receiving
 from mailsystem.smtp.replies import Refusal, Reply
-from mailsystem.store import Spool, Store
+from mailsystem.store import Store
 from mailsystem.telemetry import Trace
-from mailsystem.telemetry.trace import CLIENT, REDACTED
-
-READ_OVER: Final = 64 << 20
-"""Octets beyond twice the limit that are read and dropped for the sake of a proper reply, before a client is cut off."""
+from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
 
 
-class MailSMTP(Conversation):
+class MailSMTP(Receiving):
     """One client and the commands it may give."""
 
     # Who is there
@@ -46,11 +44,26 @@ class MailSMTP(Conversation):
     async def smtp_EHLO(self, argument: bytes) -> None:
         """RFC 5321 4.1.1.1: the client names itself and is told what extensions there are."""
         self._greeted(argument, extended=True)
+        await self._offer()
+
+    @syntax("LHLO hostname")
+    async def smtp_LHLO(self, argument: bytes) -> None:
+        """RFC 2033 4.1: EHLO's place where LMTP is spoken, and nowhere else."""
+        self._greeted(argument, extended=True)
+        await self._offer()
+
+    async def _offer(self) -> None:
+        """The extensions that there are for this client, here and now."""
         lines = [self.hostname, f"SIZE {self.rules.size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
-        if self.rules.tls is not None and self.connection.secure is None:
+        lines += ["CHUNKING", "BINARYMIME", "DSN"]
+        mails = f" MAILMAX={self.rules.mail_limit}" if self.rules.mail_limit else ""
+        lines.append(f"LIMITS{mails} RCPTMAX={self.rules.recipient_limit}")
+        if self.connection.secure is not None:
+            lines.append("REQUIRETLS")
+        elif self.rules.tls is not None:
             lines.append("STARTTLS")
-        if self._may_log_in and self.session.account is None:
-            lines.append("AUTH " + " ".join(sasl.MECHANISMS))
+        if self.rules.offers_auth and self.session.account is None and (mechanisms := self._mechanisms):
+            lines.append("AUTH " + " ".join(mechanisms))
         lines.append("ENHANCEDSTATUSCODES")
         await self.push("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}")
         # RFC 2920 3.2: the replies to EHLO, DATA, VRFY, QUIT and NOOP do not wait for others.
@@ -68,6 +81,15 @@ class MailSMTP(Conversation):
     def _may_log_in(self) -> bool:
         return self.rules.cleartext_login or self.connection.secure is not None or self.connection.peer.is_loopback
 
+    @property
+    def _binding(self) -> bytes | None:
+        return self.connection.binding(sasl.BINDING)
+
+    @property
+    def _mechanisms(self) -> tuple[str, ...]:
+        offered: tuple[str, ...] = self.event_handler.mechanisms(secure=self._may_log_in, binding=self._binding)
+        return offered
+
     @syntax("STARTTLS")
     async def smtp_STARTTLS(self, argument: bytes) -> None:
         """RFC 3207: TLS from the next octet on."""
@@ -80,7 +102,8 @@ class MailSMTP(Conversation):
         # What came in clear behind the command would be taken for something said under TLS: an attack, or as good as.
         # No `await` from here to the handshake, or more could come in between.
         if self._lines or self.connection.pending:
-            self.trace.event("injected", octets=len(self._lines.take()) + self.connection.pending)
+            octets = len(self._lines.take()) + self.connection.pending
+            self.trace.event("attacked", reason="octets in clear behind STARTTLS", octets=octets)
             raise Refusal(replies.INJECTED, close=True)
         await self.push(replies.READY_FOR_TLS)
         self.connection.write(b"".join(self._replies))
@@ -97,7 +120,7 @@ class MailSMTP(Conversation):
 
     @syntax("AUTH mechanism [initial-response]")
     async def smtp_AUTH(self, argument: bytes) -> None:
-        """RFC 4954: a login, by PLAIN or LOGIN."""
+        """RFC 4954: a login, by any mechanism that was offered."""
         if not (self.session.host_name and self.session.extended_smtp):
             raise Refusal(replies.GREET_FIRST)
         if self.session.account is not None:
@@ -107,83 +130,72 @@ class MailSMTP(Conversation):
         if self.envelope.sender is not None:
             raise Refusal(replies.NOT_IN_TRANSACTION)  # RFC 4954 4
         name, blank, initial = argument.partition(b" ")
-        mechanism = sasl.MECHANISMS.get(name.decode("ascii", "replace").upper())
-        if mechanism is None:
+        mechanism = name.decode("ascii", "replace").upper()
+        if mechanism not in self._mechanisms:
             raise Refusal(replies.UNKNOWN_MECHANISM if name else replies.BAD_ARGUMENT)
-        response = sasl.decode(initial.strip(b" ")) if blank else None
-        credentials = await sasl.proven(mechanism, response, self._ask)
+        response = initial.strip(b" ") if blank else None
         try:
-            reply = await self._call_handler_hook("AUTH", credentials)
-        except AuthFailed:
-            self.trace.event("login failed", login=credentials.login)
-            raise
+            reply = await self._call_handler_hook("AUTH", mechanism, response, self._ask, self._binding)
+        except sasl.Cancelled:
+            raise Refusal(replies.CANCELLED) from None
         await self.push(reply)
 
     async def _ask(self, challenge: bytes) -> bytes:
-        await self.push(Reply(334, "", challenge.decode()))
+        """Carry a challenge to the client and its response back: no trace sees either."""
+        self._replies.append(bytes(Reply(334, "", challenge.decode())) + b"\r\n")
+        self.trace.line(SERVER, b"334 " + REDACTED if challenge else b"334 ")
         while (line := self._lines.next(AUTH_LIMIT)) is None:
             await self._hear()
         self.trace.line(CLIENT, REDACTED)
         if line == b"*":
-            raise Refusal(replies.CANCELLED)
+            raise sasl.Cancelled
         return line
 
     # A mail transaction
 
     @syntax("MAIL FROM:<address> [parameters]")
     async def smtp_MAIL(self, argument: bytes) -> None:
-        """RFC 5321 4.1.1.2: begin a message, with its sender and the parameters SIZE, BODY, SMTPUTF8 and AUTH."""
+        """RFC 5321 4.1.1.2: begin a message; with the parameters SIZE, BODY, SMTPUTF8, AUTH, RET, ENVID and REQUIRETLS."""
         if self.connection.stopping:
             raise Refusal(replies.STOPPING)
         if not self.session.host_name:
             raise Refusal(replies.GREET_FIRST)
         if self.envelope.sender is not None:
             raise Refusal(replies.NESTED_MAIL)
+        if self.rules.kind == "submission" and self.session.account is None:
+            raise Refusal(replies.LOGIN_FIRST if self._may_log_in else replies.LOGIN_UNDER_TLS)  # RFC 6409 4.3
+        if self.rules.mail_limit and self._mails >= self.rules.mail_limit:
+            raise Refusal(replies.TOO_MANY_MESSAGES)
         try:
             mailbox, rest = grammar.path(argument, b"FROM:")
-            utf8 = self._mail_parameters(rest) if rest else False
+            secure = self.connection.secure is not None
+            asked = parameters.of_mail(rest, size_limit=self.rules.size_limit, secure=secure)
         except SyntaxFault as fault:
             raise Refusal(replies.BAD_ARGUMENT.saying(str(fault))) from None
-        if not (utf8 or mailbox.isascii()):
+        if not (asked.utf8 or mailbox.isascii()):
             raise Refusal(replies.NEEDS_SMTPUTF8)
         try:
             sender = grammar.sender(mailbox)
         except SyntaxFault as fault:
             raise Refusal(replies.BAD_SENDER.saying(str(fault))) from None
         reply = await self._call_handler_hook("MAIL", sender)
-        self.envelope.smtp_utf8 = utf8
+        self.envelope.smtp_utf8 = asked.utf8
+        self.envelope.asked = asked
+        self._mails += 1
         await self.push(reply)
 
-    def _mail_parameters(self, text: bytes) -> bool:
-        """What MAIL's parameters ask for; returns whether that is SMTPUTF8."""
-        utf8 = False
-        for keyword, value in grammar.parameters(text).items():
-            match keyword:
-                case "SIZE":
-                    if grammar.size(value) > self.rules.size_limit:
-                        raise TooLarge("message too large")  # RFC 1870 6.1
-                case "BODY":
-                    grammar.body(value)  # both are kept as they come
-                case "SMTPUTF8":
-                    utf8 = grammar.nothing(value)
-                case "AUTH":
-                    grammar.auth(value)
-                case _:
-                    raise Refusal(replies.UNKNOWN_PARAMETER)
-        return utf8
-
-    @syntax("RCPT TO:<address>")
+    @syntax("RCPT TO:<address> [parameters]")
     async def smtp_RCPT(self, argument: bytes) -> None:
-        """RFC 5321 4.1.1.3: name a recipient, who is looked up at once."""
+        """RFC 5321 4.1.1.3: name a recipient, who is looked up at once; with the parameters NOTIFY and ORCPT."""
         if self.envelope.sender is None:
             raise Refusal(replies.MAIL_FIRST)
+        if self.envelope.reception is not None:
+            raise Refusal(replies.CHUNKS_BEGUN)
         try:
             mailbox, rest = grammar.path(argument, b"TO:")
-            parameters = grammar.parameters(rest) if rest else None
+            notification = parameters.of_rcpt(rest)
         except SyntaxFault as fault:
             raise Refusal(replies.BAD_ARGUMENT.saying(str(fault))) from None
-        if parameters:
-            raise Refusal(replies.UNKNOWN_PARAMETER)
         if not (self.envelope.smtp_utf8 or mailbox.isascii()):
             raise Refusal(replies.NEEDS_SMTPUTF8)
         try:
@@ -192,85 +204,39 @@ class MailSMTP(Conversation):
             raise Refusal(replies.BAD_RECIPIENT.saying(str(fault))) from None
         if len(self.envelope.recipients) >= self.rules.recipient_limit:
             raise Refusal(replies.TOO_MANY_RECIPIENTS)
-        await self.push(await self._call_handler_hook("RCPT", recipient))
+        reply = await self._call_handler_hook("RCPT", recipient)
+        if notification is not None:
+            self.envelope.notifications[recipient] = notification
+        await self.push(reply)
 
     @syntax("DATA")
     async def smtp_DATA(self, argument: bytes) -> None:
         """RFC 5321 4.1.1.4: the message itself; 250 is said when it is on disk for all its recipients."""
         if argument:
             raise Refusal(replies.BAD_ARGUMENT)
-        if self.envelope.sender is None:
-            raise Refusal(replies.MAIL_FIRST)
-        if not self.envelope.recipients:
-            raise Refusal(replies.NO_RECIPIENTS)
+        self._may_receive()
+        if self.envelope.reception is not None:
+            raise Refusal(replies.CHUNKS_BEGUN)
+        if self.envelope.body == "BINARYMIME":
+            raise Refusal(replies.NEEDS_BDAT)
         await self.push(replies.GO_AHEAD)
         await self.flush()
-        spool = self.envelope.spool = self.contents.spool()
+        if self.rules.kind == "lmtp":
+            self._owed = len(self.envelope.taken)
         try:
-            await self._receive(spool)
-            reply = await self._call_handler_hook("DATA")
+            await self._receive_data()
         finally:
-            spool.discard()
             self._set_post_data_state()
-        self._errors = 0
-        await self.push(reply)
-        await self.flush()
 
-    async def _receive(self, spool: Spool) -> None:
-        """Read the message to its end, whatever is wrong with it, so that the next command is found; raise only then."""
-        reader, hops = DataReader(), Hops()
-        fault: Exception | None = None
-        received = 0
-        data = self._lines.take()
-        while True:
-            received += len(data)
-            piece = reader.feed(data)
-            if fault is None:
-                fault = await self._keep(spool, piece, reader, hops)
-                if fault is not None:
-                    spool.discard()
-            if reader.done:
-                break
-            if received > 2 * self.rules.size_limit + READ_OVER:
-                raise Refusal(replies.MESSAGE_TOO_LARGE, close=True)  # there is no end in sight
-            data = await self._read_on()
-        self._lines.feed(reader.rest)
-        if self.trace.wants_lines:
-            self.trace.line(CLIENT, b"[%d octets]" % (received - len(reader.rest)))
-        if fault is not None:
-            raise fault
-
-    async def _read_on(self) -> bytes:
-        """More of a message. One that is on its way is still taken when the program ends."""
+    @syntax("BDAT size [LAST]")
+    async def smtp_BDAT(self, argument: bytes) -> None:
+        """RFC 3030 2: a chunk of the message, so many octets right behind this line; LAST makes the message whole."""
         try:
-            return await self._read(self.rules.data_timeout)
-        except Stopping:
-            self.connection.stopping = False
-        try:
-            return await self._read(self.rules.data_timeout)
-        finally:
-            self.connection.stopping = True
-
-    async def _keep(self, spool: Spool, piece: bytes, reader: DataReader, hops: Hops) -> Exception | None:
-        """Store a piece; returns what speaks against the message.
-
-        8-bit octets are taken without BODY=8BITMIME and lines of any length, since refusing them helps nobody. So are
-        NULs and other controls: RFC 5321 4.5.2 has all characters delivered, and the best servers take them too.
-        """
-        if reader.bare and self.rules.bare_newline == "refuse":
-            return Refusal(replies.BARE_NEWLINE)
-        hops.feed(piece)
-        if hops.count > self.rules.hop_limit:
-            return Refusal(replies.LOOPING)
-        if spool.size + len(piece) > self.rules.size_limit:
-            return Refusal(replies.MESSAGE_TOO_LARGE)
-        try:
-            spool.write(piece)
-            if spool.wants_flush and not reader.done:
-                await spool.flush()
-        except Exception as error:
-            return error
-        return None
+            size, last = grammar.chunk(argument)
+        except SyntaxFault as fault:
+            # Nobody knows where that chunk ends: taking its octets for commands would be a way to smuggle some in.
+            raise Refusal(replies.BAD_ARGUMENT.saying(str(fault)), close=True) from None
+        await self._receive_chunk(size, last=last)
 
     @syntax("RSET")
     async def smtp_RSET(self, argument: bytes) -> None:
@@ -320,6 +286,19 @@ MailSMTP.verbs = {
 }
 
 
+async def _no_logins(session: MailSMTP, argument: bytes) -> None:
+    raise Refusal(replies.NO_LOGINS)
+
+
+def _verbs(rules: Rules) -> dict[bytes, Verb]:
+    """What a listener understands: LMTP has LHLO in the place of EHLO and HELO (RFC 2033 4.1)."""
+    strangers = (b"HELO", b"EHLO") if rules.kind == "lmtp" else (b"LHLO",)
+    verbs = {verb: method for verb, method in MailSMTP.verbs.items() if verb not in strangers}
+    if not rules.offers_auth:
+        verbs[b"AUTH"] = _no_logins
+    return verbs
+
+
 @asynccontextmanager
 async def serving(
     store: Store,
@@ -329,46 +308,78 @@ async def serving(
     *,
     host: str,
     port: int,
+    kind: Literal["mx", "submission", "lmtp"] = "mx",
+    offer_auth: bool | None = None,
+    gate: Gate | None = None,
     tls: ssl.SSLContext | None = None,
     implicit_tls: bool = False,
     cleartext_login: bool = False,
     hostname: str = "localhost",
     size_limit: int = 50 << 20,
     recipient_limit: int = 1000,
-    bare_newline: Literal["refuse", "accept"] = "refuse",
+    mail_limit: int = 0,
+    bare_newline: Literal["refuse", "accept", "normalize"] = "refuse",
     error_limit: int = 20,
     hop_limit: int = 50,
     timeout: float = 300.0,
     data_timeout: float = 300.0,
+    data_total: float = 0.0,
+    minimum_rate: float = 0.0,
+    rate_grace: float = 30.0,
+    greeting_delay: float = 0.0,
     grace: float = 5.0,
+    path: Path | None = None,
+    terms: Terms = OPEN,
 ) -> AsyncIterator[Bound]:
     """Take mail in at `host`:`port` (0 takes a free one).
 
     On exit nobody is let in any more, idle clients are told 421, and a message on its way has `grace` seconds to get
-    here. `size_limit` is in octets, `timeout` and `data_timeout` are seconds of silence before and within a message
-    (RFC 5321 4.5.3.2.7 and 4.5.3.2.5), `error_limit` counts the errors of a session since its last accepted message
-    and `hop_limit` the Received fields of a message. Raises `OSError` where it cannot listen.
+    here. `submission` wants a login before MAIL, senders of the login's own, and gives messages a Date and a Message-ID;
+    `lmtp` answers for each recipient; only `submission` offers AUTH, and others where `offer_auth` says so (without a word,
+    `mx` does too). `gate` is asked at every step. Nobody relays anything here.
+
+    `size_limit` is in octets. `timeout` and `data_timeout` are seconds for a whole command and of silence within a message
+    (RFC 5321 4.5.3.2.7 and 4.5.3.2.5), `data_total` seconds for a whole message, `minimum_rate` octets per second once
+    `rate_grace` seconds were waited for a message, `greeting_delay` seconds for which whoever speaks first is sent away.
+    `recipient_limit` counts per message and `mail_limit` messages per session, `error_limit` the errors of a session since
+    its last accepted message, and `hop_limit` the Received fields of a message; 0 is no limit. Bare newlines are made
+    proper ones by `normalize`, but only in a submission: of others' messages nothing is changed, they are refused.
+    Raises `OSError` where it cannot listen.
     """
+    if bare_newline == "normalize" and kind != "submission":
+        bare_newline = "refuse"
     rules = Rules(
+        kind=kind,
+        offers_auth=kind == "submission" or (kind == "mx" if offer_auth is None else offer_auth),
         hostname=hostname,
         tls=tls,
         cleartext_login=cleartext_login,
         size_limit=size_limit,
         recipient_limit=recipient_limit,
+        mail_limit=mail_limit,
         error_limit=error_limit,
         hop_limit=hop_limit,
         bare_newline=bare_newline,
         timeout=timeout,
         data_timeout=data_timeout,
+        data_total=data_total,
+        minimum_rate=minimum_rate,
+        rate_grace=rate_grace,
+        greeting_delay=greeting_delay,
     )
-    handler = MailHandler(directory, delivery)
+    handler = MailHandler(directory, delivery, gate=gate, own_senders=kind == "submission")
+    verbs = _verbs(rules)
     hooks = {
         name.removeprefix("handle_"): getattr(handler, name) for name in dir(handler) if name.startswith("handle_")
     }
 
     async def serve(connection: Connection) -> None:
-        session = MailSMTP(connection, rules, handler, hooks, store.contents)
+        session = MailSMTP(connection, rules, handler, hooks, store.contents, verbs)
         await session.converse(trace.child("smtp", peer=str(connection.peer)))
 
-    async with listen(serve, host, port, tls=tls if implicit_tls else None, grace=grace, trace=trace) as bound:
+    at_once = tls if implicit_tls else None
+    full = f"421 4.7.0 {hostname} too many connections, come again later\r\n".encode()
+    async with listen(
+        serve, host, port, path=path, tls=at_once, terms=terms, full=full, grace=grace, trace=trace
+    ) as bound:
         yield bound

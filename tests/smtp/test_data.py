@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailsystem.smtp.data import DataReader, Hops
+from mailsystem.smtp.data import ChunkReader, DataReader, Hops, Lacking, has_bare, normalized
 
 # Octets that mean something here, more often than chance would have it.
 pieces = st.sampled_from([b"\r\n", b".", b"\r", b"\n", b"..", b"\r\n.", b"\r\n..", b"a", b"bc", b"\0", b"\xff"])
@@ -143,3 +143,39 @@ def test_received_fields_are_counted_in_the_header_alone(message: bytes, count: 
         for start in range(0, len(message), size):
             hops.feed(message[start : start + size])
         assert hops.count == count, size
+
+
+@given(octets, st.lists(st.integers(0, 200)), st.booleans())
+def test_chunks_are_read_as_they_are_and_bare_newlines_found_wherever_they_are_cut(
+    data: bytes, cuts: list[int], binary: bool
+) -> None:
+    reader = ChunkReader(binary=binary)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    got = [reader.feed(data[start:end]) for start, end in itertools.pairwise(edges)]
+    got.append(reader.close())
+    assert b"".join(got) == data
+    pairless = data.replace(b"\r\n", b"")
+    assert reader.bare == (not binary and (b"\r" in pairless or b"\n" in pairless))
+    if not binary:
+        # A CR is never parted from its LF, so pieces can be repaired one by one.
+        assert b"".join(map(normalized, got)) == normalized(data)
+        assert not has_bare(normalized(data))
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        (b"", ("Date", "Message-ID")),
+        (b"Date: x\r\n\r\n", ("Message-ID",)),
+        (b"X: y\r\nMESSAGE-ID: <x>\r\n\r\nDate: x\r\n", ("Date",)),
+        (b"\r\nDate: x\r\nMessage-ID: x\r\n", ("Date", "Message-ID")),
+        (b"X: " + b"Date: " * 9000 + b"\r\nDate: x\r\n", ("Message-ID",)),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_missing_fields_are_found_missing_however_it_is_cut(message: bytes, fields: tuple[str, ...]) -> None:
+    for size in (1, 2, 3, 10, 17, 4096, 1 << 20):
+        lacking = Lacking()
+        for start in range(0, len(message), size):
+            lacking.feed(message[start : start + size])
+        assert lacking.fields == fields, size

@@ -21,7 +21,11 @@ GREETED = """
     S: 250-8BITMIME
     S: 250-SMTPUTF8
     S: 250-PIPELINING
-    S: 250-AUTH PLAIN LOGIN
+    S: 250-CHUNKING
+    S: 250-BINARYMIME
+    S: 250-DSN
+    S: 250-LIMITS RCPTMAX=1000
+    S: 250-AUTH SCRAM-SHA-256 PLAIN LOGIN
     S: 250 ENHANCEDSTATUSCODES
 """
 
@@ -112,6 +116,10 @@ DIALOGS = {
         S: 250-
         S: 250-
         S: 250-
+        S: 250-
+        S: 250-
+        S: 250-
+        S: 250-
         S: 250
         C: RCPT TO:<ann@example.org>
         S: 503 5.5.1
@@ -138,9 +146,11 @@ DIALOGS = {
         S: 552 5.3.4
         C: MAIL FROM:<a@example.net> SIZE=99999999999999999999
         S: 552 5.3.4
-        C: MAIL FROM:<a@example.net> BODY=BINARYMIME
+        C: MAIL FROM:<a@example.net> BODY=BINARY
         S: 501 5.5.4
-        C: MAIL FROM:<a@example.net> RET=HDRS
+        C: MAIL FROM:<a@example.net> HOLDFOR=60
+        S: 555 5.5.4
+        C: MAIL FROM:<a@example.net> REQUIRETLS
         S: 555 5.5.4
         C: MAIL FROM:<a@example.net> SIZE=1 SIZE=1
         S: 501 5.5.4
@@ -152,7 +162,7 @@ DIALOGS = {
         S: 501 5.1.3
         C: RCPT TO:<ann>
         S: 501 5.1.3
-        C: RCPT TO:<ann@example.org> NOTIFY=NEVER
+        C: RCPT TO:<ann@example.org> RRVS=2014-04-03T23:01:00Z
         S: 555 5.5.4
         C: RCPT TO:<@relay.example,@other.example:ann@example.org>
         S: 250 2.1.5
@@ -196,7 +206,7 @@ DIALOGS = {
         S: 500 5.5.2
         C:  NOOP
         S: 500 5.5.1
-        C: BDAT 3 LAST
+        C: LHLO me
         S: 500 5.5.1
         C: STARTTLS
         S: 502 5.5.1
@@ -415,15 +425,19 @@ async def test_both_families_of_addresses_are_served(house: House) -> None:
 words = st.sampled_from(
     [b"EHLO a\r\n", b"HELO a\r\n", b"MAIL FROM:<a@example.net>\r\n", b"RCPT TO:<ann@example.org>\r\n", b"DATA\r\n",
      b"\r\n.\r\n", b"AUTH PLAIN\r\n", b"AUTH LOGIN YQ==\r\n", b"*\r\n", b"RSET\r\n", b"QUIT\r\n", b"STARTTLS\r\n",
+     b"LHLO a\r\n", b"BDAT 0\r\n", b"BDAT 0 LAST\r\n", b"BDAT 9\r\n", b"BDAT 9 LAST\r\n", b"BDAT 99999\r\n", b"BDAT ",
+     b"MAIL FROM:<a@example.net> BODY=BINARYMIME RET=FULL ENVID=x\r\n", b"RCPT TO:<ann@example.org> NOTIFY=NEVER\r\n",
+     b"AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBjb3JyZWN0IGhvcnNl\r\n", b"MAIL FROM:<ann@example.org>\r\n",
      b"VRFY\r\n", b"\r\n", b"\n", b"\r", b".", b"<", b">", b"\0", b"\xff", b" ", b"SIZE=", b"x" * 5000]
 )  # fmt: skip
 
 
-def test_garbage_gets_replies_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mx", "submission", "lmtp"])
+def test_garbage_gets_replies_and_nothing_else(kind: str, tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         house = runner.run(stack.enter_async_context(housed(tmp_path)))
-        door = runner.run(stack.enter_async_context(house.door()))
+        door = runner.run(stack.enter_async_context(house.door(kind=kind)))
 
         async def heard(garbage: bytes) -> bytes:
             async with await Client.connect(door, hello=False) as client:

@@ -105,7 +105,7 @@ async def test_stuffed_dots_do_not_count(house: House) -> None:
 
 
 async def test_a_message_without_end_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mailsystem.smtp.server.READ_OVER", 1 << 20)
+    monkeypatch.setattr("mailsystem.smtp.receiving.READ_OVER", 1 << 20)
     async with house.door(size_limit=1000) as door, await Client.connect(door) as client:
         await client.begin()
         flood = asyncio.create_task(client.send(b"x" * (4 << 20)))
@@ -334,7 +334,7 @@ async def test_a_large_message_costs_constant_memory(house: House) -> None:
         assert (await client.say(b".")).startswith("250")
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 32 << 10, f"grown by {grown} KiB"
-    (account,) = await house.directory.resolve(Address("ann", "example.org"))
+    ((account, _),) = await house.directory.resolve(Address("ann", "example.org"))
     mailbox = await house.store.mailboxes.find(account, "INBOX")
     (message,) = await house.store.mailboxes.messages(account, mailbox.id, ALL)
     kept = hashlib.sha256()
