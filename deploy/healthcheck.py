@@ -8,21 +8,51 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import sys
 from pathlib import Path
 
-GREETINGS = {"smtp": b"220", "pop3": b"+OK", "imap": b"* OK"}
+GREETINGS = {
+    "smtp": b"220",
+    "submission": b"220",
+    "submissions": b"220",
+    "lmtp": b"220",
+    "pop3": b"+OK",
+    "pop3s": b"+OK",
+    "imap": b"* OK",
+    "imaps": b"* OK",
+}
+TLS_AT_ONCE = {"submissions", "pop3s", "imaps"}
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to knock at a door that listens on every address."""
 
 
-def greets(role: str, host: str, port: int) -> bool:
+def greets(door: str, place: dict) -> bool:
     """Whether the door gives its greeting within some seconds."""
     try:
-        with socket.create_connection((ANY.get(host, host), port), timeout=3) as peer, peer.makefile("rb") as lines:
-            return lines.readline().startswith(GREETINGS[role])
+        with connected(place) as peer:
+            if door in TLS_AT_ONCE:
+                # Whether it greets is the question; whose certificate it is, its clients see to.
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                peer = context.wrap_socket(peer)
+            with peer, peer.makefile("rb") as lines:
+                return lines.readline().startswith(GREETINGS[door])
     except OSError:
         return False
+
+
+def connected(place: dict) -> socket.socket:
+    if "path" not in place:
+        return socket.create_connection((ANY.get(place["host"], place["host"]), place["port"]), timeout=3)
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(3)
+    try:
+        peer.connect(place["path"])
+    except OSError:
+        peer.close()
+        raise
+    return peer
 
 
 def main() -> int:
@@ -31,8 +61,8 @@ def main() -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"not ready: {error}\n")
         return 1
-    doors = {role: place for role, place in ready.items() if role in GREETINGS}
-    silent = [role for role, place in doors.items() if not greets(role, place["host"], place["port"])]
+    doors = {door: place for door, place in ready.items() if door in GREETINGS}
+    silent = [door for door, place in doors.items() if not greets(door, place)]
     if silent or not doors:
         sys.stderr.write(f"silent: {', '.join(silent) or 'every door'}\n")
         return 1

@@ -11,21 +11,40 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from mailsystem.delivery import Delivery
-from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory
+from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
 from mailsystem.mail.errors import MailError
-from mailsystem.net import Bound
+from mailsystem.net import BadCertificate, Bound, Certificates, Limits, Pair, Terms, self_signed
+from mailsystem.policy.gate import Gatekeeper
+from mailsystem.policy.guard import Guard
+from mailsystem.policy.relay import open_relay_reasons
 from mailsystem.settings import Settings, Tls
 from mailsystem.store import Store, open_store
 from mailsystem.telemetry import Sink, Trace
 
 Role = Literal["smtp", "pop3", "imap"]
 ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap")
+
+Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps"]
+LISTENERS: Final[Mapping[Listener, Role]] = {
+    "smtp": "smtp",
+    "submission": "smtp",
+    "submissions": "smtp",
+    "lmtp": "smtp",
+    "pop3": "pop3",
+    "pop3s": "pop3",
+    "imap": "imap",
+    "imaps": "imap",
+}
+"""Every place where a role may listen; each has settings of its own under its name."""
+TLS_AT_ONCE: Final = frozenset({"submissions", "pop3s", "imaps"})
+SELF_SIGNED: Final = "self-signed.pem"
+"""The sink's certificate and key, in its data directory."""
 
 MAILBOXES: Final = (
     ("Drafts", "\\Drafts"),
@@ -48,7 +67,13 @@ class Running:
     store: Store
     directory: Directory
     bound: Mapping[str, Bound]
-    """Role to where its door listens."""
+    """Listener to where it listens."""
+    certificates: Certificates | None = None
+
+    def reload(self) -> None:
+        """Read again what may change while the program runs: the certificates."""
+        if self.certificates is not None:
+            self.certificates.ask()
 
 
 @asynccontextmanager
@@ -64,70 +89,103 @@ async def running(
         asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
         raise StartupError(f"{asked}; the roles are {', '.join(ROLES)}")
     trace = Trace(sinks, lines=settings.log.lines)
-    tls = tls_context(settings.tls)
-    host = "" if settings.host == "*" else settings.host
-    clear = settings.cleartext_login
-    name = settings.hostname
-    grace = settings.grace
+    wanted = [name for name, role in LISTENERS.items() if role in roles and _is_open(name, settings)]
 
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace))
+        await _check_relaying(store, settings, sink=sink)
+        keys = await asyncio.to_thread(certificates, settings, sink=sink, trace=trace)
+        if keys is not None:
+            await stack.enter_async_context(_watched(keys))
+        elif secure := sorted(TLS_AT_ONCE.intersection(wanted)):
+            raise StartupError(
+                f"{secure[0]} speaks TLS at once and needs a certificate; name one by tls.cert and tls.key"
+            )
         directory = await (_everybody if sink else _accounts)(store, settings)
-        doors: dict[Role, AbstractAsyncContextManager[Bound]] = {}
-        # Doors are imported when they are wanted: a process that only speaks IMAP does not wait for aiosmtpd.
-        if "smtp" in roles:
-            from mailsystem.smtp.server import serving as smtp
+        common: dict[str, Any] = {
+            "tls": keys.context if keys is not None else None,
+            "cleartext_login": settings.cleartext_login,
+            "hostname": settings.hostname,
+            "terms": Terms(
+                Limits(settings.limits.connections, settings.limits.connections_per_address), settings.proxies
+            ),
+            "grace": settings.grace,
+        }
+        gate = None if sink else _gate(store, settings, trace)
+        doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
+        for name in wanted:
+            place = {**common, **_place(name, settings)}
+            # Doors are imported when they are wanted: a process that only speaks IMAP does not wait for aiosmtpd.
+            match LISTENERS[name]:
+                case "smtp":
+                    from mailsystem.smtp.server import serving as smtp
 
-            delivery = Delivery(store, directory, hostname=name)
-            doors["smtp"] = smtp(
-                store,
-                directory,
-                delivery,
-                trace,
-                host=host,
-                port=settings.smtp.port,
-                tls=tls,
-                cleartext_login=clear,
-                hostname=name,
-                size_limit=settings.limits.message_size,
-                recipient_limit=settings.limits.recipients,
-                bare_newline=settings.bare_newline,
-                grace=grace,
-            )
-        if "pop3" in roles:
-            from mailsystem.pop3.server import serving as pop3
+                    doors[name] = smtp(
+                        store,
+                        directory,
+                        Delivery(store, directory, hostname=settings.hostname),
+                        trace,
+                        gate=None if name == "lmtp" else gate,  # there it is our own mail server that speaks
+                        **place,
+                        **_smtp(name, settings, sink=sink),
+                    )
+                case "pop3":
+                    from mailsystem.pop3.server import serving as pop3
 
-            doors["pop3"] = pop3(
-                store,
-                directory,
-                trace,
-                host=host,
-                port=settings.pop3.port,
-                tls=tls,
-                cleartext_login=clear,
-                hostname=name,
-                grace=grace,
-            )
-        if "imap" in roles:
-            from mailsystem.imap.server import serving as imap
+                    doors[name] = pop3(store, directory, trace, **place)
+                case "imap":
+                    from mailsystem.imap.server import serving as imap
 
-            doors["imap"] = imap(
-                store,
-                directory,
-                trace,
-                host=host,
-                port=settings.imap.port,
-                tls=tls,
-                cleartext_login=clear,
-                hostname=name,
-                largest_message=settings.limits.message_size,
-                grace=grace,
-            )
+                    doors[name] = imap(store, directory, trace, **place, largest_message=settings.limits.message_size)
         bound = await stack.enter_async_context(_listening(doors, settings))
-        trace.event("listening", **{role: f"{place.host}:{place.port}" for role, place in bound.items()})
+        trace.event("listening", **{name: str(place) for name, place in bound.items()})
         stack.callback(trace.event, "stopping")
-        yield Running(store, directory, bound)
+        yield Running(store, directory, bound, keys)
     trace.event("stopped")
+
+
+def _is_open(name: Listener, settings: Settings) -> bool:
+    own = getattr(settings, name)
+    return own.port is not None or (name == "lmtp" and own.path is not None)
+
+
+def _place(name: Listener, settings: Settings) -> dict[str, Any]:
+    """Where a door listens, and whether under TLS at once."""
+    own = getattr(settings, name)
+    if name == "lmtp" and own.path is not None:
+        return {"host": "", "port": 0, "path": own.path}
+    host = _host(name, settings)
+    return {"host": "" if host == "*" else host, "port": own.port, "implicit_tls": name in TLS_AT_ONCE}
+
+
+def _host(name: Listener, settings: Settings) -> str:
+    return settings.lmtp.host if name == "lmtp" else settings.host
+
+
+def _smtp(name: Listener, settings: Settings, *, sink: bool) -> dict[str, Any]:
+    """What the SMTP doors are told beyond all others."""
+    return {
+        "size_limit": settings.limits.message_size,
+        "recipient_limit": settings.limits.recipients,
+        "bare_newline": settings.bare_newline,
+        "data_total": settings.limits.data_total,
+        "minimum_rate": settings.limits.minimum_rate,
+        "kind": "lmtp" if name == "lmtp" else "mx" if name == "smtp" else "submission",
+        "offer_auth": name != "lmtp" and (sink or name != "smtp"),  # never where strangers come (RFC 6409 3.1)
+        # Our own people and our own programs need not prove that they are patient.
+        "greeting_delay": settings.smtp.greeting_delay if name == "smtp" else 0.0,
+    }
+
+
+@asynccontextmanager
+async def _watched(keys: Certificates) -> AsyncIterator[None]:
+    task = asyncio.create_task(keys.watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager
@@ -164,10 +222,60 @@ def _check_directory(directory: Path, *, parents: bool) -> None:
         raise StartupError(f"cannot write to {directory} (data_dir): permission denied; {advice}")
 
 
+async def _check_relaying(store: Store, settings: Settings, *, sink: bool) -> None:
+    """Never start as an open relay. Raises `StartupError`."""
+    listed = await store.accounts.domain_list()
+    reasons = open_relay_reasons(
+        domains={domain.name for domain in listed} | ({settings.default_domain} - {""}),
+        aliases=[(alias.address, alias.targets) for alias in await store.accounts.aliases()],
+        catch_alls=[(domain.name, domain.catch_all) for domain in listed if domain.catch_all],
+        proxies=settings.proxies,
+        host=settings.host,
+        anybody_logs_in=sink,
+    )
+    if reasons:
+        raise StartupError(reasons[0])
+
+
 async def _accounts(store: Store, settings: Settings) -> Directory:
-    directory = AccountsDirectory(store, default_domain=settings.default_domain)
+    oauth, accounts = settings.oauth, settings.accounts
+    secret = oauth.client_secret.get_secret_value() if oauth.client_secret is not None else ""
+    try:
+        tokens = token_verifier(
+            store.clock,
+            introspection_url=oauth.introspection_url,
+            client_id=oauth.client_id,
+            client_secret=secret,
+            jwks_url=oauth.jwks_url,
+            issuer=oauth.issuer,
+            audience=oauth.audience,
+        )
+    except ValueError as error:
+        raise StartupError(str(error)) from None
+    directory = AccountsDirectory(
+        store,
+        default_domain=settings.default_domain,
+        separator=accounts.separator,
+        detail_folder=accounts.detail_folder,
+        tokens=tokens,
+    )
     await directory.warm()
-    return directory
+    return Guard(directory, store.clock, default_domain=settings.default_domain)
+
+
+def _gate(store: Store, settings: Settings, trace: Trace) -> Gatekeeper:
+    limits, policy = settings.limits, settings.policy
+    try:
+        return Gatekeeper(
+            store.clock,
+            messages_per_hour_login=limits.messages_per_hour_login,
+            messages_per_hour_address=limits.messages_per_hour_address,
+            block_lists=policy.dnsbl,
+            greylist=store.greylist if policy.greylisting else None,
+            trace=trace,
+        )
+    except ImportError:
+        raise StartupError("policy.dnsbl needs the package dnspython; install it, or name no lists") from None
 
 
 async def _everybody(store: Store, settings: Settings) -> Directory:
@@ -181,39 +289,32 @@ async def _everybody(store: Store, settings: Settings) -> Directory:
     return directory
 
 
+def certificates(settings: Settings, *, sink: bool = False, trace: Trace | None = None) -> Certificates | None:
+    """The certificates named by the settings; in a sink without any, one of its own making. Raises `StartupError`. Blocks."""
+    tls = settings.tls
+    try:
+        if tls.cert is not None and tls.key is not None:
+            further = {name: Pair(one.cert, one.key, f'tls.names."{name}"') for name, one in tls.names.items()}
+            return Certificates(Pair(tls.cert, tls.key), further, trace=trace)
+        if sink:
+            names = dict.fromkeys(["localhost", settings.hostname, "127.0.0.1", "::1"])
+            return Certificates(self_signed(settings.data_dir / SELF_SIGNED, list(names)), trace=trace)
+    except BadCertificate as error:
+        raise StartupError(str(error)) from None
+    except OSError as error:
+        raise StartupError(f"cannot make a certificate in {settings.data_dir} (data_dir): {_said(error)}") from None
+    return None
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext | None:
     """A server's TLS from the files named by the settings, or None where none are. Raises `StartupError`."""
-    if tls.cert is None or tls.key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for name, path in (("tls.cert", tls.cert), ("tls.key", tls.key)):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise StartupError(f"cannot read {path} ({name}): {_said(error)}") from None
-    try:
-        # Without a password given here, a key with a passphrase would ask for it at the terminal.
-        context.load_cert_chain(tls.cert, tls.key, password="")
-    except (ssl.SSLError, ValueError) as error:
-        if getattr(error, "reason", None) in _NOT_ITS_KEY:
-            why = f"the key in {tls.key} (tls.key) does not belong to the certificate in {tls.cert} (tls.cert)"
-        else:
-            why = (
-                f"{tls.cert} (tls.cert) and {tls.key} (tls.key) are not a certificate and its key in PEM "
-                "without a passphrase"
-            )
-        raise StartupError(why) from None
-    return context
-
-
-_NOT_ITS_KEY: Final = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
-"""OpenSSL's names for a key that is another's; the last one where it is of another kind."""
+    keys = certificates(Settings(tls=tls))
+    return None if keys is None else keys.context
 
 
 @asynccontextmanager
 async def _listening(
-    doors: Mapping[Role, AbstractAsyncContextManager[Bound]], settings: Settings
+    doors: Mapping[Listener, AbstractAsyncContextManager[Bound]], settings: Settings
 ) -> AsyncIterator[dict[str, Bound]]:
     """Open the doors one after the other, each in a task of its own, so that all are closed at once and share one grace."""
     stop = asyncio.Event()
@@ -232,37 +333,46 @@ async def _listening(
     tasks: list[asyncio.Task[None]] = []
     bound: dict[str, Bound] = {}
     try:
-        for role, door in doors.items():
+        for name, door in doors.items():
             place: asyncio.Future[Bound] = loop.create_future()
             tasks.append(loop.create_task(keep(door, place)))
             try:
-                bound[role] = await place
+                bound[name] = await place
             except (OSError, MailError) as error:
-                raise StartupError(_why_not(error, role, settings)) from error
+                raise StartupError(_why_not(error, name, settings)) from error
         yield bound
     finally:
         stop.set()
         await asyncio.gather(*tasks)
 
 
-def _why_not(error: OSError | MailError, role: Role, settings: Settings) -> str:
+def _why_not(error: OSError | MailError, name: Listener, settings: Settings) -> str:
     """Why a door could not listen, and what to do about it."""
-    port: int = getattr(settings, role).port
-    choose = f"choose another with --{role}-port (setting {role}.port)"
+    own = getattr(settings, name)
+    host = _host(name, settings)
+    if name == "lmtp" and own.path is not None:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            return f"{own.path} (lmtp.path) is in use by another program, or is no socket; stop that one, or choose another"
+        return f"cannot listen on {own.path} (lmtp.path): {_said(error)}"
+    port: int = own.port
+    elsewhere = "setting lmtp.host" if name == "lmtp" else "--host (setting host)"
     match error:
         case OSError(errno=errno.EADDRINUSE):
-            return f"port {port} is in use by another program; stop that one, or {choose}"
+            return (
+                f"port {port} is in use by another program; stop that one, "
+                f"or choose another with --{name}-port (setting {name}.port)"
+            )
         case OSError(errno=errno.EACCES | errno.EPERM):
             return (
                 f"port {port} may only be opened by root or with CAP_NET_BIND_SERVICE; "
-                f"give that, or choose one from 1024 with --{role}-port (setting {role}.port)"
+                f"give that, or choose one from 1024 with --{name}-port (setting {name}.port)"
             )
         case OSError(errno=errno.EADDRNOTAVAIL):
-            return f"{settings.host} is not an address of this machine; choose another with --host (setting host)"
+            return f"{host} is not an address of this machine; choose another with {elsewhere}"
         case socket.gaierror():
-            return f"there is no address for the name {settings.host}; choose another with --host (setting host)"
+            return f"there is no address for the name {host}; choose another with {elsewhere}"
         case _:
-            return f"cannot listen on {settings.host} port {port} for {role}: {_said(error)}"
+            return f"cannot listen on {host} port {port} for {name}: {_said(error)}"
 
 
 def _said(error: BaseException) -> str:

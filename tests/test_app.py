@@ -250,3 +250,10 @@ async def test_each_bad_certificate_has_its_sentence(tmp_path: Path, certificate
         capture_output=True,
     )
     assert "without a passphrase" in await said(good, locked)
+
+
+async def test_it_never_starts_as_an_open_relay(tmp_path: Path) -> None:
+    async with opened(settings(tmp_path)) as store:
+        await store.accounts.add_domain("example.org")
+        await store.accounts.set_alias("*@elsewhere.example", ("ann@far.example",))
+    assert (await why_not(settings(tmp_path))).startswith("the alias *@elsewhere.example ")

@@ -58,25 +58,70 @@ def test_flags_beat_variables_beat_the_file_beats_the_defaults(monkeypatch: pyte
     assert loaded.file.samefile(file)
 
 
+def test_several_things_are_a_list_in_the_file_and_a_line_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("proxies = ['192.0.2.1', '2001:db8::/32']\npolicy.dnsbl = ['a.example', 'b.example']")
+    by_file = load().settings
+    Path("mailsystem.toml").unlink()
+    monkeypatch.setenv("MAILSYSTEM_PROXIES", "192.0.2.1 2001:db8::/32")
+    monkeypatch.setenv("MAILSYSTEM_POLICY__DNSBL", "a.example,b.example")
+    by_variable = load().settings
+    assert by_file == by_variable
+    assert [str(network) for network in by_file.proxies] == ["192.0.2.1/32", "2001:db8::/32"]
+    assert by_file.policy.dnsbl == ("a.example", "b.example")
+
+
+def test_further_certificates_are_named_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("[tls]\ncert = 'c'\nkey = 'k'\n[tls.names.\"mail.example.net\"]\ncert = 'nc'\nkey = '/nk'\n")
+    [(name, pair)] = load().settings.tls.names.items()
+    assert (name, pair.cert, pair.key) == ("mail.example.net", Path("nc"), Path("/nk"))
+    monkeypatch.setenv("MAILSYSTEM_TLS__NAMES", '{"mail.example.com": {"cert": "/c", "key": "/k"}}')
+    assert list(load().settings.tls.names) == ["mail.example.com"]
+    monkeypatch.setenv("MAILSYSTEM_TLS__NAMES", "mail.example.com")
+    assert failure().startswith("tls.names (from MAILSYSTEM_TLS__NAMES) should be a table, in a variable as JSON")
+
+
+def test_a_certificate_opens_the_doors_that_speak_tls_and_off_closes_them() -> None:
+    assert (load().settings.submission.port, load().settings.imaps.port) == (None, None)
+    write("[tls]\ncert = 'c'\nkey = 'k'\n[pop3s]\nport = 'off'\n[imaps]\nport = 1993\n")
+    loaded = load()
+    now = loaded.settings
+    assert (now.submission.port, now.submissions.port, now.pop3s.port, now.imaps.port) == (587, 465, None, 1993)
+    assert loaded.sources["submissions.port"] == "tls"
+    assert loaded.sources["pop3s.port"] == "mailsystem.toml"
+    assert load(sink=True, config=Path("mailsystem.toml")).settings.submission.port is None
+
+
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAILSYSTEM_TLS__CERT", "")
     monkeypatch.setenv("MAILSYSTEM_SMTP__PORT", "")
     assert load().settings == Settings()
 
 
-@pytest.mark.parametrize("knob", list(knobs()), ids=lambda knob: knob.name)
+@pytest.mark.parametrize("knob", [knob for knob in knobs() if knob.name != "tls.names"], ids=lambda knob: knob.name)
 def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {
+    words = {
         "host": "127.0.0.1",
         "hostname": "mail.example.org",
         "default_domain": "example.org",
+        "lmtp.host": "::1",
         "bare_newline": "accept",
         "log.format": "json",
         "log.level": "error",
         "log.lines": "true",
         "cleartext_login": "true",
+        "policy.dnsbl": "zen.example, dnsbl.example",
+        "policy.greylisting": "true",
+        "proxies": "192.0.2.1, 2001:db8::/32",
+        "accounts.separator": "-",
+        "accounts.detail_folder": "true",
         "limits.message_size": "123456",
-    }.get(knob.name, "/tmp/x" if knob.name in ("data_dir", "tls.cert", "tls.key") else "123")
+        "smtp.greeting_delay": "5",
+    }
+    given = words.get(knob.name, "123")
+    if knob.name.startswith("oauth."):
+        given = "something"
+    if knob.name in ("data_dir", "tls.cert", "tls.key", "lmtp.path"):
+        given = "/tmp/x"
     partner = {"tls.cert": "tls.key", "tls.key": "tls.cert"}.get(knob.name)
     quoted = given if given.isdigit() or given == "true" else f'"{given}"'
     write("\n".join(f"{name} = {quoted}" for name in (knob.name, partner) if name))
@@ -143,6 +188,10 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
         ),
         ("[tls]\ncert = 'c'", "tls cert and key belong together: set both or neither"),
         ("host = ''", "host (from mailsystem.toml) should not be empty, not ''"),
+        (
+            "proxies = ['here']",
+            "proxies (from mailsystem.toml) should be addresses or networks such as 192.0.2.1 or 2001:db8::/32, not 'here'",
+        ),
         ("grace", "mailsystem.toml is not TOML: "),
     ],
 )

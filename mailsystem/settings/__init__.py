@@ -8,29 +8,64 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from mailsystem.settings.model import (
+    OFF,
+    PREFIX,
+    Accounts,
+    Group,
+    Imap,
+    Imaps,
+    Limits,
+    Lmtp,
+    Log,
+    Oauth,
+    Pair,
+    Policy,
+    Pop3,
+    Pop3s,
+    Settings,
+    Smtp,
+    Submission,
+    Submissions,
+    Tls,
+    value_of,
 )
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mailsystem.mail.address import normal_domain
-from mailsystem.mail.errors import SyntaxFault
+__all__ = [
+    "OFF",
+    "Accounts",
+    "Imap",
+    "Imaps",
+    "Knob",
+    "Limits",
+    "Lmtp",
+    "Loaded",
+    "Log",
+    "Oauth",
+    "Pair",
+    "Policy",
+    "Pop3",
+    "Pop3s",
+    "Settings",
+    "SettingsError",
+    "Smtp",
+    "Submission",
+    "Submissions",
+    "Tls",
+    "knobs",
+    "load",
+    "sink_defaults",
+    "tls_defaults",
+]
 
-PREFIX: Final = "MAILSYSTEM_"
 CONFIG_VARIABLE: Final = "MAILSYSTEM_CONFIG"
 """Names the file of settings; the only variable that is not a setting itself."""
 SEARCHED: Final = (Path("mailsystem.toml"), Path("/etc/mailsystem/mailsystem.toml"))
@@ -39,146 +74,6 @@ DEFAULT: Final = "default"
 
 class SettingsError(Exception):
     """A setting that cannot be used; its text is one clear sentence for whoever wrote it."""
-
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Smtp(_Group):
-    """The door by which mail comes in."""
-
-    port: Port = Field(default=25, description="Port for SMTP; 0 takes a free one.")
-
-
-class Pop3(_Group):
-    """The door for those who come and ask."""
-
-    port: Port = Field(default=110, description="Port for POP3; 0 takes a free one.")
-
-
-class Imap(_Group):
-    """The door for those who stay and are told."""
-
-    port: Port = Field(default=143, description="Port for IMAP; 0 takes a free one.")
-
-
-class Tls(_Group):
-    """The certificate for STARTTLS and STLS."""
-
-    cert: Path | None = Field(
-        default=None, description="PEM file with the certificate and its chain; with it, every door offers TLS."
-    )
-    key: Path | None = Field(
-        default=None, description="PEM file with the certificate's private key, without a passphrase."
-    )
-
-    @field_validator("cert", "key")
-    @classmethod
-    def _home(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser()
-
-    @model_validator(mode="after")
-    def _both(self) -> Tls:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key belong together: set both or neither")
-        return self
-
-
-class Limits(_Group):
-    """What is too much."""
-
-    message_size: ByteSize = Field(
-        default=ByteSize(50 * 1024 * 1024),
-        ge=65_536,  # RFC 5321 4.5.3.1.7: at least 64K octets
-        description='Largest message accepted, in octets or as "50 MiB"; told to senders by SIZE.',
-    )
-    recipients: int = Field(
-        default=1000, ge=100, description="Most recipients of one message."
-    )  # RFC 5321 4.5.3.1.8: at least 100
-
-
-class Log(_Group):
-    """What is written down about what happens."""
-
-    format: Literal["text", "json"] = Field(
-        default="text", description="Lines for people (text) or for machines (json)."
-    )
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least important events that are written."
-    )
-    lines: bool = Field(
-        default=False, description="Write every protocol line as well; passwords and message bodies are never in it."
-    )
-
-
-class Settings(BaseSettings):
-    """All settings; `Settings()` is their defaults."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
-    )
-
-    data_dir: Path = Field(
-        default=Path("/var/lib/mailsystem"),
-        description="Directory of all mail and accounts, on a local disk. In the file of settings, relative to that file.",
-    )
-    host: str = Field(
-        default="*", min_length=1, description="Address or name to listen on; * is every address, IPv4 and IPv6."
-    )
-    hostname: str = Field(
-        default_factory=socket.gethostname,
-        min_length=1,
-        description="What this server calls itself in greetings and Received lines; by default the machine's name.",
-    )
-    default_domain: str = Field(
-        default="", description="Domain that completes a login without one; empty completes nothing."
-    )
-    smtp: Smtp = Smtp()
-    pop3: Pop3 = Pop3()
-    imap: Imap = Imap()
-    tls: Tls = Tls()
-    cleartext_login: bool = Field(
-        default=False,
-        description="Let people on other machines log in without TLS, so that their password can be read on the way.",
-    )
-    limits: Limits = Limits()
-    bare_newline: Literal["refuse", "accept"] = Field(
-        default="refuse",
-        description="What becomes of a message with a CR or LF on its own: refused with 554, or stored as it is.",
-    )
-    log: Log = Log()
-    grace: float = Field(
-        default=5.0, ge=0, le=600, description="Seconds that open sessions are given to end when the program stops."
-    )
-
-    @field_validator("data_dir")
-    @classmethod
-    def _home(cls, path: Path) -> Path:
-        return path.expanduser()
-
-    @field_validator("default_domain")
-    @classmethod
-    def _domain(cls, name: str) -> str:
-        try:
-            return normal_domain(name) if name else ""
-        except SyntaxFault:
-            raise ValueError("should be a domain such as example.org") from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The sources are read one by one in `load`, which remembers what came from where.
-        return (init_settings,)
 
 
 def sink_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]:
@@ -196,8 +91,15 @@ def sink_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]
         "cleartext_login": True,
         "limits.message_size": 1 << 30,
         "limits.recipients": 100_000,
+        "limits.connections": 0,
+        "limits.connections_per_address": 0,
         "bare_newline": "accept",
     }
+
+
+def tls_defaults() -> dict[str, object]:
+    """The doors that a server with a certificate opens unless it is told otherwise (RFC 8314)."""
+    return {"submission.port": 587, "submissions.port": 465, "pop3s.port": 995, "imaps.port": 993}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +124,7 @@ class Knob:
 def knobs(model: type[BaseModel] = Settings, group: str = "") -> Iterator[Knob]:
     """Every setting, in the order in which they stand above."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Group):
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Group):
             yield from knobs(field.annotation, f"{group}{name}.")
         else:
             yield Knob(group + name, field.description or "", None if field.default_factory else field.default)
@@ -234,14 +136,12 @@ class Loaded:
 
     settings: Settings
     sources: Mapping[str, str]
-    """Setting to `--flag`, `MAILSYSTEM_…`, the path of a file, `sink` or `default`."""
+    """Setting to `--flag`, `MAILSYSTEM_…`, the path of a file, `sink`, `tls` or `default`."""
     file: Path | None
 
     def value(self, name: str) -> Any:
         """A setting by its dotted name; secrets as `**********`."""
-        value: Any = self.settings
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = value_of(self.settings, name)
         return str(value) if isinstance(value, SecretStr) else value
 
 
@@ -260,6 +160,8 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
         given |= {name: (value, str(file)) for name, value in _read(file, known).items()}
     given |= {name: (value, known[name].variable) for name, value in _environment(known).items()}
     given |= {name: (value, known[name].flag) for name, value in (flags or {}).items() if value is not None}
+    if not sink and given.get("tls.cert", ("",))[0]:
+        given = {name: (value, "tls") for name, value in tls_defaults().items()} | given
 
     tree: dict[str, Any] = {}
     for name, (value, _) in given.items():
@@ -311,10 +213,21 @@ def _read(file: Path, known: Mapping[str, Knob]) -> dict[str, object]:
                 raise SettingsError(_unknown(name, [*known, *groups], f"setting {name} in {file}"))
 
     walk(tree, "")
-    for name in ("data_dir", "tls.cert", "tls.key"):
-        if isinstance(path := found.get(name), str) and path:
-            found[name] = file.parent / Path(path).expanduser()
+    for name in ("data_dir", "tls.cert", "tls.key", "lmtp.path"):
+        if name in found:
+            found[name] = _beside(file, found[name])
+    match found.get("tls.names"):
+        case dict() as pairs:
+            found["tls.names"] = {
+                name: {part: _beside(file, path) for part, path in pair.items()} if isinstance(pair, dict) else pair
+                for name, pair in pairs.items()
+            }
     return found
+
+
+def _beside(file: Path, path: object) -> object:
+    """A path in the file is relative to the file."""
+    return file.parent / Path(path).expanduser() if isinstance(path, str) and path else path
 
 
 def _environment(known: Mapping[str, Knob]) -> dict[str, object]:
@@ -322,17 +235,7 @@ def _environment(known: Mapping[str, Knob]) -> dict[str, object]:
     for variable in os.environ:
         if variable.startswith(PREFIX) and variable not in variables and variable != CONFIG_VARIABLE:
             raise SettingsError(_unknown(variable, [*variables, CONFIG_VARIABLE], f"variable {variable}"))
-    found: dict[str, object] = {}
-
-    def walk(branch: Mapping[str, Any], prefix: str) -> None:
-        for key, value in branch.items():
-            if prefix + key in known:
-                found[prefix + key] = value
-            else:
-                walk(value, f"{prefix}{key}.")
-
-    walk(EnvSettingsSource(Settings, case_sensitive=False)(), "")
-    return found
+    return {name: os.environ[variable] for variable, name in variables.items() if os.environ.get(variable)}
 
 
 def _unknown(name: str, known: list[str], what: str) -> str:

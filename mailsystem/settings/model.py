@@ -1,0 +1,357 @@
+"""The settings themselves: every knob with its default and the sentence that describes it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mailsystem.mail.address import normal_domain
+from mailsystem.mail.errors import SyntaxFault
+
+PREFIX: Final = "MAILSYSTEM_"
+OFF: Final = "off"
+"""What a file or a variable says to close a door that would be open by default."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _listed(value: object) -> object:
+    """A variable or a flag names several things with commas or blanks between them."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _parsed(value: object) -> object:
+    """A variable holds a table as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("should be a table, in a variable as JSON") from None
+
+
+def _network(value: object) -> object:
+    try:
+        return ipaddress.ip_network(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("should be addresses or networks such as 192.0.2.1 or 2001:db8::/32") from None
+
+
+def _or_off(value: object) -> object:
+    return None if isinstance(value, str) and value.lower() == OFF else value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Door = Annotated[Port | None, BeforeValidator(_or_off)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)]
+
+
+class Group(BaseModel):
+    """Settings that belong together: a table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Smtp(Group):
+    """The door by which mail comes in."""
+
+    port: Port = Field(default=25, description="Port for SMTP; 0 takes a free one.")
+    greeting_delay: float = Field(
+        default=0.0, ge=0, le=60, description="Seconds before the greeting; who talks earlier is no mail server."
+    )
+
+
+class Submission(Group):
+    """The door by which our own people send, with STARTTLS (RFC 6409)."""
+
+    port: Door = Field(
+        default=None,
+        description="Port for submission with STARTTLS; 0 takes a free one. With a certificate 587, unless it is off.",
+    )
+
+
+class Submissions(Group):
+    """The same with TLS from the first octet (RFC 8314)."""
+
+    port: Door = Field(
+        default=None,
+        description="Port for submission under TLS at once; 0 takes a free one. With a certificate 465, unless it is off.",
+    )
+
+
+class Lmtp(Group):
+    """The door by which a mail server on this machine hands over (RFC 2033)."""
+
+    port: Door = Field(default=None, description="Port for LMTP; 0 takes a free one.")
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address for LMTP by port: whoever reaches it may deliver."
+    )
+    path: Path | None = Field(default=None, description="Unix socket for LMTP, instead of a port.")
+
+    @field_validator("path")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
+
+class Pop3(Group):
+    """The door for those who come and ask."""
+
+    port: Port = Field(default=110, description="Port for POP3; 0 takes a free one.")
+
+
+class Pop3s(Group):
+    """The same with TLS from the first octet."""
+
+    port: Door = Field(
+        default=None,
+        description="Port for POP3 under TLS at once; 0 takes a free one. With a certificate 995, unless it is off.",
+    )
+
+
+class Imap(Group):
+    """The door for those who stay and are told."""
+
+    port: Port = Field(default=143, description="Port for IMAP; 0 takes a free one.")
+
+
+class Imaps(Group):
+    """The same with TLS from the first octet."""
+
+    port: Door = Field(
+        default=None,
+        description="Port for IMAP under TLS at once; 0 takes a free one. With a certificate 993, unless it is off.",
+    )
+
+
+class Pair(Group):
+    """A further certificate."""
+
+    cert: Path
+    key: Path
+
+    @field_validator("cert", "key")
+    @classmethod
+    def _home(cls, path: Path) -> Path:
+        return path.expanduser()
+
+
+class Tls(Group):
+    """The certificate for STARTTLS, STLS and the doors that speak TLS at once."""
+
+    cert: Path | None = Field(
+        default=None, description="PEM file with the certificate and its chain; with it, every door offers TLS."
+    )
+    key: Path | None = Field(
+        default=None, description="PEM file with the certificate's private key, without a passphrase."
+    )
+    names: Annotated[dict[str, Pair], BeforeValidator(_parsed)] = Field(
+        default={},
+        description='Certificates for further names that clients ask for: under [tls.names."mail.example.net"] '
+        "a cert and a key.",
+    )
+
+    @field_validator("cert", "key")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
+    @model_validator(mode="after")
+    def _both(self) -> Tls:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: set both or neither")
+        if self.names and self.cert is None:
+            raise ValueError("names are further certificates: cert and key name the first")
+        return self
+
+
+class Limits(Group):
+    """What is too much."""
+
+    message_size: ByteSize = Field(
+        default=ByteSize(50 * 1024 * 1024),
+        ge=65_536,  # RFC 5321 4.5.3.1.7: at least 64K octets
+        description='Largest message accepted, in octets or as "50 MiB"; told to senders by SIZE.',
+    )
+    recipients: int = Field(
+        default=1000, ge=100, description="Most recipients of one message."
+    )  # RFC 5321 4.5.3.1.8: at least 100
+    connections: int = Field(
+        default=20_000, ge=0, description="Most connections that this process has open at once; 0 sets no limit."
+    )
+    connections_per_address: int = Field(
+        default=200,
+        ge=0,
+        description="Most of them from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
+    )
+    messages_per_hour_login: int = Field(
+        default=0, ge=0, description="Most messages that one login may send in an hour; 0 sets no limit."
+    )
+    messages_per_hour_address: int = Field(
+        default=0,
+        ge=0,
+        description="Most messages in an hour from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
+    )
+    minimum_rate: int = Field(
+        default=0,
+        ge=0,
+        description="Octets a second that a message must come with, after its first half minute; 0 waits for the slowest.",
+    )
+    data_total: float = Field(
+        default=0.0, ge=0, description="Seconds that one message may take to come in altogether; 0 sets no limit."
+    )
+
+
+class Policy(Group):
+    """Whose mail is not wanted."""
+
+    dnsbl: Names = Field(
+        default=(), description="DNS block lists: mail from an address that one of them has is refused."
+    )
+    greylisting: bool = Field(
+        default=False, description="Put off the first message of an unknown sender: who tries again is let in."
+    )
+
+
+class Accounts(Group):
+    """How addresses lead to accounts."""
+
+    separator: str = Field(
+        default="+",
+        max_length=1,
+        description="Character that begins a detail: ann+shop@example.org reaches ann; empty for none.",
+    )
+    detail_folder: bool = Field(
+        default=False, description="Deliver mail for ann+shop@example.org into ann's mailbox shop where she has one."
+    )
+
+
+class Oauth(Group):
+    """Who vouches for the tokens of OAUTHBEARER and XOAUTH2."""
+
+    introspection_url: str = Field(
+        default="", description="Where a token is asked about (RFC 7662); empty for nowhere."
+    )
+    client_id: str = Field(default="", description="What this server calls itself there.")
+    client_secret: SecretStr | None = Field(default=None, description="The secret that goes with the client_id.")
+    jwks_url: str = Field(default="", description="Where the keys that sign tokens are published (RFC 7517).")
+    issuer: str = Field(default="", description="Who must have issued a token, as its iss claim says it.")
+    audience: str = Field(default="", description="For whom a token must be meant, as its aud claim says it.")
+
+
+class Log(Group):
+    """What is written down about what happens."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people (text) or for machines (json)."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important events that are written."
+    )
+    lines: bool = Field(
+        default=False, description="Write every protocol line as well; passwords and message bodies are never in it."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; `Settings()` is their defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("/var/lib/mailsystem"),
+        description="Directory of all mail and accounts, on a local disk. In the file of settings, relative to that file.",
+    )
+    host: str = Field(
+        default="*", min_length=1, description="Address or name to listen on; * is every address, IPv4 and IPv6."
+    )
+    hostname: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        description="What this server calls itself in greetings and Received lines; by default the machine's name.",
+    )
+    default_domain: str = Field(
+        default="", description="Domain that completes a login without one; empty completes nothing."
+    )
+    smtp: Smtp = Smtp()
+    submission: Submission = Submission()
+    submissions: Submissions = Submissions()
+    lmtp: Lmtp = Lmtp()
+    pop3: Pop3 = Pop3()
+    pop3s: Pop3s = Pop3s()
+    imap: Imap = Imap()
+    imaps: Imaps = Imaps()
+    tls: Tls = Tls()
+    proxies: Networks = Field(
+        default=(),
+        description="Addresses or networks of proxies that must begin each connection with the PROXY protocol; "
+        "anybody else never may.",
+    )
+    cleartext_login: bool = Field(
+        default=False,
+        description="Let people on other machines log in without TLS, so that their password can be read on the way.",
+    )
+    limits: Limits = Limits()
+    policy: Policy = Policy()
+    accounts: Accounts = Accounts()
+    oauth: Oauth = Oauth()
+    bare_newline: Literal["refuse", "accept", "normalize"] = Field(
+        default="refuse",
+        description="What becomes of a message with a CR or LF on its own: refused with 554, stored as it is (accept), "
+        "or, from our own people, mended (normalize).",
+    )
+    log: Log = Log()
+    grace: float = Field(
+        default=5.0, ge=0, le=600, description="Seconds that open sessions are given to end when the program stops."
+    )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _home(cls, path: Path) -> Path:
+        return path.expanduser()
+
+    @field_validator("default_domain")
+    @classmethod
+    def _domain(cls, name: str) -> str:
+        try:
+            return normal_domain(name) if name else ""
+        except SyntaxFault:
+            raise ValueError("should be a domain such as example.org") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The sources are read one by one in `load`, which remembers what came from where.
+        return (init_settings,)
+
+
+def value_of(settings: Settings, name: str) -> Any:
+    """A setting by its dotted name."""
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
