@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from mailsystem.mail.address import Address, normal_domain
-from mailsystem.mail.errors import MailError, SyntaxFault
+from mailsystem.mail.errors import MailError, NoSuchRecipient, SyntaxFault
 
 if TYPE_CHECKING:
     from mailsystem.settings import Settings
@@ -52,6 +52,26 @@ def full_address(text: str, settings: Settings) -> Address:
         raise Refused(f"{text} is not an address: {fault}") from None
 
 
+async def known_login(text: str, store: Store, settings: Settings) -> str:
+    """The login of somebody who is here. Raises `Refused`."""
+    login = full_address(text, settings).key
+    try:
+        return (await store.accounts.find(login)).login
+    except NoSuchRecipient:
+        raise Refused(unknown_login(login)) from None
+
+
+async def is_here(address: str, store: Store) -> bool:
+    """Whether mail for an address leads to somebody: a person, a further address, an alias."""
+    route = await store.accounts.route(address, "")
+    return route.account is not None or bool(route.targets)
+
+
+def unknown_login(login: str) -> str:
+    """That nobody here has that login."""
+    return f"there is no {login} here; those who are: mailsystem user list"
+
+
 def domain_name(text: str) -> str:
     """A domain in its normal spelling. Raises `Refused`."""
     try:
@@ -72,8 +92,14 @@ async def must_be_ours(domain: str, store: Store, settings: Settings) -> None:
 
 
 async def forget(address: str, store: Store) -> list[str]:
-    """Take an address out of every alias that leads to it; an alias that leads nowhere then is removed. Gives those touched."""
+    """Take an address out of every alias that leads to it; an alias that leads nowhere then is removed. Gives those touched.
+
+    A domain whose catch-all it was has none then.
+    """
     touched = []
+    for domain in await store.accounts.domain_list():
+        if domain.catch_all == address:
+            await store.accounts.set_catch_all(domain.name, None)
     for alias in await store.accounts.aliases():
         if address in alias.targets:
             touched.append(alias.address)

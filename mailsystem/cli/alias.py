@@ -44,13 +44,16 @@ def add(
         await must_be_ours(wanted.rpartition("@")[2], store, settings)
         if await accounts.password(wanted) is not None:
             raise Refused(f"{wanted} is a person's own address and cannot be an alias")
+        further = await accounts.addresses()
+        if wanted in further:
+            raise Refused(f"{wanted} is an address of {further[wanted]} and cannot be an alias")
         aliases = {alias.address: alias.targets for alias in await accounts.aliases()}
         people = {one.account.login for one in await accounts.list()}
         asked = [full_address(target, settings).key for target in targets]
         for target in asked:
             if target == wanted or wanted in _reached(target, aliases):
                 raise Refused(f"{wanted} would lead to itself by {target}")
-            if target not in people and target not in aliases:
+            if target not in people and target not in aliases and target not in further:
                 raise Refused(f"there is no {target} here; first run: mailsystem user add {target}")
         # The order in which they were named, each once.
         all_of_them = tuple(dict.fromkeys([*aliases.get(wanted, ()), *asked]))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from mailsystem import __version__
+from mailsystem.app import SELF_SIGNED
 from mailsystem.cli.terminal import size
 from mailsystem.telemetry.log import LEVELS, Log, as_text, clock, coloured, level_of, printable, takes_colour
 from mailsystem.telemetry.trace import Event
@@ -30,9 +32,13 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
 
     name = "sink: any recipient, any password" if sink else "serving " + ", ".join(bound)
     lines = ["", f"  {ink('mailsystem', BOLD)} {__version__}  {name}", ""]
-    for role, place in bound.items():
-        lines.append(f"  {ink(f'{role.upper():<5}', BLUE if role != 'pop3' else RED)} {_spelled(place)}")
-    lines += [f"  {'mail':<5} {_tilde(settings.data_dir.absolute())}", ""]
+    width = max(5, *map(len, bound))
+    for door, place in bound.items():
+        lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop3') else BLUE)} {place}")
+    lines += [f"  {'mail':<{width}} {_tilde(settings.data_dir.absolute())}"]
+    if sink and settings.tls.cert is None:
+        lines.append(f"  {'TLS':<{width}} if asked for, by {_tilde(settings.data_dir.absolute() / SELF_SIGNED)}")
+    lines.append("")
     if sink:
         lines += [f"  {ink('send a message', DIM)}", f"  {send_line(bound['smtp'])}", ""]
         lines += [f"  {ink('read it by POP3', DIM)}", f"  {pop3_line(bound['pop3'])}", ""]
@@ -101,14 +107,10 @@ def _who(sender: Any) -> str:
     return str(sender) or "<>"
 
 
-def _spelled(place: Bound) -> str:
-    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
-
-
 def _reached(place: Bound) -> str:
     """Where this machine itself reaches a door that may listen everywhere."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place.host, place.host)
-    return f"[{host}]:{place.port}" if ":" in host else f"{host}:{place.port}"
+    return str(replace(place, host=host))
 
 
 def _tilde(path: Path) -> str:

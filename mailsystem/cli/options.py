@@ -44,12 +44,36 @@ Host = Annotated[
 SmtpPort = Annotated[int | None, typer.Option("--smtp-port", metavar="PORT", help="Port for SMTP; 0 takes a free one.")]
 Pop3Port = Annotated[int | None, typer.Option("--pop3-port", metavar="PORT", help="Port for POP3; 0 takes a free one.")]
 ImapPort = Annotated[int | None, typer.Option("--imap-port", metavar="PORT", help="Port for IMAP; 0 takes a free one.")]
+SubmissionPort = Annotated[
+    str | None,
+    typer.Option(
+        "--submission-port", metavar="PORT", help="Port for submission with STARTTLS; 0 takes a free one, off none."
+    ),
+]
+SubmissionsPort = Annotated[
+    str | None,
+    typer.Option(
+        "--submissions-port", metavar="PORT", help="Port for submission under TLS; 0 takes a free one, off none."
+    ),
+]
+LmtpPort = Annotated[
+    str | None,
+    typer.Option("--lmtp-port", metavar="PORT", help="Port for LMTP, on this machine only; 0 takes a free one."),
+]
+Pop3sPort = Annotated[
+    str | None,
+    typer.Option("--pop3s-port", metavar="PORT", help="Port for POP3 under TLS; 0 takes a free one, off none."),
+]
+ImapsPort = Annotated[
+    str | None,
+    typer.Option("--imaps-port", metavar="PORT", help="Port for IMAP under TLS; 0 takes a free one, off none."),
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(
         "--ready-file",
         metavar="FILE",
-        help="Write a JSON object with the pid and every door's host and port into FILE once everything listens; "
+        help="Write a JSON object with the pid and every listener's host and port, or path, into FILE once everything listens; "
         "the file is there as long as that is so.",
     ),
 ]
@@ -59,6 +83,16 @@ Format = Annotated[
 Level = Annotated[LogLevel | None, typer.Option("--log-level", help="The least important events that are logged.")]
 Lines = Annotated[
     bool | None, typer.Option("--log-lines", help="Log every protocol line too, but never a password or a message.")
+]
+Login = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS", help="The person's full address, by which they log in; default_domain completes a bare name."
+    ),
+]
+Defer = Annotated[
+    bool,
+    typer.Option("--defer", help="Refuse mail only for now, so that its senders keep it and try again for some days."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether that is really meant.")]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SAME_WISH: Final = 0.3
 """Seconds within which a second signal says no more than the first."""
+_LISTENERS: Final = ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
 
 
 def sink(
@@ -67,8 +68,13 @@ def serve(
     data_dir: options.DataDir = None,
     host: options.Host = None,
     smtp_port: options.SmtpPort = None,
+    submission_port: options.SubmissionPort = None,
+    submissions_port: options.SubmissionsPort = None,
+    lmtp_port: options.LmtpPort = None,
     pop3_port: options.Pop3Port = None,
+    pop3s_port: options.Pop3sPort = None,
     imap_port: options.ImapPort = None,
+    imaps_port: options.ImapsPort = None,
     ready_file: options.ReadyFile = None,
     config: options.Config = None,
     log_format: options.Format = None,
@@ -79,6 +85,10 @@ def serve(
 
     Say which domain is yours with `mailsystem domain add`, and who lives there
     with `mailsystem user add`: before the first start or at any time later.
+
+    With a certificate, submission listens on 587, and under TLS from the first
+    octet submission on 465, POP3 on 995 and IMAP on 993. New files of the
+    certificate are noticed; SIGHUP has them read at once.
     """
     flags = _flags(locals())
     _run(flags, config, tuple(roles or options.Role), sink=False, ready_file=ready_file)
@@ -96,9 +106,7 @@ def _flags(given: Mapping[str, Any]) -> dict[str, object]:
     return {
         "data_dir": given["data_dir"],
         "host": given["host"],
-        "smtp.port": given["smtp_port"],
-        "pop3.port": given["pop3_port"],
-        "imap.port": given["imap_port"],
+        **{f"{name}.port": given.get(f"{name}_port") for name in _LISTENERS},
         "log.format": given["log_format"] and given["log_format"].value,
         "log.level": given["log_level"] and given["log_level"].value,
         "log.lines": given["log_lines"],
@@ -135,7 +143,10 @@ async def _serve(loaded: Loaded, roles: Sequence[Role], *, sink: bool, ready_fil
     with _ready(ready_file) as ready, _log(loaded, sink=sink) as log:
         _on_signals(told, quiet=settings.log.format == "json")
         async with running(settings, roles, sink=sink, sinks=[log]) as house:
-            ready({"pid": os.getpid(), **{role: _place(bound) for role, bound in house.bound.items()}})
+            if not sink and not sys.stdin.isatty():
+                # A terminal that is closed says so with the same signal, and means the end.
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, house.reload)
+            ready({"pid": os.getpid(), **{name: _place(bound) for name, bound in house.bound.items()}})
             # A server's journal has the event; a person before a terminal gets more.
             if settings.log.format == "text" and (sink or sys.stdout.isatty()):
                 from mailsystem.cli import banner
@@ -205,7 +216,7 @@ def _ready(file: Path | None) -> Iterator[Any]:
 
 
 def _place(bound: Bound) -> dict[str, object]:
-    return {"host": bound.host, "port": bound.port}
+    return {"host": bound.host, "port": bound.port} if bound.path is None else {"path": bound.host}
 
 
 def loop_factory() -> Any:

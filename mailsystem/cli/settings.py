@@ -47,8 +47,10 @@ def show(
 
 def _shown(value: Any) -> str:
     """A value as the file of settings would have it."""
-    if value is None or value == "":
+    if value in (None, "", (), {}):
         return "-"
+    if isinstance(value, tuple | dict):
+        return ", ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     readable = getattr(value, "human_readable", None)

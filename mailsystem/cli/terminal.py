@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
 
 import typer
@@ -56,3 +57,8 @@ def size(octets: int) -> str:
             return f"{octets} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def moment(seconds: float) -> str:
+    """A time in seconds since the epoch, as UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

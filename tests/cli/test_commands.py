@@ -44,8 +44,11 @@ def test_all_the_commands_are_there() -> None:
         "serve",
         "demo",
         "settings",
-        *(f"user {verb}" for verb in ("add", "list", "password", "remove")),
-        *(f"domain {verb}" for verb in ("add", "list", "remove")),
+        "doctor",
+        *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
+        *(f"user {verb}" for verb in ("quota", "sender", "capability", "disable", "enable", "logins")),
+        *(f"user {kind} {verb}" for kind in ("address", "app-password") for verb in ("add", "list", "remove")),
+        *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
     }
 
@@ -73,7 +76,7 @@ def test_every_example_is_a_command_that_exists(path: tuple[str, ...]) -> None:
     for line in examples(COMMANDS[path]):
         words = shlex.split(line.split("  ")[0].split(" < ")[0])
         assert words.pop(0) == "mailsystem"
-        name = tuple(words[:2]) if tuple(words[:2]) in LEAVES else tuple(words[:1])
+        name = next(tuple(words[:n]) for n in (3, 2, 1) if tuple(words[:n]) in LEAVES)
         command = LEAVES[name]
         if path:
             assert name == path

@@ -1,11 +1,10 @@
-"""`mailsystem user`: the people whose mail is kept here."""
+"""`mailsystem user add`, `list`, `password` and `remove`."""
 
 from __future__ import annotations
 
 import secrets
 import string
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,24 +17,19 @@ from mailsystem.cli.accounts import (
     full_address,
     must_be_ours,
     or_refuse,
+    unknown_login,
     with_store,
 )
-from mailsystem.cli.options import AsJson, Config, DataDir, Yes, examples
-from mailsystem.cli.terminal import print_json, print_table, say, size
+from mailsystem.cli.options import AsJson, Config, DataDir, Login, Yes, examples
+from mailsystem.cli.terminal import moment, print_json, print_table, say, size
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 
 if TYPE_CHECKING:
     from mailsystem.settings import Settings
     from mailsystem.store import AccountSummary, Store
 
-app = typer.Typer(help="Add, list and remove people, and set their passwords.", no_args_is_help=True)
+app = typer.Typer(help="Add, list and remove people, and set what they may.", no_args_is_help=True)
 
-Login = Annotated[
-    str,
-    typer.Argument(
-        metavar="ADDRESS", help="The person's full address, by which they log in; default_domain completes a bare name."
-    ),
-]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Make up a good password and print it.")]
 
@@ -63,7 +57,7 @@ def add(
 
     async def work(store: Store, settings: Settings) -> tuple[str, str]:
         from mailsystem.app import MAILBOXES
-        from mailsystem.directory import hash_password
+        from mailsystem.directory import derive_keys, hash_password
 
         wanted = full_address(address, settings)
         await must_be_ours(wanted.domain, store, settings)
@@ -71,10 +65,16 @@ def add(
             raise Refused(
                 f"{wanted.key} is an alias; to make it a person, first run: mailsystem alias remove {wanted.key}"
             )
+        if owner := (await store.accounts.addresses()).get(wanted.key):
+            raise Refused(
+                f"{wanted.key} is an address of {owner}; to make it a person, first run:"
+                f" mailsystem user address remove {owner} {wanted.key}"
+            )
         if await store.accounts.password(wanted.key) is not None:
             raise Refused(_exists(wanted.key))
         password = _password(from_stdin=password_stdin, generate=generate)
-        adding = store.accounts.add(wanted.key, await hash_password(password), mailboxes=MAILBOXES)
+        hashed, scram = await hash_password(password), await derive_keys(password)
+        adding = store.accounts.add(wanted.key, hashed, scram=scram, mailboxes=MAILBOXES)
         await or_refuse(adding, MailboxExists, _exists(wanted.key))
         return wanted.key, password
 
@@ -96,14 +96,31 @@ def list_(json: AsJson = False, config: Config = None, data_dir: DataDir = None)
     if json:
         print_json(
             [
-                {"login": one.account.login, "created": _when(one.created), "messages": one.messages, "size": one.size}
+                {
+                    "login": one.account.login,
+                    "created": moment(one.created),
+                    "messages": one.messages,
+                    "size": one.size,
+                    "most_messages": one.quota.messages,
+                    "most_size": one.quota.octets,
+                    "disabled": one.disabled.value if one.disabled else None,
+                }
                 for one in people
             ]
         )
         return
     print_table(
-        ["login", "messages>", "size>", "since"],
-        [[one.account.login, f"{one.messages:,}", size(one.size), _when(one.created)[:10]] for one in people],
+        ["login", "messages>", "size>", "since", ""],
+        [
+            [
+                one.account.login,
+                f"{one.messages:,}",
+                size(one.size),
+                moment(one.created)[:10],
+                "disabled" if one.disabled else "",
+            ]
+            for one in people
+        ],
         empty="nobody yet; add somebody with: mailsystem user add ann@example.org",
     )
 
@@ -122,13 +139,13 @@ def password(
     """Set a person's password. It counts from their next login on."""
 
     async def work(store: Store, settings: Settings) -> tuple[str, str]:
-        from mailsystem.directory import hash_password
+        from mailsystem.directory import derive_keys, hash_password
 
         login = full_address(address, settings).key
-        await or_refuse(store.accounts.find(login), NoSuchRecipient, _unknown(login))
+        await or_refuse(store.accounts.find(login), NoSuchRecipient, unknown_login(login))
         new = _password(from_stdin=password_stdin, generate=generate)
-        changing = store.accounts.set_password(login, await hash_password(new))
-        await or_refuse(changing, NoSuchRecipient, _unknown(login))
+        changing = store.accounts.set_password(login, await hash_password(new), scram=await derive_keys(new))
+        await or_refuse(changing, NoSuchRecipient, unknown_login(login))
         return login, new
 
     login, new = with_store(config, data_dir, work)
@@ -148,11 +165,14 @@ def remove(
         login = full_address(address, settings).key
         known = [one for one in await store.accounts.list() if one.account.login == login]
         if not known:
-            raise Refused(_unknown(login))
+            raise Refused(unknown_login(login))
         messages = known[0].messages
         confirm(f"Remove {login} and {messages:,} message{'' if messages == 1 else 's'} for good?", yes=yes)
         aliases = await forget(login, store)
-        await or_refuse(store.accounts.remove(login), NoSuchRecipient, _unknown(login))
+        for further, owner in (await store.accounts.addresses()).items():
+            if owner == login:
+                aliases += await forget(further, store)
+        await or_refuse(store.accounts.remove(login), NoSuchRecipient, unknown_login(login))
         return {"login": login, "messages": messages, "aliases": aliases}
 
     gone = with_store(config, data_dir, work)
@@ -181,11 +201,3 @@ def _password(*, from_stdin: bool, generate: bool) -> str:
 
 def _exists(login: str) -> str:
     return f"{login} is here already; to set another password run: mailsystem user password {login}"
-
-
-def _unknown(login: str) -> str:
-    return f"there is no {login} here; those who are: mailsystem user list"
-
-
-def _when(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

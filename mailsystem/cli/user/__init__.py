@@ -1,0 +1,16 @@
+"""`mailsystem user`: the people whose mail is kept here."""
+
+from mailsystem.cli.user import access, addresses, app_passwords, people, rules
+
+app = people.app
+app.command("show", epilog=rules.show_epilog)(rules.show)
+app.command("quota", epilog=rules.quota_epilog)(rules.quota)
+app.command("sender", epilog=rules.sender_epilog)(rules.sender)
+app.command("capability", epilog=rules.capability_epilog)(rules.capability)
+app.command("disable", epilog=access.disable_epilog)(access.disable)
+app.command("enable", epilog=access.enable_epilog)(access.enable)
+app.command("logins", epilog=access.logins_epilog)(access.logins)
+app.add_typer(addresses.app, name="address")
+app.add_typer(app_passwords.app, name="app-password")
+
+__all__ = ["app"]
