@@ -19,6 +19,12 @@ PATIENCE = 30.0
 """Seconds after which a process that is not ready, or does not end, has failed the test."""
 
 
+def _secure_ports(args: Sequence[str]) -> list[str]:
+    """Free ports for what a server with a certificate opens besides."""
+    flags = ("--submission-port", "--submissions-port", "--pop3s-port", "--imaps-port")
+    return [word for flag in flags if flag not in args for word in (flag, "0")]
+
+
 class Place(NamedTuple):
     """Where a door listens."""
 
@@ -72,6 +78,7 @@ class Program:
                     *(sys.executable, "-m", "mailsystem", *args),
                     *("--data-dir", str(data_dir), "--host", HOST),
                     *("--smtp-port", "0", "--pop3-port", "0", "--imap-port", "0"),
+                    *(_secure_ports(args) if args[0] == "serve" and "MAILSYSTEM_TLS__CERT" in (env or {}) else ()),
                     *("--ready-file", str(self.ready_file)),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -110,6 +117,15 @@ class Program:
     @property
     def smtp(self) -> Place:
         return self._place("smtp")
+
+    @property
+    def submission(self) -> Place:
+        """Where our own people send: a server's with a certificate."""
+        return self._place("submission")
+
+    @property
+    def submissions(self) -> Place:
+        return self._place("submissions")
 
     @property
     def pop3(self) -> Place:

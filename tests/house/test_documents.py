@@ -14,9 +14,9 @@ import typer
 import yaml
 
 import mailsystem
-from mailsystem.app import ROLES
+from mailsystem.app import LISTENERS, ROLES
 from mailsystem.cli import app
-from mailsystem.settings import CONFIG_VARIABLE, knobs
+from mailsystem.settings import CONFIG_VARIABLE, knobs, tls_defaults
 
 ROOT = Path(mailsystem.__file__).parents[1]
 VARIABLES = {knob.variable for knob in knobs()} | {CONFIG_VARIABLE}
@@ -97,7 +97,7 @@ def spoken(line: str) -> tuple[tuple[str, ...], list[str]] | None:
         return None
     if words[1].startswith("-"):
         return ("mailsystem",), words[1:]
-    for length in (3, 2):
+    for length in (4, 3, 2):
         if tuple(words[:length]) in LEAVES:
             return tuple(words[:length]), words[length:]
     raise AssertionError(f"there is no such command: {line}")
@@ -220,10 +220,24 @@ def test_every_variable_of_the_containers_exists() -> None:
 def test_published_ports_are_those_on_which_the_image_listens() -> None:
     ports = dict(re.findall(r"MAILSYSTEM_(\w+)__PORT=(\d+)", DOCKERFILE))
     assert set(ports) == {role.upper() for role in ROLES}
+    # Those that a certificate opens: a variable that is empty without one.
+    environment = COMPOSE["services"]["smtp"]["environment"]
+    secure = {
+        name: re.fullmatch(r"\$\{MAILSYSTEM_TLS__CERT:\+(\d+)\}", str(value)) for name, value in environment.items()
+    }
+    ports |= {name.split("_")[1]: found[1] for name, found in secure.items() if found}
     assert set(instruction("EXPOSE")[0].split()) == set(ports.values())
-    public = {"smtp": "25", "pop3": "110", "imap": "143"}
+    assert set(ports) == {name.upper() for name in LISTENERS if name != "lmtp"}
+    public = {
+        "smtp": 25,
+        "pop3": 110,
+        "imap": 143,
+        **{name.removesuffix(".port"): port for name, port in tls_defaults().items()},
+    }
     for role in ROLES:
-        assert COMPOSE["services"][role]["ports"] == [f"{public[role]}:{ports[role.upper()]}"]
+        theirs = [name for name, of in LISTENERS.items() if of == role and name in public]
+        expected = {f"{public[name]}:{ports[name.upper()]}" for name in theirs}
+        assert set(COMPOSE["services"][role]["ports"]) == expected
     for published in COMPOSE["services"]["sink"]["ports"]:
         assert published.startswith("127.0.0.1:")
         assert published.rpartition(":")[2] in ports.values()

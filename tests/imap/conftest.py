@@ -32,6 +32,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opening]:
             store = await stack.enter_async_context(open_store(tmp_path / f"store{len(opened)}", trace=trace))
             directory = AccountsDirectory(store, default_domain="example.org")
             directory._dummy = PASSWORD_HASH  # the cost of a real one is not what is tested here
+            directory._renewing = False
             ann = await store.accounts.add("ann@example.org", PASSWORD_HASH, mailboxes=SPECIAL)
             bob = await store.accounts.add("bob@example.org", PASSWORD_HASH, mailboxes=())
             options = {"host": "127.0.0.1", "port": 0, "grace": 1.0, **options}

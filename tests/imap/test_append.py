@@ -9,6 +9,8 @@ import random
 import pytest
 from imap_door import Client, Door, Opening
 
+from mailsystem.store import Quota
+
 MAILBOX = "INBOX"
 
 
@@ -158,3 +160,13 @@ async def test_a_message_appended_to_the_selected_mailbox_is_seen_at_once(door: 
     one, two = await door.client(mailbox="INBOX"), await door.client(mailbox="INBOX")
     assert await one.ok(b"APPEND INBOX (\\Seen) {1+}\r\nx") == [b"* 1 EXISTS", b"* 1 RECENT"]
     assert await two.ok("NOOP") == [b"* 1 EXISTS", b"* 1 RECENT"]
+
+
+async def test_who_is_full_is_told_overquota_and_can_still_move(door: Door) -> None:
+    client = await door.client(mailbox="INBOX")
+    assert (await client.say(b"APPEND INBOX {4+}\r\nA: b")).status == "OK"
+    await door.store.accounts.set_quota("ann@example.org", Quota(messages=1))
+    for command in (b"APPEND INBOX {4+}\r\nA: b", b"COPY 1 Trash"):
+        answer = await client.say(command)
+        assert (answer.status, answer.code) == ("NO", "OVERQUOTA")
+    assert (await client.say("MOVE 1 Trash")).status == "OK"

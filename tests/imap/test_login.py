@@ -222,3 +222,16 @@ async def test_a_failed_handshake_ends_only_this_session(open_door: Opening, cer
     with suppress(ConnectionResetError):
         await client.rest()
     await door.client()
+
+
+async def test_what_is_switched_off_for_an_account_is_not_offered_to_it(door: Door) -> None:
+    await door.store.accounts.set_capabilities_off("ann@example.org", ["idle", "AUTH=PLAIN"])
+    client = await connected(door)
+    assert b" IDLE" in (await client.ok("CAPABILITY"))[0]
+    answer = await client.say(f'LOGIN ann "{PASSWORD}"')
+    assert " IDLE" not in answer.code
+    [capability] = await client.ok("CAPABILITY")
+    assert b" IDLE" not in capability
+    assert b" MOVE" in capability
+    [capability] = await (await door.client("bob")).ok("CAPABILITY")
+    assert b" IDLE" in capability

@@ -21,7 +21,7 @@ def test_msmtp_sends_and_mpop_fetches_under_tls(
         f"host localhost\nuser {person.login}\npasswordeval printf %s '{person.password}'\nauth on\n"
         f"tls on\ntls_starttls on\ntls_trust_file {house.authority}\n"
     )
-    _config(tmp_path / "msmtprc", f"account a\nport {house.program.smtp.port}\nfrom {person.login}\n{account}")
+    _config(tmp_path / "msmtprc", f"account a\nport {house.program.submission.port}\nfrom {person.login}\n{account}")
     _config(
         tmp_path / "mpoprc", f"account a\nport {house.program.pop3.port}\n{account}delivery maildir {tmp_path}/Mail\n"
     )

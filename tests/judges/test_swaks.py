@@ -32,7 +32,7 @@ def test_swaks_logs_in_under_tls(mechanism: str, house: House, person: Person, t
     if run(tool("perl"), "-MNet::SSLeay", "-e1", expect=None).returncode:
         missing("Net::SSLeay, by which swaks speaks TLS,")
     said = run(
-        *(swaks, "--server", "localhost", "--port", str(house.program.smtp.port), "--helo", "client.example"),
+        *(swaks, "--server", "localhost", "--port", str(house.program.submission.port), "--helo", "client.example"),
         *("--tls", "--tls-verify", "--tls-ca-path", str(house.authority)),
         *("--auth", mechanism, "--auth-user", person.login, "--auth-password", person.password),
         *("--from", person.login, "--to", person.login),
@@ -44,20 +44,14 @@ def test_swaks_logs_in_under_tls(mechanism: str, house: House, person: Person, t
 
 
 def test_swaks_is_told_what_is_wrong(house: House, person: Person, tool: Tool, run: Run) -> None:
-    server = (
-        tool("swaks"),
-        "--server",
-        "localhost",
-        "--port",
-        str(house.program.smtp.port),
-        "--helo",
-        "client.example",
-    )
+    swaks = (tool("swaks"), "--helo", "client.example", "--server", "localhost", "--port")
+    server = (*swaks, str(house.program.smtp.port))
     # swaks ends with 24 when no recipient was accepted, with 28 when a login failed.
     assert b"550 5.1.1" in run(*server, "--from", "a@b.example", "--to", "nobody@example.org", expect=24).stdout
     assert b"550 5.7.1" in run(*server, "--from", "a@b.example", "--to", "x@elsewhere.example", expect=24).stdout
     wrong = ("--auth", "PLAIN", "--auth-user", person.login, "--auth-password", "wrong")
-    assert b"535 5.7.8" in run(*server, *wrong, "--from", person.login, "--to", person.login, expect=28).stdout
+    ours = (*swaks, str(house.program.submission.port))
+    assert b"535 5.7.8" in run(*ours, *wrong, "--from", person.login, "--to", person.login, expect=28).stdout
 
 
 def test_the_null_reverse_path_is_kept(sink: Program, address: str, tool: Tool, run: Run) -> None:

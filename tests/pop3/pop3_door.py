@@ -207,6 +207,7 @@ async def opened(directory: Path, **options: Any) -> AsyncIterator[Door]:
     events: list[Event] = []
     async with open_store(directory, inline_limit=INLINE_LIMIT) as store:
         people = AccountsDirectory(store, default_domain="example.org")
+        people._renewing = False  # nor is what a first login makes of a password
         for login in ("ann@example.org", "bob@example.org", "jörg@example.org"):
             with contextlib.suppress(MailboxExists):
                 await store.accounts.add(login, PASSWORD_HASH, mailboxes=[("Junk", "\\Junk")])

@@ -159,3 +159,9 @@ def test_a_redacted_secret_stays_out_of_every_format() -> None:
         trace = Trace([text, machine], lines=True).child("pop3", peer="127.0.0.1:1")
         trace.line(CLIENT, b"PASS " + REDACTED)
     assert stream.getvalue().count("PASS [redacted]") == 2
+
+
+def test_nobody_can_write_fields_of_their_own_into_a_line() -> None:
+    line = as_text(event("login failed", login='a b" peer=192.0.2.1 x="', peer="127.0.0.1:9"))
+    assert 'login="a b\\" peer=192.0.2.1 x=\\""' in line
+    assert 'login="x=1"' in as_text(event("login failed", login="x=1"))
