@@ -15,6 +15,81 @@ HERE = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py from the program: change that, not this. -->"
 
 
+EXTENSIONS = (
+    ("SIZE", "1870", "offered", "tests/smtp/test_transactions.py::test_the_size_is_limited_before_and_during_data"),
+    ("8BITMIME", "6152", "offered", "tests/smtp/test_transactions.py::test_odd_messages_are_kept_as_they_were_sent"),
+    ("SMTPUTF8", "6531", "offered", "tests/smtp/test_clients.py::test_smtplib_sends_utf8_addresses"),
+    (
+        "PIPELINING",
+        "2920",
+        "offered; the replies of a group leave in one piece",
+        "tests/judges/test_postfix.py::test_postfix_pipelines_and_its_groups_are_answered_in_one_piece",
+    ),
+    ("CHUNKING", "3030", "offered (BDAT)", "tests/judges/test_exim.py::test_what_exim_carries_arrives_once_and_whole"),
+    ("BINARYMIME", "3030", "offered", "tests/smtp/test_bdat.py::test_binary_content_is_kept_octet_by_octet"),
+    (
+        "DSN",
+        "3461",
+        "offered; RET, ENVID, NOTIFY and ORCPT are kept with the envelope",
+        "tests/judges/test_postfix.py::test_postfix_hands_on_what_is_asked_of_delivery_reports",
+    ),
+    (
+        "LIMITS",
+        "9422",
+        "offered: RCPTMAX, and MAILMAX where there is one",
+        "tests/smtp/test_parameters.py::test_limits_are_told_and_meant",
+    ),
+    ("REQUIRETLS", "8689", "offered under TLS", "tests/smtp/test_parameters.py::test_they_are_kept_with_the_envelope"),
+    (
+        "STARTTLS",
+        "3207",
+        "offered in clear where a certificate is set",
+        "tests/smtp/test_tls.py::test_starttls_secures_and_forgets",
+    ),
+    (
+        "AUTH",
+        "4954",
+        "offered for submission, and in the sink; never at the MX or over LMTP",
+        "tests/smtp/test_submission.py::test_logins_are_for_submission",
+    ),
+    (
+        "ENHANCEDSTATUSCODES",
+        "2034",
+        "offered",
+        "tests/smtp/test_replies.py::test_every_fixed_reply_has_its_enhanced_code",
+    ),
+    ("FUTURERELEASE", "4865", "not yet", ""),
+    ("DELIVERBY", "2852", "not offered", ""),
+    ("MT-PRIORITY", "6710", "not offered", ""),
+    ("ETRN", "1985", "not offered", ""),
+    ("BURL", "4468", "not offered, on purpose: it lets a server fetch what a client names", ""),
+)
+"""Of SMTP: the keyword, its RFC, what it is here, and a test of it. A test holds them against a running program."""
+
+_DOORS = "tests/directory/test_doors.py::"
+LOGINS = {
+    "SCRAM-SHA-256-PLUS": (
+        "5802, 7677, 5929",
+        "under TLS, bound to it by `tls-server-end-point`; `tls-exporter` is not offered, Python's `ssl` does not tell it",
+        _DOORS + "test_a_channel_can_be_bound_at_each_door",
+    ),
+    "SCRAM-SHA-256": (
+        "5802, 7677",
+        "for the accounts' own passwords: made when one is set, or at the next login by PLAIN or LOGIN; not in sinks",
+        _DOORS + "test_each_mechanism_opens_each_door",
+    ),
+    "OAUTHBEARER": (
+        "7628, 7662, 7517",
+        "where `oauth.introspection_url` or `oauth.jwks_url` is set; the latter needs the extra `oauth`",
+        _DOORS + "test_curl_brings_a_token",
+    ),
+    "XOAUTH2": ("", "the same, as Google and Microsoft spoke it before", _DOORS + "test_msmtp"),
+    "PLAIN": ("4616", "for passwords and app passwords", _DOORS + "test_each_mechanism_opens_each_door"),
+    "LOGIN": ("", "the same for old clients", "tests/smtp/test_login.py::test_the_right_password_opens"),
+}
+"""By mechanism: its RFCs, what it is here, and a test of it."""
+
+
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
     return {"settings.md": settings(), "command-line.md": command_line(), "protocols.md": protocols()}
@@ -64,6 +139,7 @@ def command_line() -> str:
 
 def protocols() -> str:
     from mailsystem.imap.command import FEATURES
+    from mailsystem.mail import sasl
 
     told = verbs()
     head = ("command", "what it does")
@@ -73,7 +149,20 @@ def protocols() -> str:
         "this machine itself, or where the setting `cleartext_login` allows them.",
         "## SMTP",
         _table(head, told["smtp"].values()),
-        "Extensions: SIZE, 8BITMIME, SMTPUTF8, PIPELINING, ENHANCEDSTATUSCODES, STARTTLS, AUTH.",
+        "### Extensions",
+        "What EHLO offers, and LHLO in its place over LMTP. The MX is the port for other servers; people send at the ports for "
+        "submission. The last column names a test that fails where this is not so.",
+        _table(
+            ("extension", "RFC", "state", "test"),
+            [(f"`{name}`", rfc, state, f"`{test}`" if test else "") for name, rfc, state, test in EXTENSIONS],
+        ),
+        "## Logins",
+        "The same at all three doors, the strongest first, and in any case of the name; nothing is offered where a "
+        "password may not be said.",
+        _table(
+            ("mechanism", "RFC", "state", "test"),
+            [(f"`{name}`", LOGINS[name][0], LOGINS[name][1], f"`{LOGINS[name][2]}`") for name in sasl.MECHANISMS],
+        ),
         "## POP3",
         _table(head, told["pop3"].values()),
         "## IMAP",
@@ -175,7 +264,7 @@ def _paragraphs(text: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if value == "":
+    if value in ("", (), {}):
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
