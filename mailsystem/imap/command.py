@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session, State
-from mailsystem.mail.sasl import MECHANISMS
 
 NOT_AUTHENTICATED: Final = State.NOT_AUTHENTICATED
 AUTHENTICATED: Final = State.AUTHENTICATED | State.SELECTED
@@ -87,7 +86,8 @@ def command(
 def capabilities(session: Session) -> bytes:
     """What this client can use, separated by spaces.
 
-    Everything is listed before login too: there are clients that never ask again.
+    Everything is listed before login too: there are clients that never ask again. After it, what was switched off for the
+    account is left out: some clients fail at what they are offered.
     """
     words = ["IMAP4rev1", *FEATURES]
     words += [entry.capability for entry in TABLE.values() if entry.capability]
@@ -96,7 +96,10 @@ def capabilities(session: Session) -> bytes:
         if session.may_start_tls:
             words.append("STARTTLS")
         if session.may_log_in:
-            words += [f"AUTH={name}" for name in MECHANISMS]
+            words += [f"AUTH={name}" for name in session.mechanisms]
         else:
             words.append("LOGINDISABLED")
+    else:
+        hidden = session.account.capabilities_off
+        words = [word for word in words if word not in hidden]
     return " ".join(words).encode("ascii")

@@ -13,12 +13,13 @@ from mailsystem.imap import dispatch, reply
 from mailsystem.imap.command import capabilities
 from mailsystem.imap.framing import Continue, Frame
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Options, Session
-from mailsystem.net import Bound, Closed, Connection, Injected, Stopping, listen
+from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 
 _TURN: Final = 64
 """Commands of one client that may run before the others have a turn, where none of them has to wait."""
+_FULL: Final = b"* BYE [UNAVAILABLE] too many connections, come again later\r\n"  # RFC 9051 7.1.5, RFC 5530 3
 
 
 @asynccontextmanager
@@ -40,6 +41,7 @@ async def serving(
     login_attempts: int = 3,
     bad_commands: int = 20,
     grace: float = 5.0,
+    terms: Terms = OPEN,
 ) -> AsyncIterator[Bound]:
     """Serve IMAP until the block is left; then say BYE to everybody.
 
@@ -60,7 +62,8 @@ async def serving(
     async def serve(connection: Connection) -> None:
         await _serve(connection, store, directory, trace.child("imap", peer=str(connection.peer)), options)
 
-    async with listen(serve, host, port, tls=tls if implicit_tls else None, grace=grace, trace=trace) as bound:
+    at_once = tls if implicit_tls else None
+    async with listen(serve, host, port, tls=at_once, terms=terms, full=_FULL, grace=grace, trace=trace) as bound:
         yield bound
 
 

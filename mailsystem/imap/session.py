@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +18,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, WrongState
 from mailsystem.mail.mailbox import Changes, Mailbox
-from mailsystem.mail.sasl import Credentials
+from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import Closed, Connection, Stopping
 from mailsystem.store import Spool, Store
 from mailsystem.telemetry import Trace
@@ -169,17 +170,30 @@ class Session:
         """Whether a password may be said here (LOGINDISABLED, RFC 3501 6.2.3)."""
         return self._connection.secure is not None or self.peer.is_loopback or self.options.cleartext_login
 
-    async def log_in(self, credentials: Credentials) -> None:
+    @property
+    def binding(self) -> bytes | None:
+        """What SCRAM can bind this channel by; None in clear."""
+        return self._connection.binding(BINDING)
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms that are offered here and now."""
+        return self.directory.mechanisms(secure=self.may_log_in, binding=self.binding is not None)
+
+    async def log_in(self, proving: Awaitable[Account], *, mechanism: str, login: str = "") -> None:
         """Let the client in, and let it say more at once from now on. Raises `AuthFailed`."""
         try:
-            account = await self.directory.login(credentials, self.peer)
-        except AuthFailed:
-            self.trace.event("login failed", login=credentials.login)
+            account = await proving
+        except AuthFailed as failure:
+            login = failure.login or login
+            self.trace.event("login failed", login=login, mechanism=mechanism)
+            await self.directory.record_login(login, door="imap", peer=self.peer, ok=False, mechanism=mechanism)
             raise
+        await self.directory.record_login(account, door="imap", peer=self.peer, ok=True, mechanism=mechanism)
         self._account = account
         self.framing.limits = after_login(self.options.largest_message)
         self.framing.spool = self.spool
-        self.trace.event("logged in", login=account.login, tls=self._connection.secure)
+        self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=self._connection.secure)
 
     def select(self, selected: Selected | None, *, heard: int = 0) -> None:
         """Enter a mailbox, or leave it; `heard` is what the bell had rung before that was looked at."""
@@ -246,10 +260,13 @@ class Session:
         return line
 
     async def ask(self, challenge: bytes) -> bytes:
-        """Send a challenge of AUTHENTICATE, and return the client's answer, which no trace sees."""
-        self.send(b"+ " + challenge + reply.CRLF)
+        """Send a challenge of AUTHENTICATE, and return the client's answer. No trace sees either. Raises `Cancelled`."""
+        line = b"+ " + challenge + reply.CRLF
+        self.send(line, traced=b"+ " + REDACTED + reply.CRLF if challenge else line)
         answer = await self.line()
         self.trace.line(CLIENT, REDACTED)
+        if answer == b"*":
+            raise Cancelled  # RFC 3501 6.2.2: it is BAD then
         return answer
 
     @property

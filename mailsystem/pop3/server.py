@@ -12,7 +12,7 @@ from typing import Final
 
 from mailsystem.directory import Directory
 from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, WrongState
-from mailsystem.net import Bound, Closed, Connection, Injected, Stopping, listen
+from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
 from mailsystem.pop3 import grammar, replies
 from mailsystem.pop3.session import Options, Session, State
 from mailsystem.pop3.verbs import TABLE, Verb
@@ -22,6 +22,7 @@ from mailsystem.telemetry.trace import CLIENT, REDACTED
 
 _TURN: Final = 64
 """Commands of one client that may run before the others have a turn, where none of them has to wait."""
+_FULL: Final = b"-ERR [SYS/TEMP] too many connections, come again later\r\n"  # RFC 3206 4
 _WEB: Final = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) \S+ HTTP/")
 
 
@@ -42,6 +43,7 @@ async def serving(
     login_attempts: int = 3,
     bad_commands: int = 20,
     grace: float = 5.0,
+    terms: Terms = OPEN,
 ) -> AsyncIterator[Bound]:
     """Serve POP3 until the block is left; then nobody's deletions are done but those of a QUIT that has come.
 
@@ -60,7 +62,8 @@ async def serving(
     async def serve(connection: Connection) -> None:
         await _serve(connection, store, directory, trace.child("pop3", peer=str(connection.peer)), options)
 
-    async with listen(serve, host, port, tls=tls if implicit_tls else None, grace=grace, trace=trace) as bound:
+    at_once = tls if implicit_tls else None
+    async with listen(serve, host, port, tls=at_once, terms=terms, full=_FULL, grace=grace, trace=trace) as bound:
         yield bound
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -13,9 +13,10 @@ from typing import Final, NoReturn
 
 from mailsystem.directory import Directory
 from mailsystem.mail.account import Account
-from mailsystem.mail.errors import AuthFailed, AuthRequired, InUse, MailError, SyntaxFault, WrongState
+from mailsystem.mail.envelope import Peer
+from mailsystem.mail.errors import AuthFailed, AuthRequired, InUse, MailError, WrongState
 from mailsystem.mail.mailbox import MailboxId, MessageSet, Uid
-from mailsystem.mail.sasl import Credentials
+from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import Closed, Connection, Injected
 from mailsystem.pop3 import replies
 from mailsystem.pop3.grammar import AUTH_LIMIT, Lines, Stuffing
@@ -246,14 +247,15 @@ class Session:
         return left
 
     async def ask(self, challenge: bytes) -> bytes:
-        """Send a challenge of AUTH and return the client's answer, which no trace sees. Raises `SyntaxFault` if cancelled."""
-        self.say(b"+ " + challenge)
+        """Send a challenge of AUTH and return the client's answer. No trace sees either. Raises `Cancelled`."""
+        self.send(b"+ " + challenge + b"\r\n")
+        self.trace.line(SERVER, b"+ " + REDACTED if challenge else b"+ ")
         while (line := self.lines.next(AUTH_LIMIT)) is None:
             await self.flush()
             await self.receive()
         self.trace.line(CLIENT, REDACTED)
         if line == b"*":
-            raise SyntaxFault("authentication cancelled")
+            raise Cancelled
         return line
 
     async def start_tls(self) -> None:
@@ -275,24 +277,36 @@ class Session:
 
     # The maildrop
 
-    async def log_in(self, credentials: Credentials) -> None:
+    @property
+    def peer(self) -> Peer:
+        return self._connection.peer
+
+    @property
+    def binding(self) -> bytes | None:
+        """What SCRAM can bind this channel by; None in clear."""
+        return self._connection.binding(BINDING)
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms that are offered here and now."""
+        return self.directory.mechanisms(secure=self.may_log_in, binding=self.binding is not None)
+
+    async def log_in(self, proving: Awaitable[Account], *, mechanism: str, login: str = "") -> None:
         """Prove who it is, lock the maildrop, look into it. Raises `AuthFailed`, `InUse`, `MailError`."""
         try:
-            account = await self.directory.login(credentials, self._connection.peer)
-        except AuthFailed:
-            self.trace.event("login failed", login=credentials.login)
+            account = await proving
+        except AuthFailed as failure:
+            login = failure.login or login
+            self.trace.event("login failed", login=login, mechanism=mechanism)
+            await self.directory.record_login(login, door="pop3", peer=self.peer, ok=False, mechanism=mechanism)
             raise
+        await self.directory.record_login(account, door="pop3", peer=self.peer, ok=True, mechanism=mechanism)
         self._lease = await self._acquire(account)
         self._view = await self._look(account)
         self.account = account
         self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
-        self.trace.event(
-            "logged in",
-            login=account.login,
-            tls=self._connection.secure,
-            messages=self._view.count,
-            octets=self._view.octets,
-        )
+        holds = {"messages": self._view.count, "octets": self._view.octets}
+        self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=self._connection.secure, **holds)
 
     async def _acquire(self, account: Account) -> Lease:
         for pause in _ACQUIRE_PAUSES:

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from mailsystem.mail import sasl
 from mailsystem.mail.errors import SyntaxFault, WrongState
 from mailsystem.mail.sasl import Credentials
 from mailsystem.pop3.grammar import Arguments, Top
@@ -103,29 +102,31 @@ async def pass_(session: Session, args: Arguments) -> str:
     name, session.name = session.name, None
     if name is None:
         raise WrongState("USER first")
-    return await _log_in(session, Credentials.of(name, args.rest()))
+    credentials = Credentials.of(name, args.rest())
+    proving = session.directory.login(credentials, session.peer)
+    await session.log_in(proving, mechanism="PASS", login=credentials.login)
+    return _welcome(session)
 
 
 @verb("AUTH mechanism [initial-response]", AUTHORIZATION, secret=True,
-      capability=lambda s: f"SASL {' '.join(sasl.MECHANISMS)}" if s.may_log_in else None)  # fmt: skip
+      capability=lambda s: f"SASL {' '.join(names)}" if (names := s.mechanisms) else None)  # fmt: skip
 async def auth(session: Session, args: Arguments) -> str | None:
     """RFC 5034 4; without a mechanism it lists them, as clients from before CAPA expect."""
     if args.at_end():
-        lines = [name.encode() for name in sasl.MECHANISMS] if session.may_log_in else []
+        lines = [name.encode() for name in session.mechanisms]
         await session.listing("mechanisms follow", lines, len(lines))
         return None
     session.check_privacy()
-    mechanism = sasl.MECHANISMS.get(args.word().decode("ascii", "replace").upper())
-    if mechanism is None:
+    mechanism = args.word().decode("ascii", "replace").upper()
+    if mechanism not in session.mechanisms:
         raise SyntaxFault("unknown authentication mechanism")
-    initial = None if args.at_end() else sasl.decode(args.word())
+    initial = None if args.at_end() else args.word()
     args.end()
     session.name = None
-    return await _log_in(session, await sasl.proven(mechanism, initial, session.ask))
-
-
-async def _log_in(session: Session, credentials: Credentials) -> str:
-    await session.log_in(credentials)
+    proving = session.directory.authenticate(
+        mechanism, initial, session.ask, peer=session.peer, binding=session.binding
+    )
+    await session.log_in(proving, mechanism=mechanism)
     return _welcome(session)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -26,8 +27,10 @@ LEVEL_OF: Final = {
     "selected": "debug",
     "login failed": "warning",
     "handshake failed": "warning",
-    "injected": "warning",
     "attacked": "warning",
+    "proxy refused": "warning",
+    "turned away": "warning",
+    "certificate refused": "warning",
     "log fell behind": "warning",
     "accept failed": "warning",
     "checkpoint failed": "warning",
@@ -104,13 +107,19 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_ENDS_A_VALUE: Final = re.compile(r"[\s\"=,]")
+
+
 def _value(value: object) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ",".join(_value(item) for item in value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     text = printable(str(value))
-    return f'"{text}"' if " " in text or not text else text
+    if text and not _ENDS_A_VALUE.search(text):
+        return text
+    # Escaped, or somebody could log in as `x" peer=192.0.2.1` and write fields of their own.
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class Log:

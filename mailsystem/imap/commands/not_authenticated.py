@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from mailsystem.imap.command import NOT_AUTHENTICATED, Ok, capabilities, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
-from mailsystem.mail import sasl
-from mailsystem.mail.errors import AuthRequired, NotPermitted, Rejected, SyntaxFault
-from mailsystem.mail.sasl import MECHANISMS, Credentials
+from mailsystem.mail.errors import AuthRequired, NotPermitted, Rejected
+from mailsystem.mail.sasl import Credentials
 from mailsystem.net import Injected
 
 
@@ -34,7 +31,10 @@ async def login(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     password = args.astring()
     args.end()
     _need_privacy(session)
-    return await _log_in(session, Credentials.of(name, password))
+    credentials = Credentials.of(name, password)
+    proving = session.directory.login(credentials, session.peer)
+    await session.log_in(proving, mechanism="LOGIN", login=credentials.login)
+    return _welcome(session)
 
 
 @command("AUTHENTICATE", NOT_AUTHENTICATED, secret=True)
@@ -47,19 +47,12 @@ async def authenticate(session: Session, args: Arguments, by_uid: bool) -> Ok | 
         args.sp()
         initial = args.base64()
     args.end()
-    mechanism = MECHANISMS.get(name)
-    if mechanism is None:
-        raise Rejected("unknown mechanism")
     _need_privacy(session)
-    response = None if initial is None else sasl.decode(initial)
-    return await _log_in(session, await sasl.proven(mechanism, response, partial(_ask, session)))
-
-
-async def _ask(session: Session, challenge: bytes) -> bytes:
-    answer = await session.ask(challenge)
-    if answer == b"*":
-        raise SyntaxFault("cancelled")  # RFC 3501 6.2.2: it is BAD then
-    return answer
+    if name not in session.mechanisms:
+        raise Rejected("unknown mechanism")
+    proving = session.directory.authenticate(name, initial, session.ask, peer=session.peer, binding=session.binding)
+    await session.log_in(proving, mechanism=name)
+    return _welcome(session)
 
 
 def _need_privacy(session: Session) -> None:
@@ -67,6 +60,5 @@ def _need_privacy(session: Session) -> None:
         raise AuthRequired("start TLS first")
 
 
-async def _log_in(session: Session, credentials: Credentials) -> Ok:
-    await session.log_in(credentials)
+def _welcome(session: Session) -> Ok:
     return Ok("welcome", b"CAPABILITY " + capabilities(session))
