@@ -117,6 +117,23 @@ async def test_a_new_account_receives_within_moments_and_forgetting_makes_it_at_
     assert await directory.resolve(Address.parse("ann@example.org")) == (Target(new.id),)
 
 
+async def test_a_name_without_a_domain_gets_the_default_one(store: Store, directory: AccountsDirectory) -> None:
+    """`RCPT TO:<root>`, as a machine's own programs say it."""
+    root = await store.accounts.add("root@home.test", None)
+    assert [target.account for target in await directory.resolve(Address("root", ""))] == [root.id]
+    with pytest.raises(NoSuchRecipient):
+        await directory.resolve(Address("nobody", ""))
+
+
+async def test_a_sink_whose_account_was_removed_makes_it_anew_at_login(store: Store) -> None:
+    sink = SinkDirectory(store, default_domain="localhost")
+    old = await sink.login(Credentials("ann@example.org", "x"), PEER)
+    await store.accounts.remove("ann@example.org")
+    new = await sink.login(Credentials("ann@example.org", "x"), PEER)
+    assert new.id != old.id
+    assert (await store.mailboxes.status(new.id, "INBOX")).messages == 0
+
+
 async def test_in_the_sink_everybody_exists_and_sink_gets_a_copy(store: Store) -> None:
     sink = SinkDirectory(store, default_domain="localhost")
     everything = await sink.login(Credentials("sink", "anything"), PEER)

@@ -214,7 +214,7 @@ class AccountsDirectory(Authenticating):
             return False
 
     def _completed(self, address: Address) -> Address:
-        if not address.domain and address.local.casefold() == POSTMASTER:
+        if not address.domain:
             return Address(address.local, self._default_domain)
         return address
 

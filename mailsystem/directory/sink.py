@@ -36,7 +36,8 @@ class SinkDirectory(Authenticating):
 
     async def login(self, credentials: Credentials, peer: Peer) -> Account:
         try:
-            return await self._account(self.login_key(credentials.login))
+            # Not from memory: the account may have been removed, and a session stays with what it gets here.
+            return await self._store.accounts.ensure(self.login_key(credentials.login))
         except MailError:
             raise AuthFailed from None
 
