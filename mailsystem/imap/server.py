@@ -81,7 +81,9 @@ async def _serve(connection: Connection, store: Store, directory: Directory, tra
     except Injected:
         reason = "octets in clear behind STARTTLS"
         trace.event("attacked", reason=reason)
-        connection.abort()
+        session.send(b"* BYE " + reply.text(reason) + reply.CRLF)
+        with suppress(Closed):
+            await session.flush()
     except (ConnectionError, Stopping) as end:
         reason = str(end) or "stopped"
     except asyncio.CancelledError:

@@ -65,9 +65,11 @@ def sender(mailbox: str) -> Address:
 
 
 def recipient(mailbox: str) -> Address:
-    """`Forward-path`, or `Postmaster` without a domain, which every server must know (RFC 5321 4.1.1.3, 4.5.1)."""
-    if mailbox.lower() == "postmaster":
-        return Address(mailbox, "")
+    """`Forward-path`; `Postmaster` may stand without a domain (RFC 5321 4.1.1.3), and so may any other name of a machine's own
+    programs (`root`, `www-data`), as at other servers: the directory completes it.
+    """
+    if "@" not in mailbox:
+        return Address(Address.parse(f"{mailbox}@localhost").local, "")
     return Address.parse(mailbox)
 
 

@@ -161,6 +161,8 @@ DIALOGS = {
         C: RCPT TO:<>
         S: 501 5.1.3
         C: RCPT TO:<ann>
+        S: 250 2.1.5
+        C: RCPT TO:<ann..b>
         S: 501 5.1.3
         C: RCPT TO:<ann@example.org> RRVS=2014-04-03T23:01:00Z
         S: 555 5.5.4
