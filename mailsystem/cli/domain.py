@@ -41,6 +41,8 @@ def add(domain: Name, json: AsJson = False, config: Config = None, data_dir: Dat
         print_json({"domain": name})
     else:
         say(f"added {name}; now people can be added: mailsystem user add ann@{name}")
+        # RFC 5321 4.5.1: somebody must be reachable there.
+        say(f"and somebody should read the mail for postmaster: mailsystem alias add postmaster@{name} ann@{name}")
 
 
 @app.command("list", epilog=examples("mailsystem domain list", "mailsystem domain list --json"))

@@ -209,12 +209,12 @@ class Limits(Group):
         description="Most messages in an hour from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
     )
     minimum_rate: int = Field(
-        default=0,
+        default=64,
         ge=0,
         description="Octets a second that a message must come with, after its first half minute; 0 waits for the slowest.",
     )
     data_total: float = Field(
-        default=0.0, ge=0, description="Seconds that one message may take to come in altogether; 0 sets no limit."
+        default=7200.0, ge=0, description="Seconds that one message may take to come in altogether; 0 sets no limit."
     )
 
 

@@ -48,6 +48,12 @@ def may_log_in(cli: Cli, login: str, password: str) -> bool:
     return asyncio.run(ask())
 
 
+def test_who_adds_a_domain_is_told_of_people_and_of_postmaster(cli: Cli) -> None:
+    told = cli("domain", "add", "example.net").out
+    assert "mailsystem user add ann@example.net" in told
+    assert "mailsystem alias add postmaster@example.net ann@example.net" in " ".join(told.split())
+
+
 def test_a_domain_is_added_listed_and_removed(cli: Cli) -> None:
     assert "mailsystem domain add" in cli("domain", "list").out
     assert cli("domain", "add", "Bücher.Example", "--json").json == {"domain": "xn--bcher-kva.example"}
