@@ -78,11 +78,17 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, roles: Collection[Role] = ROLES, *, sink: bool = False, sinks: Sequence[Sink] = ()
+    settings: Settings,
+    roles: Collection[Role] = ROLES,
+    *,
+    sink: bool = False,
+    own_certificate: bool = False,
+    sinks: Sequence[Sink] = (),
 ) -> AsyncIterator[Running]:
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
-    With `sink`, every recipient and every password is good. Raises `StartupError`.
+    With `sink`, every recipient and every password is good. With `own_certificate`, and in a sink, a certificate is made
+    where the settings name none, so that TLS is there to be tried. Raises `StartupError`.
     """
     unknown = sorted(set(roles) - set(ROLES))
     if unknown or not roles:
@@ -94,7 +100,7 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace))
         await _check_relaying(store, settings, sink=sink)
-        keys = await asyncio.to_thread(certificates, settings, sink=sink, trace=trace)
+        keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
             await stack.enter_async_context(_watched(keys))
         elif secure := sorted(TLS_AT_ONCE.intersection(wanted)):
@@ -289,14 +295,17 @@ async def _everybody(store: Store, settings: Settings) -> Directory:
     return directory
 
 
-def certificates(settings: Settings, *, sink: bool = False, trace: Trace | None = None) -> Certificates | None:
-    """The certificates named by the settings; in a sink without any, one of its own making. Raises `StartupError`. Blocks."""
+def certificates(settings: Settings, *, own: bool = False, trace: Trace | None = None) -> Certificates | None:
+    """The certificates named by the settings; with `own`, where there are none, one of our making. Blocks.
+
+    Raises `StartupError`.
+    """
     tls = settings.tls
     try:
         if tls.cert is not None and tls.key is not None:
             further = {name: Pair(one.cert, one.key, f'tls.names."{name}"') for name, one in tls.names.items()}
             return Certificates(Pair(tls.cert, tls.key), further, trace=trace)
-        if sink:
+        if own:
             names = dict.fromkeys(["localhost", settings.hostname, "127.0.0.1", "::1"])
             return Certificates(self_signed(settings.data_dir / SELF_SIGNED, list(names)), trace=trace)
     except BadCertificate as error:

@@ -83,6 +83,12 @@ def test_smtp_is_opened_by_who_has_the_mail_and_promises_only_at_the_end(arrows:
     assert {arrow["opened_by"] for arrow in smtp} == {ALICE}
 
 
+def test_tls_is_there_to_be_had_with_a_certificate_of_its_own(told: Told) -> None:
+    said = "\n".join(line for chapter in told["chapters"] for arrow in chapter["arrows"] for line in arrow["lines"])
+    assert "250-STARTTLS" in said
+    assert " STARTTLS " in said.partition("CAPABILITY IMAP4rev1")[2].partition("]")[0]
+
+
 def test_pop3_hears_nothing_until_it_asks(arrows: list[Told], told: Told) -> None:
     first = next(index for index, arrow in enumerate(arrows) if OLD_PC in (arrow["from"], arrow["to"]))
     assert first > at(arrows, "* 1 EXISTS", to=PHONE)

@@ -63,7 +63,7 @@ async def _demo(*, fast: bool, as_json: bool) -> None:
             imap=Imap(port=0),
             log=Log(lines=True),
         )
-        async with running(settings, sinks=[flow]) as house:
+        async with running(settings, own_certificate=True, sinks=[flow]) as house:
             await _move_in(house)
             if as_json:
                 print_json(await _told(house, flow))
