@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.directory import Directory, Target
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import UNIX, Envelope
-from mailsystem.mail.errors import MailError, NoSuchMailbox, OverQuota, Unavailable
+from mailsystem.mail.errors import MailError, NoSuchMailbox, NoSuchRecipient, NotPermitted, OverQuota, Unavailable
 from mailsystem.store import Appended, Drop, Spool, Store
 from mailsystem.telemetry import Trace
 
@@ -42,9 +42,21 @@ class Delivery:
         Committed and on disk when it returns. Raises `NoSuchRecipient`, `NotPermitted`, `OverQuota` and `Unavailable`.
         """
         ident, prefix = self._begun(envelope)
-        done = await self._place(envelope.recipients, spool, prefix)
+        done = await self._settled(envelope.recipients, spool, prefix)
         self._told(trace, envelope, ident, envelope.recipients, spool.size, len(done))
         return ident
+
+    async def _settled(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
+        try:
+            return await self._place([await self._directory.resolve(each) for each in recipients], spool, prefix)
+        except NoSuchMailbox:
+            # An account went since its address was resolved: ask once more, from scratch.
+            self._directory.forget()
+        try:
+            return await self._place([await self._directory.resolve(each) for each in recipients], spool, prefix)
+        except (NoSuchMailbox, NoSuchRecipient, NotPermitted):
+            # RCPT promised somebody who is gone. Who sends it again hears at RCPT who it is, and the others get theirs.
+            raise Unavailable from None
 
     async def deliver_each(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> Outcome:
         """Put the message into the mailboxes of all recipients who can have it (RFC 2033 4.2), in one transaction.
@@ -52,54 +64,42 @@ class Delivery:
         Who cannot have it is told by the outcome. Raises what goes wrong for all of them alike.
         """
         failed: dict[Address, MailError] = {}
-        good: list[Address] = []
-        for recipient in envelope.recipients:
-            try:
-                await self._directory.resolve(recipient)
-                good.append(recipient)
-            except MailError as error:
-                failed[recipient] = error
         ident, prefix = self._begun(envelope)
-        while good:
+        stale = False
+        while True:
+            # Everybody anew in each round: what changed since the last one concerns whom it concerns, and nobody else.
+            targets: dict[Address, tuple[Target, ...]] = {}
+            for recipient in envelope.recipients:
+                if recipient not in failed:
+                    try:
+                        targets[recipient] = await self._directory.resolve(recipient)
+                    except MailError as error:
+                        failed[recipient] = error
+            if not targets:
+                return Outcome(ident, failed)
             try:
-                done = await self._place(good, spool, prefix)
+                done = await self._place(targets.values(), spool, prefix)
             except OverQuota as error:
                 # Somebody had room for mail, but not for this one: the others shall have it.
-                full = [each for each in good if error.account in {to.account for to in await self._targets(each)}]
-                failed.update(dict.fromkeys(full or good, error))
-                good = [each for each in good if each not in failed]
+                full = [each for each, places in targets.items() if error.account in {to.account for to in places}]
+                failed.update(dict.fromkeys(full or targets, error))
+            except NoSuchMailbox:
+                if stale:
+                    raise Unavailable from None
+                stale = True
+                self._directory.forget()
             else:
-                self._told(trace, envelope, ident, good, spool.size, len(done))
-                break
-        return Outcome(ident, failed)
-
-    async def _targets(self, recipient: Address) -> tuple[Target, ...]:
-        try:
-            return await self._directory.resolve(recipient)
-        except MailError:
-            return ()
+                self._told(trace, envelope, ident, targets, spool.size, len(done))
+                return Outcome(ident, failed)
 
     def _begun(self, envelope: Envelope) -> tuple[str, bytes]:
         ident = secrets.token_hex(8)
         return ident, trace_fields(envelope, ident, self._hostname, self._store.clock.now())
 
-    async def _place(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
-        try:
-            return await self._place_once(recipients, spool, prefix)
-        except NoSuchMailbox:
-            # An account went since its address was resolved: ask once more, from scratch.
-            self._directory.forget()
-            try:
-                return await self._place_once(recipients, spool, prefix)
-            except NoSuchMailbox:
-                raise Unavailable from None
-
-    async def _place_once(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
-        targets: dict[Target, None] = {}
-        for recipient in recipients:
-            targets.update(dict.fromkeys(await self._directory.resolve(recipient)))
-        # In one order always, so that two deliveries never wait for each other's rows.
-        drops = [Drop(target.account, target.mailbox) for target in sorted(targets)]
+    async def _place(self, targets: Iterable[tuple[Target, ...]], spool: Spool, prefix: bytes) -> list[Appended]:
+        """Each target once, in one order always, so that two deliveries never wait for each other's rows."""
+        places = sorted({target for some in targets for target in some})
+        drops = [Drop(target.account, target.mailbox) for target in places]
         return list(await self._store.mailboxes.deliver(drops, spool, prefix=prefix))
 
     @staticmethod

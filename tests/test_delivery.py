@@ -14,7 +14,7 @@ from mailsystem.delivery import Delivery, trace_fields
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import UNIX, Envelope, Peer
-from mailsystem.mail.errors import NoSuchRecipient, OverQuota
+from mailsystem.mail.errors import NoSuchRecipient, OverQuota, Unavailable
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.store import Quota, Spool, Store, open_store
 from mailsystem.telemetry import Event, Trace
@@ -131,6 +131,31 @@ async def test_who_has_no_room_for_it_keeps_it_from_nobody(octets: bytes, store:
     assert raw.endswith(octets)
     assert await contents(store, "ann@example.org") == []
     assert [event.data["recipients"] for event in heard] == [["bob@example.org"]]
+
+
+async def test_one_who_went_since_rcpt_keeps_mail_from_nobody_else(store: Store) -> None:
+    directory = AccountsDirectory(store, default_domain="example.org")
+    delivery = Delivery(store, directory, hostname="mx")
+    to = envelope("ann@example.org", "bob@example.org")
+    for recipient in to.recipients:
+        await directory.resolve(recipient)  # as RCPT does, and it is remembered
+    await store.accounts.remove("bob@example.org")
+    outcome = await delivery.deliver_each(to, spooled(store), trace=Trace())
+    assert [(str(who), type(why)) for who, why in outcome.failed.items()] == [("bob@example.org", NoSuchRecipient)]
+    assert len(await contents(store, "ann@example.org")) == 1
+
+
+async def test_one_who_went_since_rcpt_makes_the_whole_message_come_again(store: Store) -> None:
+    """There is one reply for all: the next try hears at RCPT who it is."""
+    directory = AccountsDirectory(store, default_domain="example.org")
+    delivery = Delivery(store, directory, hostname="mx")
+    to = envelope("ann@example.org", "bob@example.org")
+    for recipient in to.recipients:
+        await directory.resolve(recipient)
+    await store.accounts.remove("bob@example.org")
+    with pytest.raises(Unavailable):
+        await delivery.deliver(to, spooled(store), trace=Trace())
+    assert await contents(store, "ann@example.org") == []
 
 
 async def test_a_message_that_has_nowhere_to_go_leaves_no_file(store: Store, tmp_path: Path) -> None:

@@ -126,8 +126,9 @@ class Tokens:
         for name in self._login_claims:
             login = claims.get(name)
             # Whoever may enter any address at the issuer's without a proof is not the one who has that address.
-            if name == "email" and claims.get("email_verified", True) not in (True, "true"):
-                continue
+            # Nor is any other claim of theirs worth more then.
+            if name == "email" and login and claims.get("email_verified", True) not in (True, "true"):
+                raise AuthFailed
             if isinstance(login, str) and 0 < len(login) <= _LONGEST_LOGIN:
                 return login
         raise AuthFailed

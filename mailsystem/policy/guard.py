@@ -148,19 +148,26 @@ class Attempt:
         around = networks(peer.host)
         generous = LOOPBACK_FACTOR if peer.is_loopback else 1
         self._here = around[0].name
-        self._counts = [_Count(guard._by_network, one.name, one.factor * generous) for one in around]
+        self._around = [_Count(guard._by_network, one.name, one.factor * generous) for one in around]
+        self._asked: list[_Count] = []
+        self._blamed: list[_Count] = []
         self._login = ""
         self._entered = False
 
     async def name(self, login: str) -> None:
         """Whose password it is going to be. Raises `TooMany`."""
         guard = self._guard
+        self._asked = self._blamed = self._around
         if login:  # a token alone does not say
             self._login = guard._login(login)
-            self._counts.append(_Count(guard._by_login_and_network, self._pair))
-            if not guard._at_home.get(self._pair):
-                self._counts.append(_Count(guard._by_login, self._login))
-        await guard._enter(self._counts)
+            own = _Count(guard._by_login_and_network, self._pair)
+            if guard._at_home.get(self._pair):
+                # An owner answers for this login alone, not for a neighbour's forgotten phone behind the same address. What
+                # goes wrong still counts for the address.
+                self._asked, self._blamed = [own], [*self._around, own]
+            else:
+                self._asked = self._blamed = [*self._around, own, _Count(guard._by_login, self._login)]
+        await guard._enter(self._asked)
         self._entered = True
 
     @property
@@ -172,10 +179,10 @@ class Attempt:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._entered:
-            self._guard._leave(self._counts)
+            self._guard._leave(self._asked)
         if kind is None and self._login:
             self._guard._by_login_and_network.clear(self._pair)
             self._guard._at_home.put(self._pair, True)
         elif kind is not None and issubclass(kind, AuthFailed):
-            for count in self._counts:
+            for count in self._blamed:
                 count.count()

@@ -202,7 +202,7 @@ class MailSMTP(Receiving):
             recipient = grammar.recipient(mailbox)
         except SyntaxFault as fault:
             raise Refusal(replies.BAD_RECIPIENT.saying(str(fault))) from None
-        if len(self.envelope.recipients) >= self.rules.recipient_limit:
+        if len(self.envelope.taken) >= self.rules.recipient_limit:
             raise Refusal(replies.TOO_MANY_RECIPIENTS)
         reply = await self._call_handler_hook("RCPT", recipient)
         if notification is not None:

@@ -12,6 +12,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -240,7 +241,12 @@ class Contents:
             self._path(file).unlink(missing_ok=True)
 
     def _files_before(self, before: float) -> list[str]:
-        return [path.name for path in self._directory.glob("??/*") if path.stat().st_mtime <= before]
+        old = []
+        for path in self._directory.glob("??/*"):
+            with suppress(FileNotFoundError):  # it was given back, or swept by another process, just now
+                if path.stat().st_mtime <= before:
+                    old.append(path.name)
+        return old
 
 
 def insert(staged: Staged) -> Unit[ContentId]:

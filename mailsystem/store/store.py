@@ -87,6 +87,8 @@ async def _migrate(database: Database) -> None:
 async def _sweep(contents: Contents, trace: Trace) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY)
-        with suppress(Unavailable):
+        try:
             if swept := await contents.sweep(grace=GRACE):
                 trace.event("swept", contents=swept)
+        except (Unavailable, OSError) as error:
+            trace.event("store failed", what="sweep", reason=str(error))  # the next one may succeed

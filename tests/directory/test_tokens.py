@@ -133,6 +133,7 @@ async def test_a_token_that_is_remembered_ends_in_time(issuer: Server, clock: Cl
         {"email": "x" * 400},
         {"email": ["ann@home.test"]},
         {"email_verified": False},
+        {"email": "mallory@evil.test", "email_verified": False, "username": "ann@home.test"},
     ],
     ids=repr,
 )

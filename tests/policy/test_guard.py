@@ -66,6 +66,18 @@ async def test_ten_wrong_passwords_a_minute_and_then_even_the_right_one_waits(ho
     assert (await house.guess("192.0.2.1", password="right")).login == ANN
 
 
+async def test_a_neighbours_forgotten_phone_locks_no_owner_out(house: House) -> None:
+    await house.guess("192.0.2.1", password="right")
+    for _ in range(10):
+        await house.wrong("192.0.2.1", "bob@example.org")
+    assert await house.let_wait("192.0.2.1", "sue@example.org")
+    for _ in range(3):
+        assert (await house.guess("192.0.2.1", password="right")).login == ANN
+    for _ in range(10):
+        await house.wrong("192.0.2.1")
+    await house.let_wait("192.0.2.1")
+
+
 async def test_fifty_wrong_passwords_a_day(house: House) -> None:
     for _ in range(50):
         await house.wrong("192.0.2.1")
