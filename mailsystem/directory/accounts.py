@@ -203,15 +203,19 @@ class AccountsDirectory(Authenticating):
         )
 
     async def may_send(self, account: Account, sender: Address) -> bool:
-        if not sender:
+        # Asked each time: a session that was open when its account was disabled or removed sends nothing more.
+        try:
+            known = await self._store.accounts.summary(account.login)
+        except NoSuchRecipient:
+            return False
+        if known.account.id != account.id or known.disabled:
+            return False
+        if not sender or known.any_sender:
             return True  # RFC 5321 6.1: notifications have no sender, and nobody's name is used
         async for _, route in self._way(self._completed(sender), caught=False):
             if route.account == account.id:
                 return True
-        try:
-            return (await self._store.accounts.summary(account.login)).any_sender
-        except NoSuchRecipient:
-            return False
+        return False
 
     def _completed(self, address: Address) -> Address:
         if not address.domain:

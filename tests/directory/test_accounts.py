@@ -220,6 +220,23 @@ async def test_in_the_sink_anybody_sends_as_anybody(store: Store) -> None:
     assert await sink.may_send(someone, Address.parse("who@ever.example"))
 
 
+async def test_a_session_of_one_who_was_disabled_or_removed_sends_nothing_more(
+    store: Store, directory: AccountsDirectory
+) -> None:
+    eve = await store.accounts.add("eve@example.org", None)
+    own = Address.parse("eve@example.org")
+    assert await directory.may_send(eve, own)
+    await store.accounts.disable("eve@example.org", Disabled.REJECT)
+    assert not await directory.may_send(eve, own)
+    assert not await directory.may_send(eve, Address.NULL)
+    await store.accounts.disable("eve@example.org", None)
+    assert await directory.may_send(eve, own)
+    await store.accounts.remove("eve@example.org")
+    assert not await directory.may_send(eve, own)
+    await store.accounts.add("eve@example.org", None)
+    assert not await directory.may_send(eve, own), "she is somebody else now"
+
+
 async def test_an_app_password_works_beside_the_own_one_and_without_it(
     store: Store, directory: AccountsDirectory, ann: Account
 ) -> None:
