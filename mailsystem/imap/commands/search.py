@@ -1,25 +1,14 @@
-"""SEARCH (RFC 3501 6.4.4): what is cheap is asked first, and nothing is read of a message that is settled already."""
+"""SEARCH (RFC 3501 6.4.4)."""
 
 from __future__ import annotations
 
-import asyncio
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from typing import Final
-
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.haystack import Header, Words, blocks, found_in, pieces
 from mailsystem.imap.search import read_search
-from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
+from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Session
 from mailsystem.imap.view import View
-from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.mailbox import STAR, MessageSet
-from mailsystem.store import Fetched, Want
-
-_AT_ONCE: Final = 5000
-"""Messages that are weighed before others have a turn."""
 
 
 @command("SEARCH", SELECTED, uid=True, numbers=True)
@@ -28,7 +17,7 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.sp()
     view = session.view
     key = read_search(args, lambda chosen, of_uids: _resolve(view, chosen, of_uids))
-    uids = await _Searching(session, key).run()
+    uids = await Searching(session, key).run()
     numbers = uids if by_uid else [number for uid in uids if (number := view.number(uid))]
     session.send(b"* SEARCH%b\r\n" % b"".join([b" %d" % number for number in numbers]))
     return None
@@ -43,128 +32,3 @@ def _resolve(view: View, chosen: MessageSet, of_uids: bool) -> MessageSet:
         (min(low, count), min(high, count)) for low, high in chosen.ranges if low <= count or STAR in (low, high)
     ]
     return view.pick(MessageSet.of_ranges(clipped), False) if count else MessageSet()
-
-
-class _Searching:
-    """One search: of the candidates some become hits, some are out, and the rest is looked at more closely."""
-
-    def __init__(self, session: Session, key: Key) -> None:
-        self._session = session
-        self._view = session.view
-        self._key = key
-        self._words = frozenset(leaf.words for leaf in leaves(key) if isinstance(leaf, Text))
-        self._longest = max((len(words.needle) for words in self._words), default=0)
-        self._candidates: list[int] = []
-        """UIDs, ascending."""
-        self._hits: list[int] = []
-
-    async def run(self) -> list[int]:
-        """The UIDs of all messages for which the key holds, ascending."""
-        self._candidates = _members(self._view, scope(self._key))
-        costs = {leaf.cost for leaf in leaves(self._key)}
-        if Cost.NUMBERS in costs:
-            await self._by_numbers()
-        if Cost.MESSAGE in costs:
-            await self._closer(Want.NONE, bridge=500)
-        if Cost.HEADER in costs:
-            await self._closer(Want.HEAD, bridge=20)
-        if Cost.TEXT in costs:
-            await self._closer(Want.FACTS | Want.RAW, bridge=8)
-        self._hits.sort()
-        return self._hits
-
-    async def _by_numbers(self) -> None:
-        candidates, self._candidates = self._candidates, []
-        for start in range(0, len(candidates), _AT_ONCE):
-            verdicts = [
-                (uid, self._key.holds(Known(uid, self._view.is_recent(uid))))
-                for uid in candidates[start : start + _AT_ONCE]
-            ]
-            self._settle(verdicts)
-            await asyncio.sleep(0)
-
-    async def _closer(self, want: Want, *, bridge: int) -> None:
-        """Read what `want` says of the candidates and settle those for which that is enough."""
-        if not self._candidates:
-            return
-        session, candidates = self._session, frozenset(self._candidates)
-        uids = _ranges(self._view, self._candidates, bridge)
-        self._candidates = []
-        async for read in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, uids, want):
-            slice_ = [each for each in read if each.message.uid in candidates]
-            if want is Want.NONE:
-                self._settle(self._weighed(slice_))
-            else:
-                # To decode and fold takes its time, and the loop serves others meanwhile.
-                self._settle(await asyncio.to_thread(self._weighed, slice_))
-                if want & Want.RAW:
-                    for each in slice_:
-                        if each.raw is None and each.facts is not None:
-                            self._settle([(each.message.uid, await self._weigh_file(each, each.facts))])
-
-    def _settle(self, verdicts: Iterable[tuple[int, bool | None]]) -> None:
-        for uid, verdict in verdicts:
-            if verdict:
-                self._hits.append(uid)
-            elif verdict is None:
-                self._candidates.append(uid)
-
-    def _weighed(self, slice_: Sequence[Fetched]) -> list[tuple[int, bool | None]]:
-        """What the key says of these, each seen with all that was read of it; texts in files are left out."""
-        verdicts: list[tuple[int, bool | None]] = []
-        for fetched in slice_:
-            found = None
-            if fetched.facts is not None:
-                if fetched.raw is None:
-                    continue
-                cut = pieces(Part.load(fetched.facts.parts), self._longest)
-                found = found_in(self._words, cut, fetched.raw, 0)
-            verdicts.append((fetched.message.uid, self._verdict(fetched, found)))
-        return verdicts
-
-    def _verdict(self, fetched: Fetched, found: set[Words] | None) -> bool | None:
-        uid = fetched.message.uid
-        header = Header(fetched.head) if fetched.head is not None else None
-        return self._key.holds(Known(uid, self._view.is_recent(uid), fetched.message, header, found))
-
-    async def _weigh_file(self, fetched: Fetched, facts: Facts) -> bool | None:
-        """As `_weighed`, for one message that is too large to be read at once."""
-        root = await asyncio.to_thread(Part.load, facts.parts)
-        found: set[Words] = set()
-        for block in blocks(pieces(root, self._longest)):
-            missing = self._words - found
-            if not missing:
-                break
-            start = block[0].start
-            octets = await self._session.store.contents.read(fetched.message.content, start, block[-1].end)
-            found |= await asyncio.to_thread(found_in, missing, block, octets, start)
-        return self._verdict(fetched, found)
-
-
-def _members(view: View, within: MessageSet | None) -> list[int]:
-    """The UIDs of the view, or those of them within a set."""
-    uids = view.uids
-    if within is None:
-        return list(uids)
-    members: list[int] = []
-    for low, high in within.ranges:
-        members.extend(uids[bisect_left(uids, low) : bisect_right(uids, high)])
-    return members
-
-
-def _ranges(view: View, candidates: Sequence[int], bridge: int) -> MessageSet:
-    """Ascending UIDs as few ranges: up to `bridge` messages between two are taken in, for a range costs more to read."""
-    uids = view.uids
-    ranges: list[tuple[int, int]] = []
-    first = last = candidates[0]
-    at = bisect_left(uids, first)
-    for uid in candidates[1:]:
-        before, at = at, bisect_left(uids, uid, at + 1, min(at + 2, len(uids)))
-        if at >= len(uids) or uids[at] != uid:
-            at = bisect_left(uids, uid, before + 1)
-        if at - before > bridge + 1:
-            ranges.append((first, last))
-            first = uid
-        last = uid
-    ranges.append((first, last))
-    return MessageSet(tuple(ranges))
