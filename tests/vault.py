@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailsystem.mail.account import Account
 from mailsystem.store import Appended, Drop, Spool, Store
+from mailsystem.store.migrations import MIGRATIONS
+from mailsystem.store.sqlite import SPELLING
 
 
 class TestClock:
@@ -48,6 +52,23 @@ async def post(vault: Vault, *subjects: str, mailbox: str = "INBOX") -> list[App
         await vault.here.mailboxes.append(vault.ann.id, mailbox, spooled(vault.here, letter(subject)))
         for subject in subjects
     ]
+
+
+def as_schema_1(directory: Path) -> None:
+    """Turn the store in `directory`, which is closed, into one that a program with the first schema has left."""
+    new, old = directory / "mail.db", directory / "old.db"
+    with contextlib.closing(sqlite3.connect(old)) as database:
+        for statement in MIGRATIONS[0].statements:
+            database.execute(statement.format_map(SPELLING))
+        tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        database.execute("CREATE TABLE migrations (number INTEGER PRIMARY KEY, title TEXT NOT NULL)")
+        database.execute("ATTACH ? AS new", (str(new),))
+        for table in filter(lambda name: not name.startswith("sqlite_"), tables):
+            columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
+            database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        database.execute("INSERT INTO main.migrations SELECT * FROM new.migrations WHERE number = 1")
+        database.commit()
+    old.replace(new)
 
 
 def drop_for(*accounts: Account) -> list[Drop]:

@@ -41,8 +41,10 @@ class Command:
     """Where it may be used."""
     uid: bool
     """Whether it can be said as `UID NAME` too."""
+    picks: bool
+    """Without UID it picks messages by sequence number, which who has enabled UIDONLY may not (RFC 9586 3)."""
     numbers: bool
-    """Without UID it speaks sequence numbers, so no EXPUNGE may be sent while it runs (RFC 3501 7.4.1)."""
+    """It picks and answers by sequence number, so no EXPUNGE may be sent while it runs (RFC 3501 7.4.1)."""
     target: bool
     """It puts messages into a mailbox: when that is missing the client may create it (`TRYCREATE`)."""
     looks: bool
@@ -55,7 +57,7 @@ class Command:
 
 TABLE: Final[dict[str, Command]] = {}
 
-FEATURES: Final = ("LITERAL+", "CHILDREN", "SPECIAL-USE")
+FEATURES: Final = ("IMAP4rev1", "IMAP4rev2", "CHILDREN", "SPECIAL-USE", "CONDSTORE", "QRESYNC", "UIDONLY", "OBJECTID")
 """What is listed by CAPABILITY and is no command."""
 
 
@@ -64,6 +66,7 @@ def command(
     states: State,
     *,
     uid: bool = False,
+    picks: bool = False,
     numbers: bool = False,
     target: bool = False,
     looks: bool = False,
@@ -77,7 +80,7 @@ def command(
     """
 
     def enter(handler: Handler) -> Handler:
-        TABLE[name] = Command(name, handler, states, uid, numbers, target, looks, capability, secret)
+        TABLE[name] = Command(name, handler, states, uid, picks or numbers, numbers, target, looks, capability, secret)
         return handler
 
     return enter
@@ -89,10 +92,10 @@ def capabilities(session: Session) -> bytes:
     Everything is listed before login too: there are clients that never ask again. After it, what was switched off for the
     account is left out: some clients fail at what they are offered.
     """
-    words = ["IMAP4rev1", *FEATURES]
-    words += [entry.capability for entry in TABLE.values() if entry.capability]
+    words = [*FEATURES, *(entry.capability for entry in TABLE.values() if entry.capability)]
     if session.state is State.NOT_AUTHENTICATED:
-        words.append("SASL-IR")
+        # RFC 7888 6: who is not known yet may send only small literals without waiting.
+        words += ["LITERAL-", "SASL-IR"]
         if session.may_start_tls:
             words.append("STARTTLS")
         if session.may_log_in:
@@ -100,6 +103,7 @@ def capabilities(session: Session) -> bytes:
         else:
             words.append("LOGINDISABLED")
     else:
-        hidden = session.account.capabilities_off
-        words = [word for word in words if word not in hidden]
+        words.append("LITERAL+")
+    if hidden := session.hidden:
+        words = [word for word in words if word.upper() not in hidden]
     return " ".join(words).encode("ascii")

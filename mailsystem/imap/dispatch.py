@@ -7,10 +7,10 @@ import traceback
 from typing import Final
 
 import mailsystem.imap.commands  # noqa: F401 - fills the table
-from mailsystem.imap import reply
+from mailsystem.imap import news, reply
 from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.framing import Frame
-from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.search import BadCharset
 from mailsystem.imap.session import Goodbye, Session
 from mailsystem.mail import errors
@@ -34,6 +34,7 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     errors.Rejected: (b"NO", b"CANNOT"),
     errors.Unavailable: (b"NO", b"UNAVAILABLE"),
     BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
+    UidRequired: (b"BAD", b"UIDREQUIRED"),
 }
 """How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
 
@@ -46,7 +47,7 @@ async def run(session: Session, frame: Frame) -> None:
 
     Raises `Goodbye`, `Injected` and `ConnectionError` when there is nothing more to say to this client.
     """
-    args = Arguments(frame)
+    args = Arguments(frame, utf8=session.dialect.utf8)
     tag, entry, by_uid = b"*", None, False
     fault = frame.fault
     try:
@@ -69,7 +70,7 @@ async def run(session: Session, frame: Frame) -> None:
 
     if entry is not None and not answer.startswith(b"BAD"):
         try:
-            await session.sync(hold_expunges=entry.numbers and not by_uid, with_uid=by_uid, look=entry.looks)
+            await news.sync(session, hold_expunges=entry.numbers and not by_uid, with_uid=by_uid, look=entry.looks)
         except Goodbye as end:
             bye = str(end)
     if bye is not None:
@@ -100,6 +101,8 @@ async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bo
     try:
         if not session.state & entry.states:
             raise WrongState(f"{entry.name} is not possible now")
+        if entry.picks and not by_uid and session.dialect.uidonly:
+            raise UidRequired
         done = await entry.handler(session, args, by_uid)
     except MailError as error:
         return None, _refuse(session, error, entry)

@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.imap import names
 from mailsystem.imap.framing import Frame, Sink
 from mailsystem.mail.errors import SyntaxFault, TooLarge
-from mailsystem.mail.mailbox import RECENT, Flag, MessageSet, flag_of
+from mailsystem.mail.mailbox import RECENT, SAVED, STAR, Flag, MessageSet, ModSeq, flag_of
 
 DEEPEST: Final = 50
 """Parentheses within parentheses."""
@@ -37,12 +37,20 @@ _DATE_TIME = re.compile(
 _MONTHS = {name: i for i, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 
 
+class UidRequired(SyntaxFault):
+    """A sequence number, where the client has enabled UIDONLY (RFC 9586 3)."""
+
+    text = "sequence numbers are not in use here"
+
+
 class Arguments:
     """A cursor over one frame."""
 
-    __slots__ = ("_at", "_depth", "_line", "_literals", "_next")
+    __slots__ = ("_at", "_depth", "_line", "_literals", "_next", "_utf8")
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, *, utf8: bool = False) -> None:
+        """With `utf8` names of mailboxes are spelled so, else in modified UTF-7."""
+        self._utf8 = utf8
         self._line = frame.line
         self._literals = frame.literals
         self._next = 0
@@ -186,26 +194,45 @@ class Arguments:
         return value
 
     def sequence_set(self) -> MessageSet:
-        """sequence-set = (seq-number / seq-range) *("," sequence-set); `*` is `STAR` until `View.pick` resolves it"""
+        """sequence-set = (seq-number / seq-range) *("," sequence-set) / "$"
+
+        `*` is `STAR` and `$` is `SAVED` (RFC 5182) until `View.pick` resolves them.
+        """
+        if self.accept(b"$"):
+            return SAVED
         return MessageSet.parse(self._match(_SET, "message set expected")[0].decode("ascii"))
+
+    def uid_set(self) -> MessageSet:
+        """known-uids = sequence-set ; without "*" and "$" (RFC 7162 7)"""
+        uids = self.sequence_set()
+        if uids == SAVED or uids.ranges[-1][1] == STAR:
+            raise SyntaxFault("a set of uids without * expected")
+        return uids
+
+    def mod_sequence(self) -> ModSeq:
+        """mod-sequence-valzer = "0" / mod-sequence-value ; a positive 63-bit number (RFC 7162 7)"""
+        value = int(self._match(_NUMBER, "mod-sequence expected")[0])
+        if value >= 1 << 63:
+            raise SyntaxFault("number too large")
+        return ModSeq(value)
 
     # Mailboxes
 
     def mailbox(self) -> str:
         """mailbox = "INBOX" / astring; in Unicode. Raises `Rejected` for a name that can never exist."""
-        return names.from_wire(self.astring())
+        return names.from_wire(self.astring(), utf8=self._utf8)
 
     def list_mailbox(self) -> str:
         """list-mailbox = 1*list-char / string; in Unicode"""
         found = _LIST_CHARS.match(self._line, self._at)
         if found is None:
-            return names.pattern_from_wire(self.string())
+            return names.pattern_from_wire(self.string(), utf8=self._utf8)
         self._at = found.end()
-        return names.pattern_from_wire(found[0])
+        return names.pattern_from_wire(found[0], utf8=self._utf8)
 
     def reference(self) -> str:
         """LIST's first argument: a mailbox or a part of one, perhaps empty; in Unicode"""
-        return names.pattern_from_wire(self.astring())
+        return names.pattern_from_wire(self.astring(), utf8=self._utf8)
 
     # Flags
 

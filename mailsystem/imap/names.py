@@ -19,9 +19,12 @@ DEEPEST: Final = 50
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def from_wire(wire: bytes) -> str:
-    """A mailbox name in Unicode (NFC), INBOX in capitals, without a trailing delimiter. Raises `Rejected`."""
-    name = pattern_from_wire(wire)
+def from_wire(wire: bytes, *, utf8: bool = False) -> str:
+    """A mailbox name in Unicode (NFC), INBOX in capitals, without a trailing delimiter. Raises `Rejected`.
+
+    With `utf8` it is spelled so on the wire (RFC 9051 5.1), else in modified UTF-7.
+    """
+    name = pattern_from_wire(wire, utf8=utf8)
     name = name.removesuffix(DELIMITER)  # RFC 3501 6.3.3: it only declares that names below will come
     levels = name.split(DELIMITER)
     if not all(levels) or len(levels) > DEEPEST:
@@ -29,16 +32,23 @@ def from_wire(wire: bytes) -> str:
     return name
 
 
-def pattern_from_wire(wire: bytes) -> str:
+def pattern_from_wire(wire: bytes, *, utf8: bool = False) -> str:
     """A LIST pattern or reference, treated as a name is, but of any shape. Raises `Rejected`."""
     if len(wire) > 4 * LONGEST:
         raise Rejected("mailbox name too long")
-    name = unicodedata.normalize("NFC", utf7.decode(wire))
+    name = unicodedata.normalize("NFC", _utf8(wire) if utf8 else utf7.decode(wire))
     if len(name.encode()) > LONGEST:
         raise Rejected("mailbox name too long")
     if _CONTROL.search(name):
         raise Rejected("control character in mailbox name")
     return fold_inbox(name)
+
+
+def _utf8(wire: bytes) -> str:
+    try:
+        return wire.decode()
+    except UnicodeDecodeError:
+        raise Rejected("mailbox name is not UTF-8") from None
 
 
 def fold_inbox(name: str) -> str:

@@ -19,6 +19,8 @@ CRLF: Final = b"\r\n"
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _QUOTABLE = re.compile(rb"[\x20-\x7e]{0,1000}")
 _UNQUOTABLE = re.compile(rb'(["\\])')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONGEST_QUOTED: Final = 1000
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
 _MONTHS: Final = (b"", *b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 
@@ -45,11 +47,13 @@ def nstring(data: bytes | None) -> bytes:
     return b"NIL" if data is None else string(data)
 
 
-def mailbox(name: str) -> bytes:
-    """mailbox, in modified UTF-7, as an atom where that is possible."""
-    wire = utf7.encode(name)
+def mailbox(name: str, *, utf8: bool = False) -> bytes:
+    """mailbox, as an atom where that is possible: in modified UTF-7, or with `utf8` in that (RFC 9051 5.1)."""
+    wire = name.encode() if utf8 else utf7.encode(name)
     if _ATOM.fullmatch(wire) and wire.upper() != b"NIL":
         return wire
+    if utf8 and len(wire) <= _LONGEST_QUOTED and not _CONTROL.search(name):
+        return quoted(wire)
     return string(wire)
 
 
@@ -74,13 +78,6 @@ def internaldate(seconds: float) -> bytes:
     return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (t[2], _MONTHS[t[1]], t[0], t[3], t[4], t[5])
 
 
-def fetch_flags(number: int, held: bytes, uid: int | None = None) -> bytes:
-    """The untagged FETCH line with one message's flags, and its UID if that is given."""
-    if uid is None:
-        return b"* %d FETCH (FLAGS %b)\r\n" % (number, held)
-    return b"* %d FETCH (UID %d FLAGS %b)\r\n" % (number, uid, held)
-
-
-def listed(response: bytes, attributes: Iterable[str], name: str) -> bytes:
-    """A LIST or LSUB line."""
-    return b'* %b (%b) "/" %b\r\n' % (response, " ".join(attributes).encode("ascii"), mailbox(name))
+def listed(response: bytes, attributes: Iterable[str], name: bytes, extended: bytes = b"") -> bytes:
+    """A LIST or LSUB line; `name` is spelled as this client reads it, `extended` what stands behind it (RFC 5258 6)."""
+    return b'* %b (%b) "/" %b%b\r\n' % (response, " ".join(attributes).encode("ascii"), name, extended)

@@ -64,7 +64,7 @@ class Searching:
         session, candidates = self._session, frozenset(self._candidates)
         uids = _ranges(self._view, self._candidates, bridge)
         self._candidates = []
-        async for read in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, uids, want):
+        async for read in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, uids, want):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
                 self._settle(self._weighed(slice_))

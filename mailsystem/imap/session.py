@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import enum
 import ssl
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from mailsystem.directory import Directory
 from mailsystem.imap import reply
+from mailsystem.imap.dialect import Dialect
 from mailsystem.imap.framing import BEFORE_LOGIN, Framing, after_login
 from mailsystem.imap.transcript import Transcript
-from mailsystem.imap.view import News, View
+from mailsystem.imap.view import View
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
-from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, WrongState
-from mailsystem.mail.mailbox import Changes, Mailbox
+from mailsystem.mail.errors import AuthFailed, MailError, WrongState
+from mailsystem.mail.mailbox import Flag, Mailbox
 from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import Closed, Connection, Stopping
 from mailsystem.store import Spool, Store
@@ -26,7 +27,13 @@ from mailsystem.telemetry.trace import CLIENT, REDACTED
 
 FLUSH_AT: Final = 64 * 1024
 """Octets of answers that are collected before they leave."""
-_LINES_AT_ONCE: Final = 4096
+
+
+_QUIRKS: Final[Mapping[str, frozenset[str]]] = {
+    # It enables UIDONLY and then asks for sequence numbers, which breaks the account (mox issue 388).
+    "microsoft office 365": frozenset({"UIDONLY"}),
+}
+"""What is hidden from clients whose ID holds this name."""
 
 
 class State(enum.Flag):
@@ -70,6 +77,8 @@ class Selected:
     """As it was when it was selected; its name may have changed since."""
     view: View
     read_only: bool
+    keywords: set[Flag] = field(default_factory=set)
+    """Those that the client was told to be in use."""
 
 
 class Session:
@@ -78,7 +87,6 @@ class Session:
     __slots__ = (
         "_account",
         "_connection",
-        "_heard",
         "_out",
         "_selected",
         "_since",
@@ -86,10 +94,13 @@ class Session:
         "_transcript",
         "bad",
         "buffered",
+        "client",
+        "dialect",
         "directory",
         "ended",
         "failures",
         "framing",
+        "heard",
         "options",
         "store",
         "trace",
@@ -111,11 +122,16 @@ class Session:
         """Commands in a row that were none."""
         self.buffered = 0
         """Octets said and not yet handed to the connection."""
+        self.dialect = Dialect()
+        """What the client has enabled."""
+        self.client: Mapping[str, str | None] = {}
+        """What it says it is (RFC 2971), the keys in lower case."""
+        self.heard = 0
+        """What the bell had rung when its mailbox was last looked at."""
         self._connection = connection
         self._since = asyncio.get_running_loop().time()
         self._account: Account | None = None
         self._selected: Selected | None = None
-        self._heard = 0
         self._out: list[bytes] = []
         self._spools: list[Spool] = []
         self._transcript = Transcript(trace) if trace.wants_lines else None
@@ -162,6 +178,13 @@ class Session:
         return self.selected.read_only
 
     @property
+    def hidden(self) -> frozenset[str]:
+        """Capabilities that this client is not offered, in capitals: some clients fail at what they ask for."""
+        name = (self.client.get("name") or "").lower()
+        by_client = next((words for known, words in _QUIRKS.items() if known in name), frozenset[str]())
+        return by_client if self._account is None else by_client | self._account.capabilities_off
+
+    @property
     def may_start_tls(self) -> bool:
         return self.options.tls is not None and self._connection.secure is None
 
@@ -198,7 +221,7 @@ class Session:
     def select(self, selected: Selected | None, *, heard: int = 0) -> None:
         """Enter a mailbox, or leave it; `heard` is what the bell had rung before that was looked at."""
         self._selected = selected
-        self._heard = heard
+        self.heard = heard
 
     # Saying
 
@@ -297,85 +320,3 @@ class Session:
         for spool in self._spools:
             spool.discard()
         self._spools.clear()
-
-    # News
-
-    def told(self, changes: Changes) -> None:
-        """The client was answered with the flags of these: do not repeat them as news."""
-        self.view.told(changes)
-
-    async def sync(self, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True) -> None:
-        """Tell the client what has happened in its mailbox.
-
-        With `hold_expunges` what is gone stays untold; `with_uid` puts UIDs beside flags. Unless it is to `look`, a bell
-        that has not rung is believed. Raises `Goodbye` when the mailbox is no more.
-        """
-        selected = self._selected
-        if selected is None:
-            return
-        view, bell = selected.view, self.store.bell
-        if not look and bell.rung == self._heard and (hold_expunges or not view.holding):
-            return
-        self._heard = bell.rung
-        try:
-            changes = await self.store.mailboxes.changes(self.account.id, selected.mailbox.id, view.modseq)
-        except NoSuchMailbox:
-            # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.
-            self._selected = None
-            raise Goodbye("the selected mailbox was deleted") from None
-        await self._tell(view, view.apply(changes, hold_expunges=hold_expunges), with_uid)
-
-    async def _tell(self, view: View, news: News, with_uid: bool) -> None:
-        for start in range(0, len(news.expunged), _LINES_AT_ONCE):
-            self.send(b"".join([b"* %d EXPUNGE\r\n" % n for n in news.expunged[start : start + _LINES_AT_ONCE]]))
-            if self.buffered > FLUSH_AT:
-                await self.flush()
-        if news.exists is not None:
-            self.send(b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, news.recent or 0))
-        for start in range(0, len(news.flags), _LINES_AT_ONCE):
-            lines = [
-                reply.fetch_flags(
-                    number,
-                    reply.flags(message.flags, view.is_recent(message.uid)),
-                    message.uid if with_uid else None,
-                )
-                for number, message in news.flags[start : start + _LINES_AT_ONCE]
-            ]
-            self.send(b"".join(lines))
-            if self.buffered > FLUSH_AT:
-                await self.flush()
-
-    async def idle(self) -> bytes:
-        """Push news as they come until the client says a line, which is returned (RFC 2177)."""
-        arriving: asyncio.Task[None] | None = None
-        ringing: asyncio.Task[None] | None = None
-        try:
-            while (line := self.framing.line()) is None:
-                await self.sync(look=False)
-                await self.flush()
-                if arriving is None:
-                    arriving = asyncio.ensure_future(self.receive())
-                waiting = {arriving}
-                if self._selected is not None:
-                    mailbox = self._selected.mailbox
-                    ringing = asyncio.ensure_future(self.store.bell.wait(self._heard, (mailbox.account, mailbox.id)))
-                    waiting.add(ringing)
-                done, _ = await asyncio.wait(
-                    waiting, timeout=self.options.keepalive, return_when=asyncio.FIRST_COMPLETED
-                )
-                if not done:
-                    self.send(b"* OK still here\r\n")
-                if ringing is not None and not ringing.done():
-                    ringing.cancel()
-                if arriving.done():
-                    arriving.result()
-                    arriving = None
-            self.trace.line(CLIENT, line if line.upper() == b"DONE" else b"[%d octets]" % len(line))
-            return line
-        finally:
-            # Both are pure waits: what they wait for is not lost with them. Nobody else may wait before they have ended.
-            waits = [task for task in (arriving, ringing) if task is not None]
-            for task in waits:
-                task.cancel()
-            if waits:
-                await asyncio.gather(*waits, return_exceptions=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import STAR, Changes, Message, MessageSet, ModSeq
+from mailsystem.mail.mailbox import SAVED, STAR, Changes, Message, MessageSet, ModSeq
 
 _NONE: Final = MessageSet()
 
@@ -22,6 +22,8 @@ class News(NamedTuple):
 
     expunged: list[int]
     """Sequence numbers, highest first, so that none of them moves another."""
+    vanished: MessageSet
+    """The UIDs of the same messages."""
     exists: int | None
     """The number of messages, if some have come."""
     recent: int | None
@@ -32,13 +34,15 @@ class News(NamedTuple):
 class View:
     """The numbering of one selected mailbox. A sequence number is a position in `uids`, plus one."""
 
-    __slots__ = ("_gone", "_highest", "_recent", "_told", "modseq", "uids")
+    __slots__ = ("_gone", "_highest", "_recent", "_told", "modseq", "saved", "uids")
 
     def __init__(self, uids: Iterable[int], modseq: ModSeq, recent: MessageSet = _NONE) -> None:
         self.uids: array[int] = uids if isinstance(uids, array) else array("I", uids)
         """Every UID the client knows of, ascending."""
         self.modseq = modseq
         """Everything up to here has been told, or is held back in `_gone`."""
+        self.saved = _NONE
+        """The UIDs that a SEARCH has saved; what of them is gone is not in use any more (RFC 5182 2.1)."""
         self._highest = self.uids[-1] if self.uids else 0
         self._recent = list(recent.ranges)
         self._gone: list[tuple[int, int]] = []
@@ -89,6 +93,8 @@ class View:
         out (RFC 3501 6.4.8). Raises `SyntaxFault` for a sequence number that is not in use, `*` in an empty mailbox
         included (RFC 9051 9, `seq-number`).
         """
+        if chosen == SAVED:
+            chosen, by_uid = self.saved, True
         slices = self._by_uid(chosen) if by_uid else self._by_number(chosen)
         uids = self.uids
         return MessageSet(tuple((uids[first], uids[stop - 1]) for first, stop in slices))
@@ -137,7 +143,7 @@ class View:
         With `hold_expunges` what is gone keeps its number until a later call (RFC 3501 7.4.1).
         """
         self._gone.extend(changes.vanished.ranges)
-        expunged = [] if hold_expunges or not self._gone else self._drop()
+        expunged, vanished = ([], _NONE) if hold_expunges or not self._gone else self._drop()
         flags: list[tuple[int, Message]] = []
         came: list[int] = []
         for message in changes.messages:
@@ -153,7 +159,7 @@ class View:
         if changes.modseq >= self.modseq:
             self.modseq = changes.modseq
             self._told.clear()
-        return News(expunged, exists, recent, flags)
+        return News(expunged, vanished, exists, recent, flags)
 
     def _arrive(self, came: list[int]) -> None:
         # RFC 3501 2.3.2: whoever cannot know that somebody else was told first considers a message recent.
@@ -164,21 +170,23 @@ class View:
         self.uids.extend(came)
         self._highest = came[-1]
 
-    def _drop(self) -> list[int]:
-        """Take everything in `_gone` out of the view, in one pass; gives the numbers, highest first."""
+    def _drop(self) -> tuple[list[int], MessageSet]:
+        """Take everything in `_gone` out of the view, in one pass; gives the numbers, highest first, and the UIDs."""
         uids = self.uids
         kept: array[int] = array(uids.typecode)
         expunged: list[int] = []
+        vanished: array[int] = array(uids.typecode)
         at = 0
         for low, high in MessageSet.of_ranges(self._gone).ranges:
             first, stop = bisect_left(uids, low), bisect_right(uids, high)
             if first < stop:
                 kept.extend(uids[at:first])
                 expunged.extend(range(first + 1, stop + 1))
+                vanished.extend(uids[first:stop])
                 at = stop
         self._gone.clear()
         if expunged:
             kept.extend(uids[at:])
             self.uids = kept
             expunged.reverse()
-        return expunged
+        return expunged, MessageSet.of(vanished)

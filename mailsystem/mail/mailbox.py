@@ -99,11 +99,38 @@ class MessageSet:
     def __bool__(self) -> bool:
         return bool(self.ranges)
 
+    def __and__(self, other: MessageSet) -> MessageSet:
+        """Those in both, in one pass over the ranges."""
+        both: list[tuple[int, int]] = []
+        mine, theirs = 0, 0
+        while mine < len(self.ranges) and theirs < len(other.ranges):
+            (a, b), (c, d) = self.ranges[mine], other.ranges[theirs]
+            if max(a, c) <= min(b, d):
+                both.append((max(a, c), min(b, d)))
+            if b <= d:
+                mine += 1
+            else:
+                theirs += 1
+        return MessageSet(tuple(both))
+
+    def __sub__(self, other: MessageSet) -> MessageSet:
+        """Those that are not in the other."""
+        holes, before = [], 0
+        for low, high in other.ranges:
+            if low > before:
+                holes.append((before, low - 1))
+            before = high + 1
+        return self & MessageSet((*holes, (before, STAR)))
+
     def __str__(self) -> str:
         def spell(number: int) -> str:
-            return "*" if number == STAR else str(number)
+            return "*" if number == STAR else str(number) if number else "$"
 
         return ",".join(spell(a) if a == b else f"{spell(a)}:{spell(b)}" for a, b in self.ranges)
+
+
+SAVED: Final = MessageSet(((0, 0),))
+"""`$`, what the last SEARCH has saved (RFC 5182), until a view resolves it: no set that can be written holds a zero."""
 
 
 def _number(text: str) -> int:
@@ -159,6 +186,8 @@ class Message(NamedTuple):
     size: int
     """RFC822.SIZE: the octets a client gets, trace fields included."""
     content: ContentId
+    savedate: float = 0.0
+    """When it came into this mailbox (RFC 8514), in seconds since the epoch."""
 
 
 class Changes(NamedTuple):

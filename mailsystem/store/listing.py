@@ -155,18 +155,20 @@ def _among(columns: str, join: str, account: AccountId, mailbox: MailboxId, port
 def _fetched(row: Row, want: Want) -> Fetched:
     if not want:
         return Fetched(message_of(row), None, None, None)
-    facts = Facts(*row[7:13]) if want & Want.FACTS else None
-    head = row[13 if facts else 7] if want & (Want.HEAD | Want.RAW) else None
+    facts = Facts(*row[8:14]) if want & Want.FACTS else None
+    head = row[14 if facts else 8] if want & (Want.HEAD | Want.RAW) else None
     body = row[-1] if want & Want.RAW else None
-    return Fetched(message_of(row[:7]), facts, head, head + body if body is not None else None)
+    return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None)
 
 
 def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]:
-    """What came to pass after `since`. Raises `NoSuchMailbox` when the mailbox is gone."""
-    rows = yield Sql("SELECT modseq FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
+    """What came to pass after `since`; `vanished` may name UIDs that went earlier. Raises `NoSuchMailbox`."""
+    rows = yield Sql(
+        "SELECT modseq, forgotten, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox
+    )
     if not rows:
         raise NoSuchMailbox
-    modseq = ModSeq(rows[0][0])
+    modseq, forgotten, uidnext = rows[0]
     if modseq <= since:
         return Changes(since, [], MessageSet())
     new = yield Sql(
@@ -175,7 +177,54 @@ def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Chang
         mailbox,
         since,
     )
-    gone = yield Sql(
-        "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
+    if since < forgotten:
+        gone = yield from _holes(account, mailbox, uidnext)
+    else:
+        rows = yield Sql(
+            "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3",
+            account,
+            mailbox,
+            since,
+        )
+        gone = MessageSet.of(row[0] for row in rows)
+    return Changes(modseq, [message_of(row) for row in new], gone)
+
+
+def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:
+    """Every UID that was given and is not there any more: what is left to say where history is forgotten."""
+    rows = yield Sql(
+        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid", account, mailbox
     )
-    return Changes(modseq, [message_of(row) for row in new], MessageSet.of(row[0] for row in gone))
+    holes, before = [], 0
+    for [uid] in (*rows, (uidnext,)):
+        if uid > before + 1:
+            holes.append((before + 1, uid - 1))
+        before = uid
+    return MessageSet(tuple(holes))
+
+
+def forget(most: int) -> Unit[int]:
+    """Drop the oldest history of what vanished, so that each mailbox keeps about `most` of it; returns how many rows went.
+
+    A client that comes from before that is told of every UID that is not there (RFC 7162 3.2.5.1).
+    """
+    long = yield Sql(
+        "SELECT account_id, mailbox_id FROM vanished GROUP BY account_id, mailbox_id HAVING COUNT(*) > $1", most
+    )
+    dropped = 0
+    for account, mailbox in long:
+        [[before]] = yield Sql(
+            "SELECT modseq FROM vanished WHERE account_id = $1 AND mailbox_id = $2 ORDER BY modseq DESC LIMIT 1 OFFSET $3",
+            account,
+            mailbox,
+            most,
+        )
+        rows = yield Sql(
+            "DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3 RETURNING uid",
+            account,
+            mailbox,
+            before,
+        )
+        yield Sql("UPDATE mailboxes SET forgotten = $3 WHERE account_id = $1 AND id = $2", account, mailbox, before)
+        dropped += len(rows)
+    return dropped

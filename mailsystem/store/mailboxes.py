@@ -20,6 +20,8 @@ from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opene
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
 _REMEMBERED: Final = 256
+_HISTORY: Final = 50_000
+"""Rows of what vanished that are kept for each mailbox: some 2 MiB."""
 
 
 class Mailboxes:
@@ -181,3 +183,7 @@ class Mailboxes:
     async def changes(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
         return await self._database.read(listing.changes(account, mailbox, since))
+
+    async def forget(self, most: int = _HISTORY) -> int:
+        """Keep about `most` entries of each mailbox's history of what vanished; returns how many were dropped."""
+        return await self._database.write(listing.forget(most), durable=False)

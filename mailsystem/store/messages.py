@@ -28,6 +28,7 @@ from mailsystem.store.database import Many, Ring, Row, Sql, Unit
 from mailsystem.store.rows import (
     DELETED_BIT,
     MAILBOX,
+    RETURNED,
     Appended,
     Copied,
     Drop,
@@ -156,7 +157,7 @@ def set_flags(
         changed = yield Sql(
             f"UPDATE messages SET flags = {value}, modseq = $5 WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
             f" AND uid IN ({_AMONG}) AND {condition}"
-            " RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
+            f" RETURNING {RETURNED}",
             account,
             mailbox,
             uids,
@@ -206,7 +207,7 @@ def _set_each_kind(
         changed += yield Sql(
             "UPDATE messages SET flags = $4, keywords = $5, modseq = $6"  # noqa: S608
             f" WHERE account_id = $1 AND mailbox_id = $2 AND uid IN ({_AMONG}) AND flags = $7 AND keywords = $8"
-            " AND modseq <> $6 RETURNING uid, modseq, flags, keywords, internaldate, size, content_id",
+            f" AND modseq <> $6 RETURNING {RETURNED}",
             account,
             mailbox,
             uids,

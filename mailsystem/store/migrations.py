@@ -150,6 +150,12 @@ MIGRATIONS: Final = (
         "secrets of the installation",
         ("CREATE TABLE IF NOT EXISTS installation_secrets (name TEXT PRIMARY KEY, octets {blob} NOT NULL)",),
     ),
+    Migration(
+        5,
+        "how far the history of mailboxes goes back",
+        # Of what vanished up to this ModSeq nothing is remembered.
+        ("ALTER TABLE mailboxes ADD COLUMN forgotten BIGINT NOT NULL DEFAULT 0",),
+    ),
 )
 
 

@@ -35,7 +35,9 @@ _BITS: Final = {ANSWERED: 1, FLAGGED: 2, DELETED: 4, SEEN: 8, DRAFT: 16}
 SEEN_BIT: Final = _BITS[SEEN]
 DELETED_BIT: Final = _BITS[DELETED]
 _MOST_KEYWORDS: Final = 64
-MESSAGE: Final = "m.uid, m.modseq, m.flags, m.keywords, m.internaldate, m.size, m.content_id"
+RETURNED: Final = "uid, modseq, flags, keywords, internaldate, size, content_id, savedate"
+"""The columns of a `Message`, as RETURNING names them."""
+MESSAGE: Final = "m.uid, m.modseq, m.flags, m.keywords, m.internaldate, m.size, m.content_id, m.savedate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ def mailbox_of(row: Row) -> Mailbox:
 
 
 def message_of(row: Row) -> Message:
-    uid, modseq, bits, keywords, internaldate, size, content = row
-    return Message(uid, modseq, flags_of(bits, keywords), internaldate, size, content)
+    uid, modseq, bits, keywords, internaldate, size, content, savedate = row
+    return Message(uid, modseq, flags_of(bits, keywords), internaldate, size, content, savedate)
 
 
 @lru_cache(maxsize=4096)

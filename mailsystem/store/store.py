@@ -59,10 +59,14 @@ async def open_store(
         contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
         await asyncio.to_thread(contents.prepare)
         accounts = Accounts(database, clock=clock)
-        chores = [asyncio.create_task(_sweep(contents, trace)), asyncio.create_task(accounts.history.keep())]
+        mailboxes = Mailboxes(database, contents, clock=clock)
+        chores = [
+            asyncio.create_task(_sweep(contents, mailboxes, trace)),
+            asyncio.create_task(accounts.history.keep()),
+        ]
         try:
             yield Store(
-                mailboxes=Mailboxes(database, contents, clock=clock),
+                mailboxes=mailboxes,
                 contents=contents,
                 accounts=accounts,
                 maildrops=Maildrops(database, clock=clock),
@@ -84,11 +88,12 @@ async def _migrate(database: Database) -> None:
         await database.write(migrations.apply(step, sqlite.SPELLING))
 
 
-async def _sweep(contents: Contents, trace: Trace) -> None:
+async def _sweep(contents: Contents, mailboxes: Mailboxes, trace: Trace) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY)
         try:
             if swept := await contents.sweep(grace=GRACE):
                 trace.event("swept", contents=swept)
+            await mailboxes.forget()
         except (Unavailable, OSError) as error:
             trace.event("store failed", what="sweep", reason=str(error))  # the next one may succeed

@@ -85,7 +85,8 @@ def test_a_message_that_came_and_went_between_two_looks_is_never_told() -> None:
 def test_a_uid_below_one_that_was_expunged_is_not_taken_for_new() -> None:
     here = view(1, 2, 9)
     here.apply(changes(11, vanished="9"))
-    assert here.apply(changes(12, message(5, 12))) == ([], None, None, [])
+    news = here.apply(changes(12, message(5, 12)))
+    assert (news.expunged, news.exists, news.recent, news.flags) == ([], None, None, [])
     assert here.apply(changes(13, message(10, 13))).exists == 3
 
 

@@ -92,3 +92,9 @@ def test_ranges_are_merged_into_few(pairs: list[tuple[int, int]]) -> None:
 def test_membership_in_many_ranges_is_not_a_walk() -> None:
     odd = MessageSet.of(range(1, 200_000, 2))
     assert sum(number in odd for number in range(1, 200_000, 100)) == 2000
+
+
+@given(st.sets(st.integers(1, 60)), st.sets(st.integers(1, 60)))
+def test_what_two_sets_share_and_what_one_lacks(one: set[int], other: set[int]) -> None:
+    assert set(MessageSet.of(one) & MessageSet.of(other)) == one & other
+    assert set(MessageSet.of(one) - MessageSet.of(other)) == one - other

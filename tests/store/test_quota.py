@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from pathlib import Path
 
 import pytest
-from vault import Vault, drop_for, letter, post, spooled
+from vault import Vault, as_schema_1, drop_for, letter, post, spooled
 
 from mailsystem.mail.errors import NoSuchMailbox, OverQuota
 from mailsystem.mail.mailbox import DELETED, MessageSet
@@ -136,17 +135,7 @@ async def test_mail_that_was_there_before_quotas_were_is_counted(tmp_path: Path)
         ann = await store.accounts.add(ANN, "hash")
         for subject in ("one", "two"):
             await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter(subject)))
-    with sqlite3.connect(tmp_path / "mail.db") as old:
-        # Back to the first schema, as an older program left it.
-        old.execute("DELETE FROM migrations WHERE number > 1")
-        for table in ("addresses", "app_passwords", "logins", "greylist"):
-            old.execute(f"DROP TABLE {table}")
-        for column in ("disabled", "catch_all"):
-            old.execute(f"ALTER TABLE domains DROP COLUMN {column}")
-        for column in ("messages", "octets", "most_messages", "most_octets", "disabled", "any_sender",
-                       "capabilities_off", "scram"):  # fmt: skip
-            old.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
-    old.close()
+    as_schema_1(tmp_path)
     async with open_store(tmp_path) as store:
         summary = await store.accounts.summary(ANN)
         assert (summary.messages, summary.size) == (2, 2 * len(letter("one")))

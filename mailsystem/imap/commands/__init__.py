@@ -1,5 +1,14 @@
 """The commands of IMAP, by the state they belong to (RFC 3501 6). Importing this fills `command.TABLE`."""
 
-from mailsystem.imap.commands import any_state, authenticated, fetch, listing, not_authenticated, search, selected
+from mailsystem.imap.commands import (
+    any_state,
+    authenticated,
+    entering,
+    fetch,
+    listing,
+    not_authenticated,
+    search,
+    selected,
+)
 
-__all__ = ["any_state", "authenticated", "fetch", "listing", "not_authenticated", "search", "selected"]
+__all__ = ["any_state", "authenticated", "entering", "fetch", "listing", "not_authenticated", "search", "selected"]

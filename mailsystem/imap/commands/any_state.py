@@ -41,11 +41,12 @@ async def logout(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 
 @command("ID", ANY, capability="ID")
 async def identify(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 2971: who the client says it is; nothing here depends on it."""
+    """RFC 2971: who the client says it is; some clients are not offered what they fail at."""
     args.sp()
     fields = _fields(args)
     args.end()
     if fields:
+        session.client = fields
         session.trace.event("identified", client=fields)
     session.send(b'* ID ("name" "mailsystem")\r\n')
     return None

@@ -1,55 +1,15 @@
-"""Commands after login (RFC 3501 6.3): entering mailboxes, making them, filling them, waiting."""
+"""Commands after login (RFC 3501 6.3): making mailboxes, filling them, waiting."""
 
 from __future__ import annotations
 
-from mailsystem.imap import reply
+from mailsystem.imap import news
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.session import Selected, Session, State
-from mailsystem.imap.view import View
+from mailsystem.imap.session import Session, State
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import SYSTEM_FLAGS, Status
+from mailsystem.mail.mailbox import Status
 from mailsystem.store import Spool
-
-
-@command("SELECT", AUTHENTICATED)
-async def select(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.1: enter a mailbox."""
-    return await _enter(session, args, read_only=False)
-
-
-@command("EXAMINE", AUTHENTICATED)
-async def examine(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.2: enter a mailbox and leave everything in it as it is."""
-    return await _enter(session, args, read_only=True)
-
-
-async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
-    args.sp()
-    name = args.mailbox()
-    args.end()
-    # RFC 3501 6.3.1: the old mailbox is left even if the new one cannot be entered.
-    session.select(None)
-    heard = session.store.bell.rung
-    opened = await session.store.mailboxes.open(session.account.id, name, claim_recent=not read_only)
-    mailbox = opened.status.mailbox
-    view = View(opened.uids, mailbox.modseq, opened.recent)
-    session.select(Selected(mailbox, view, read_only), heard=heard)
-    session.trace.event("selected", mailbox=mailbox.name, messages=view.exists, read_only=read_only)
-    flags = " ".join((*SYSTEM_FLAGS, *opened.keywords)).encode("ascii")
-    permanent = b"()" if read_only else b"(" + flags + b" \\*)"
-    lines = [
-        b"* FLAGS (" + flags + b")",
-        b"* OK [PERMANENTFLAGS " + permanent + b"] kept",
-        b"* %d EXISTS" % view.exists,
-        b"* %d RECENT" % view.recent,
-        b"* OK [UIDVALIDITY %d] valid" % mailbox.uidvalidity,
-        b"* OK [UIDNEXT %d] next" % mailbox.uidnext,
-    ]
-    if opened.first_unseen is not None:
-        lines.insert(4, b"* OK [UNSEEN %d] first unseen" % view.number(opened.first_unseen))
-    session.send(b"\r\n".join(lines) + reply.CRLF)
-    return Ok("entered", b"READ-ONLY" if read_only else b"READ-WRITE")
 
 
 @command("CREATE", AUTHENTICATED)
@@ -123,7 +83,7 @@ async def status(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.end()
     counted = await session.store.mailboxes.status(session.account.id, name)
     items = b" ".join(b"%b %d" % (att.encode("ascii"), _count(counted, att)) for att in dict.fromkeys(wanted))
-    session.send(b"* STATUS %b (%b)\r\n" % (reply.mailbox(counted.mailbox.name), items))
+    session.send(b"* STATUS %b (%b)\r\n" % (session.dialect.mailbox(counted.mailbox.name), items))
     return None
 
 
@@ -190,13 +150,16 @@ async def namespace(session: Session, args: Arguments, by_uid: bool) -> Ok | Non
 
 @command("ENABLE", State.AUTHENTICATED, capability="ENABLE")
 async def enable(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 5161: there is nothing to enable yet, and what is unknown is passed over."""
+    """RFC 5161: from now on the client understands these extensions; what is unknown is passed over."""
     args.sp()
-    args.atom()
+    wanted = [args.keyword()]
     while args.accept(b" "):
-        args.atom()
+        wanted.append(args.keyword())
     args.end()
-    session.send(b"* ENABLED\r\n")
+    hidden = session.hidden
+    enabled = [word for word in dict.fromkeys(wanted) if word in ENABLES and word not in hidden]
+    session.dialect = session.dialect.enabling(enabled)
+    session.send(b"".join([b"* ENABLED", *(b" " + word.encode("ascii") for word in enabled), b"\r\n"]))
     return None
 
 
@@ -205,7 +168,7 @@ async def idle(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 2177: hear what is new at once, until DONE."""
     args.end()
     session.send(b"+ idling\r\n")
-    line = await session.idle()
+    line = await news.idle(session)
     if line.upper() != b"DONE":
         raise SyntaxFault("DONE expected")
     return None

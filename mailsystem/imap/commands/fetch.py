@@ -67,20 +67,22 @@ class _Answers:
         """Answer for every message there still is; gives how many that were."""
         session, told = self._session, 0
         changes: Changes | None = None
-        async for slice_ in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, uids, self._want):
+        async for slice_ in session.store.mailboxes.fetch(
+            session.mailbox.account, session.mailbox.id, uids, self._want
+        ):
             if self._marks_seen and changes is None and not all(SEEN in each.message.flags for each in slice_):
                 changes, slice_ = await self._see(uids, slice_)
             told += await (self._slice(slice_) if self._octets else self._plain_slice(slice_))
         if changes is not None:
             # RFC 3501 7.4.2: the flags went with the answers, they are no news.
-            session.told(changes)
+            session.view.told(changes)
         return told
 
     async def _see(self, uids: MessageSet, slice_: Sequence[Fetched]) -> tuple[Changes, Sequence[Fetched]]:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
         session = self._session
         changes = await session.store.mailboxes.set_flags(
-            session.account.id, session.mailbox.id, uids, FlagOp.ADD, frozenset({SEEN})
+            session.mailbox.account, session.mailbox.id, uids, FlagOp.ADD, frozenset({SEEN})
         )
         now = {message.uid: message for message in changes.messages}
         self._changed = frozenset(now)
@@ -122,7 +124,7 @@ class _Answers:
         if fetched.head is None or len(fetched.head) < HEAD_LIMIT:
             return fetched
         session, one = self._session, MessageSet.of([fetched.message.uid])
-        async for slice_ in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, one, Want.FACTS):
+        async for slice_ in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, one, Want.FACTS):
             return fetched._replace(facts=slice_[0].facts, head=None)
         return None
 

@@ -24,7 +24,8 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     matches = names.matcher(pattern)
     for name in _ordered({*mailboxes, *above}):
         if matches(name):
-            session.send(reply.listed(b"LIST", _attributes(mailboxes.get(name), name in above), name))
+            attributes = _attributes(mailboxes.get(name), name in above)
+            session.send(reply.listed(b"LIST", attributes, session.dialect.mailbox(name)))
             if session.buffered > FLUSH_AT:
                 await session.flush()
     return None
@@ -45,7 +46,8 @@ async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     for name in _ordered(subscribed | implied):
         if matches(name):
             plain = name in existing and name not in implied
-            session.send(reply.listed(b"LSUB", () if plain else ("\\Noselect",), name))
+            attributes = () if plain else ("\\Noselect",)
+            session.send(reply.listed(b"LSUB", attributes, session.dialect.mailbox(name)))
             if session.buffered > FLUSH_AT:
                 await session.flush()
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsystem.imap import reply
+from mailsystem.imap import news
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
@@ -23,7 +23,7 @@ async def close(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.2: expunge without a word, then leave; one that was only examined stays as it is."""
     args.end()
     if not session.read_only:
-        await session.store.mailboxes.expunge(session.account.id, session.mailbox.id)
+        await session.store.mailboxes.expunge(session.mailbox.account, session.mailbox.id)
     session.select(None)
     return None
 
@@ -45,8 +45,11 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         uids = session.view.pick(args.sequence_set(), by_uid=True)
     args.end()
     _need_write(session)
-    if uids is None or uids:
-        await session.store.mailboxes.expunge(session.account.id, session.mailbox.id, uids)
+    if uids is not None and not uids:
+        return None
+    changes = await session.store.mailboxes.expunge(session.mailbox.account, session.mailbox.id, uids)
+    if changes.vanished and session.dialect.condstore:
+        return Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
     return None
 
 
@@ -66,12 +69,12 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     uids = session.view.pick(chosen, by_uid)
     if not uids:
         return None
-    changes = await session.store.mailboxes.set_flags(session.account.id, session.mailbox.id, uids, op, flags)
+    changes = await session.store.mailboxes.set_flags(session.mailbox.account, session.mailbox.id, uids, op, flags)
     if silent:
         session.view.follow(changes)
     else:
         await _answer(session, uids, changes, by_uid)
-        session.told(changes)
+        session.view.told(changes)
     return None
 
 
@@ -80,41 +83,34 @@ async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: 
     if len(changes.messages) == session.view.count(uids):
         await _say_flags(session, changes.messages, by_uid)
         return
-    async for fetched in session.store.mailboxes.fetch(session.account.id, session.mailbox.id, uids):
+    async for fetched in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, uids):
         await _say_flags(session, [each.message for each in fetched], by_uid)
 
 
 async def _say_flags(session: Session, messages: list[Message], by_uid: bool) -> None:
     view = session.view
+    news.tell_keywords(session, messages)
     for start in range(0, len(messages), 1000):
-        lines = [
-            reply.fetch_flags(
-                number,
-                reply.flags(message.flags, view.is_recent(message.uid)),
-                message.uid if by_uid else None,
-            )
-            for message in messages[start : start + 1000]
-            if (number := view.number(message.uid))
-        ]
-        session.send(b"".join(lines))
+        some = [(number, m) for m in messages[start : start + 1000] if (number := view.number(m.uid))]
+        session.send(session.dialect.changed(view, some, with_uid=by_uid))
         if session.buffered > FLUSH_AT:
             await session.flush()
 
 
-@command("COPY", SELECTED, uid=True, target=True)
+@command("COPY", SELECTED, uid=True, picks=True, target=True)
 async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.7: copy messages with their flags and dates; all or none."""
     uids, target = _picked(session, args, by_uid)
-    copied = await session.store.mailboxes.copy(session.account.id, session.mailbox.id, uids, target)
+    copied = await session.store.mailboxes.copy(session.mailbox.account, session.mailbox.id, uids, target)
     return Ok(code=_copyuid(copied))
 
 
-@command("MOVE", SELECTED, uid=True, target=True, capability="MOVE")
+@command("MOVE", SELECTED, uid=True, picks=True, target=True, capability="MOVE")
 async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 6851: copy and remove in one; where they are now is told before they vanish here (6851 4.3)."""
     uids, target = _picked(session, args, by_uid)
     _need_write(session)
-    moved = await session.store.mailboxes.move(session.account.id, session.mailbox.id, uids, target)
+    moved = await session.store.mailboxes.move(session.mailbox.account, session.mailbox.id, uids, target)
     if moved.source:
         session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
     return None

@@ -1,0 +1,107 @@
+"""What has happened in the selected mailbox, told to the client: after a command, and while it idles."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
+from mailsystem.imap.view import News
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message
+from mailsystem.telemetry.trace import CLIENT
+
+_LINES_AT_ONCE: Final = 4096
+
+
+async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True) -> None:
+    """Tell the client what has happened in its mailbox.
+
+    With `hold_expunges` what is gone stays untold; `with_uid` puts UIDs beside flags. Unless it is to `look`, a bell that has
+    not rung is believed. Raises `Goodbye` when the mailbox is no more.
+    """
+    if session.state is not session.state.SELECTED:
+        return
+    selected, bell = session.selected, session.store.bell
+    view = selected.view
+    if not look and bell.rung == session.heard and (hold_expunges or not view.holding):
+        return
+    rung = bell.rung
+    try:
+        changes = await session.store.mailboxes.changes(selected.mailbox.account, selected.mailbox.id, view.modseq)
+    except NoSuchMailbox:
+        # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.
+        session.select(None)
+        raise Goodbye("the selected mailbox was deleted") from None
+    if hold_expunges and changes.vanished and session.dialect.qresync:
+        # A ModSeq that it hears of makes the client believe that it knows all before that. So this waits as a whole.
+        return
+    session.heard = rung
+    await _tell(session, selected, view.apply(changes, hold_expunges=hold_expunges), with_uid)
+
+
+async def _tell(session: Session, selected: Selected, news: News, with_uid: bool) -> None:
+    dialect, view = session.dialect, selected.view
+    gone = dialect.gone(news)
+    for start in range(0, len(gone), _LINES_AT_ONCE):
+        session.send(b"".join(gone[start : start + _LINES_AT_ONCE]))
+        if session.buffered > FLUSH_AT:
+            await session.flush()
+    if news.exists is not None:
+        session.send(dialect.came(news))
+    if news.flags:
+        tell_keywords(session, [message for _, message in news.flags])
+    for start in range(0, len(news.flags), _LINES_AT_ONCE):
+        session.send(dialect.changed(view, news.flags[start : start + _LINES_AT_ONCE], with_uid=with_uid))
+        if session.buffered > FLUSH_AT:
+            await session.flush()
+
+
+def tell_keywords(session: Session, messages: list[Message]) -> None:
+    """Before flags are told: name keywords that are new in this mailbox (RFC 3501 7.2.6)."""
+    known = session.selected.keywords
+    new = {flag for held in {message.flags for message in messages} for flag in held if flag[0] != "\\"} - known
+    if new:
+        known |= new
+        session.send(b"* FLAGS (" + flags_in_use(known) + b")\r\n")
+
+
+def flags_in_use(keywords: set[Flag]) -> bytes:
+    """The flags of a mailbox: those that are always there, then its keywords."""
+    return " ".join((*SYSTEM_FLAGS, *sorted(keywords))).encode("ascii")
+
+
+async def idle(session: Session) -> bytes:
+    """Push news as they come until the client says a line, which is returned (RFC 2177)."""
+    arriving: asyncio.Task[None] | None = None
+    ringing: asyncio.Task[None] | None = None
+    try:
+        while (line := session.framing.line()) is None:
+            await sync(session, look=False)
+            await session.flush()
+            if arriving is None:
+                arriving = asyncio.ensure_future(session.receive())
+            waiting = {arriving}
+            if session.state is session.state.SELECTED:
+                mailbox = session.mailbox
+                ringing = asyncio.ensure_future(session.store.bell.wait(session.heard, (mailbox.account, mailbox.id)))
+                waiting.add(ringing)
+            done, _ = await asyncio.wait(
+                waiting, timeout=session.options.keepalive, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                session.send(b"* OK still here\r\n")
+            if ringing is not None and not ringing.done():
+                ringing.cancel()
+            if arriving.done():
+                arriving.result()
+                arriving = None
+        session.trace.line(CLIENT, line if line.upper() == b"DONE" else b"[%d octets]" % len(line))
+        return line
+    finally:
+        # Both are pure waits: what they wait for is not lost with them. Nobody else may wait before they have ended.
+        waits = [task for task in (arriving, ringing) if task is not None]
+        for task in waits:
+            task.cancel()
+        if waits:
+            await asyncio.gather(*waits, return_exceptions=True)
