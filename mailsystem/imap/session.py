@@ -223,6 +223,16 @@ class Session:
         self._selected = selected
         self.heard = heard
 
+    def use_condstore(self) -> None:
+        """The client has said a command that only somebody who knows of mod-sequences says (RFC 7162 3.1).
+
+        From here on flags come with theirs, and the client is told from where it counts (RFC 7162 3.1.2.1).
+        """
+        if not self.dialect.condstore:
+            self.dialect = self.dialect.enabling(["CONDSTORE"])
+            if self._selected is not None:
+                self.send(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self._selected.view.modseq)
+
     # Saying
 
     def send(self, data: bytes, *, traced: bytes | None = None) -> None:
