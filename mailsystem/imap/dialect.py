@@ -93,6 +93,17 @@ class Dialect:
             ]
         )
 
+    def counted(self, messages: list[tuple[int, Message]]) -> bytes:
+        """The lines that tell only the mod-sequences of these, by number and message."""
+        items = b"MODSEQ (%d))\r\n" if self.uidonly else b"UID %d MODSEQ (%d))\r\n"
+        return b"".join(
+            [
+                self.fetch(number, message.uid)
+                + items % ((message.modseq,) if self.uidonly else (message.uid, message.modseq))
+                for number, message in messages
+            ]
+        )
+
 
 def vanished(uids: MessageSet, *, earlier: bool = False) -> list[bytes]:
     """expunged-resp = "VANISHED" [SP "(EARLIER)"] SP known-uids (RFC 7162 3.2.10), in lines that a client can read."""

@@ -9,6 +9,7 @@ from typing import Final
 import mailsystem.imap.commands  # noqa: F401 - fills the table
 from mailsystem.imap import news, reply
 from mailsystem.imap.command import TABLE, Command, Ok
+from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.search import BadCharset
@@ -35,6 +36,7 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     errors.Unavailable: (b"NO", b"UNAVAILABLE"),
     BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
+    UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
 }
 """How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
 

@@ -1,24 +1,41 @@
-"""What FETCH can ask of a message, as values, and how each answer is written (RFC 3501 6.4.5 and 7.4.2)."""
+"""What FETCH can ask of a message, as values, and how each answer is written (RFC 9051 6.4.5 and 7.5.2)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from functools import lru_cache, partial
+from typing import Any, Final, Protocol, TypeAlias
 
 from mailsystem.imap import reply
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.structure import Section, Specifier, locate, pick_fields, read_section
+from mailsystem.imap.structure import (
+    Section,
+    Specifier,
+    find_part,
+    locate,
+    pick_fields,
+    read_section,
+    read_section_part,
+)
 from mailsystem.mail.content import Facts, Part
-from mailsystem.mail.errors import SyntaxFault, TooMany
-from mailsystem.mail.mailbox import Message
+from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
+from mailsystem.mail.mailbox import Message, ModSeq
+from mailsystem.mail.objectid import emailid, threadid
+from mailsystem.mail.transfer import Decoder, decoder
 
 MOST_ITEMS: Final = 200
 _USUAL: Final = 400
 """Octets of a list of items that is worth to be remembered."""
+
+
+class UnknownEncoding(Rejected):
+    """A part is encoded in a way that we cannot undo (RFC 3516 4.3)."""
+
+    text = "content-transfer-encoding is not known"
 
 
 class Attribute(Enum):
@@ -31,11 +48,15 @@ class Attribute(Enum):
     ENVELOPE = "ENVELOPE"
     BODY = "BODY"
     BODYSTRUCTURE = "BODYSTRUCTURE"
+    MODSEQ = "MODSEQ"
+    EMAILID = "EMAILID"
+    THREADID = "THREADID"
+    SAVEDATE = "SAVEDATE"
 
 
 @dataclass(frozen=True, slots=True)
 class Octets:
-    """Octets of a message: `BODY[section]<start.count>`, and the older names for some sections."""
+    """Octets of a message: `BODY[section]<start.count>`, the older names for some sections, and `BINARY[section]`."""
 
     name: bytes
     """As the response names it: `BODY[HEADER.FIELDS (DATE)]<0>`."""
@@ -44,6 +65,8 @@ class Octets:
     count: int | None = None
     peek: bool = True
     """Whether it leaves `\\Seen` alone."""
+    decoded: bool = False
+    """BINARY: with the transfer encoding of the part undone, and the partial counts in what comes out (RFC 3516 4.2)."""
 
     def within(self, first: int, last: int) -> tuple[int, int]:
         """Of the octets [first, last) of the section, those that the partial asks for; beyond the end there are none."""
@@ -51,7 +74,18 @@ class Octets:
         return start, last if self.count is None else min(start + self.count, last)
 
 
-Item: TypeAlias = Attribute | Octets
+@dataclass(frozen=True, slots=True)
+class DecodedSize:
+    """`BINARY.SIZE[section]`: how many octets BINARY would give, exactly (RFC 3516 4.2)."""
+
+    name: bytes
+    section: Section
+    peek = True
+
+
+Piece: TypeAlias = Octets | DecodedSize
+"""What it takes the message's octets to answer."""
+Item: TypeAlias = Attribute | Piece
 
 _FAST: Final = (Attribute.FLAGS, Attribute.INTERNALDATE, Attribute.SIZE)
 _MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
@@ -73,7 +107,7 @@ class Items:
     """Everything that one FETCH asks for, each thing once."""
 
     attributes: tuple[Attribute, ...]
-    octets: tuple[Octets, ...]
+    octets: tuple[Piece, ...]
 
     @property
     def marks_seen(self) -> bool:
@@ -88,7 +122,7 @@ class Items:
 
     @property
     def wants_head(self) -> bool:
-        return any(item.section.is_header for item in self.octets)
+        return Attribute.THREADID in self.attributes or any(item.section.is_header for item in self.octets)
 
     @property
     def wants_raw(self) -> bool:
@@ -99,24 +133,74 @@ class Items:
         return self if attribute in self.attributes else replace(self, attributes=(attribute, *self.attributes))
 
 
-def read_items(args: Arguments) -> Items:
-    """ "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")", to the end of the command.
+@dataclass(frozen=True, slots=True)
+class Modifiers:
+    """What stands behind the items of a FETCH (RFC 4466 2.4)."""
+
+    changed_since: ModSeq | None = None
+    """Only messages that have changed after this (RFC 7162 3.1.4.1)."""
+    vanished: bool = False
+    """And which are gone since then (RFC 7162 3.2.6)."""
+    partial: tuple[int, int] | None = None
+    """Only those from the first to the last of these places; negative ones count from the end (RFC 9394 3.3)."""
+
+
+UNMODIFIED: Final = Modifiers()
+_MODIFIED = re.compile(rb" \((?i:CHANGEDSINCE|PARTIAL|VANISHED)\b")
+
+
+def read_request(args: Arguments) -> tuple[Items, Modifiers]:
+    """("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers], to the end of the command.
 
     Raises `SyntaxFault` and `TooMany`.
     """
     text = args.rest()
-    if text is None:
-        return _read(args)
-    return _known(text) if len(text) <= _USUAL else _read(Arguments(Frame(text)))
+    if text is not None:
+        if len(text) <= _USUAL and not _MODIFIED.search(text):
+            return _known(text), UNMODIFIED
+        args = Arguments(Frame(text))
+    items = read_items(args)
+    modifiers = _modifiers(args) if args.accept(b" ") else UNMODIFIED
+    args.end()
+    return items, modifiers
 
 
 @lru_cache(maxsize=512)
 def _known(text: bytes) -> Items:
     """A client asks for the same things again and again, and most clients are of few kinds."""
-    return _read(Arguments(Frame(text)))
+    args = Arguments(Frame(text))
+    items = read_items(args)
+    args.end()
+    return items
 
 
-def _read(args: Arguments) -> Items:
+def _modifiers(args: Arguments) -> Modifiers:
+    """fetch-modifiers = "(" fetch-modifier *(SP fetch-modifier) ")" """
+    found: dict[str, Any] = {}
+    args.enter()
+    while True:
+        word = args.keyword()
+        if word in found:
+            raise SyntaxFault("a modifier comes twice")
+        if word == "VANISHED":
+            found[word] = True
+        elif word == "CHANGEDSINCE":
+            args.sp()
+            found[word] = args.mod_sequence()
+        elif word == "PARTIAL":
+            args.sp()
+            found[word] = args.partial_range()
+        else:
+            raise SyntaxFault("unknown modifier")
+        if args.peek() == b")":
+            break
+        args.sp()
+    args.leave()
+    return Modifiers(found.get("CHANGEDSINCE"), "VANISHED" in found, found.get("PARTIAL"))
+
+
+def read_items(args: Arguments) -> Items:
+    """ "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")"; raises `SyntaxFault` and `TooMany`."""
     items: list[Item] = []
     if args.accept(b"("):
         items.append(_item(args))
@@ -127,12 +211,11 @@ def _read(args: Arguments) -> Items:
                 raise TooMany("too many items")
     else:
         items.extend(_macro_or_item(args))
-    args.end()
     attributes = dict.fromkeys(item for item in items if isinstance(item, Attribute))
     # A section asked for with and without PEEK is one answer, and that marks the message seen.
-    octets: dict[bytes, Octets] = {}
+    octets: dict[bytes, Piece] = {}
     for item in items:
-        if isinstance(item, Octets) and (item.name not in octets or not item.peek):
+        if not isinstance(item, Attribute) and (item.name not in octets or not item.peek):
             octets[item.name] = item
     return Items(tuple(attributes), tuple(octets.values()))
 
@@ -150,6 +233,13 @@ def _item(args: Arguments) -> Item:
         return _octets(args, peek=False)
     if args.accept(b"BODY.PEEK["):
         return _octets(args, peek=True)
+    if args.accept(b"BINARY["):
+        return _binary(args, peek=False)
+    if args.accept(b"BINARY.PEEK["):
+        return _binary(args, peek=True)
+    if args.accept(b"BINARY.SIZE["):
+        section = read_section_part(args)
+        return DecodedSize(b"BINARY.SIZE[%b]" % bytes(section), section)
     item = _ITEMS.get(args.keyword())
     if item is None:
         raise SyntaxFault("unknown item")
@@ -160,49 +250,94 @@ def _octets(args: Arguments, *, peek: bool) -> Octets:
     """section ["<" number "." nz-number ">"], after the bracket."""
     section = read_section(args)
     name = b"BODY[%b]" % bytes(section)
+    start, count = _partial(args)
+    return Octets(name if start is None else b"%b<%d>" % (name, start), section, start or 0, count, peek)
+
+
+def _binary(args: Arguments, *, peek: bool) -> Octets:
+    """section-binary [partial], after the bracket"""
+    section = read_section_part(args)
+    name = b"BINARY[%b]" % bytes(section)
+    start, count = _partial(args)
+    return Octets(name if start is None else b"%b<%d>" % (name, start), section, start or 0, count, peek, decoded=True)
+
+
+def _partial(args: Arguments) -> tuple[int | None, int | None]:
+    """["<" number "." nz-number ">"]"""
     if not args.accept(b"<"):
-        return Octets(name, section, peek=peek)
+        return None, None
     start = args.number()
     args.expect(b".")
     # RFC 3501 wants a count above zero; zero octets are easily given, as others do.
     count = args.number()
     args.expect(b">")
-    return Octets(b"%b<%d>" % (name, start), section, start, count, peek)
+    return start, count
+
+
+class Source(Protocol):
+    """A message, and as much of it as was read."""
+
+    @property
+    def message(self) -> Message: ...
+    @property
+    def facts(self) -> Facts | None: ...
+    @property
+    def head(self) -> bytes | None: ...
 
 
 _Value: TypeAlias = Callable[[Message, Any, bool], Any]
-"""The middle one is the facts, which only those get that need them."""
+"""The middle one is the `Source`, of which each looks at what it has asked for."""
 
 _VALUES: Final[dict[Attribute, tuple[bytes, _Value]]] = {
-    Attribute.UID: (b"UID %d", lambda message, facts, recent: message.uid),
-    Attribute.FLAGS: (b"FLAGS %b", lambda message, facts, recent: reply.flags(message.flags, recent)),
+    Attribute.UID: (b"UID %d", lambda message, source, recent: message.uid),
+    Attribute.FLAGS: (b"FLAGS %b", lambda message, source, recent: reply.flags(message.flags, recent)),
     Attribute.INTERNALDATE: (
         b"INTERNALDATE %b",
-        lambda message, facts, recent: reply.internaldate(message.internaldate),
+        lambda message, source, recent: reply.internaldate(message.internaldate),
     ),
-    Attribute.SIZE: (b"RFC822.SIZE %d", lambda message, facts, recent: message.size),
-    Attribute.ENVELOPE: (b"ENVELOPE %b", lambda message, facts, recent: facts.envelope),
-    Attribute.BODY: (b"BODY %b", lambda message, facts, recent: facts.body),
-    Attribute.BODYSTRUCTURE: (b"BODYSTRUCTURE %b", lambda message, facts, recent: facts.bodystructure),
+    Attribute.SIZE: (b"RFC822.SIZE %d", lambda message, source, recent: message.size),
+    Attribute.ENVELOPE: (b"ENVELOPE %b", lambda message, source, recent: source.facts.envelope),
+    Attribute.BODY: (b"BODY %b", lambda message, source, recent: source.facts.body),
+    Attribute.BODYSTRUCTURE: (b"BODYSTRUCTURE %b", lambda message, source, recent: source.facts.bodystructure),
+    Attribute.MODSEQ: (b"MODSEQ (%d)", lambda message, source, recent: message.modseq),
+    Attribute.EMAILID: (b"EMAILID (%b)", lambda message, source, recent: emailid(message.content).encode("ascii")),
+    Attribute.THREADID: (b"THREADID %b", lambda message, source, recent: _objectid(threadid(source.head or b""))),
+    Attribute.SAVEDATE: (b"SAVEDATE %b", lambda message, source, recent: _moment(message.savedate)),
 }
 
-Beginning: TypeAlias = Callable[[int, Message, Facts | None, bool], bytes]
+
+def _objectid(name: str | None) -> bytes:
+    """ "(" objectid ")" / nil"""
+    return b"NIL" if name is None else b"(%b)" % name.encode("ascii")
+
+
+def _moment(seconds: float) -> bytes:
+    """date-time / nil"""
+    return reply.internaldate(seconds) if seconds else b"NIL"
+
+
+Beginning: TypeAlias = Callable[[int, Source, bool], bytes]
 
 
 @lru_cache(maxsize=256)
-def beginning(attributes: tuple[Attribute, ...]) -> Beginning:
+def beginning(attributes: tuple[Attribute, ...], *, uidonly: bool = False) -> Beginning:
     """How a FETCH response with these attributes begins: up to the octets, or to the closing parenthesis.
 
-    The function that comes back takes the sequence number, the message, its facts if an attribute needs them, and whether
-    it is recent. It is one template and one lookup for each value: this runs a hundred thousand times in a command.
+    The function that comes back takes the sequence number, the message as it was read, and whether it is recent. It is one
+    template and one lookup for each value: this runs a hundred thousand times in a command.
     """
-    template = b"* %d FETCH (" + b" ".join(_VALUES[attribute][0] for attribute in attributes)
+    template = b"* %d UIDFETCH (" if uidonly else b"* %d FETCH ("
+    template += b" ".join(_VALUES[attribute][0] for attribute in attributes)
     values = tuple(_VALUES[attribute][1] for attribute in attributes)
 
-    def begin(number: int, message: Message, facts: Facts | None, recent: bool) -> bytes:
-        return template % (number, *[value(message, facts, recent) for value in values])
+    def begin(number: int, source: Source, recent: bool) -> bytes:
+        message = source.message
+        return template % (number, *[value(message, source, recent) for value in values])
 
-    return begin
+    def begin_uid(number: int, source: Source, recent: bool) -> bytes:
+        return begin(source.message.uid, source, recent)
+
+    return begin_uid if uidonly else begin
 
 
 def extent(section: Section, size: int, facts: Facts | None) -> tuple[int, int]:
@@ -216,6 +351,26 @@ def extent(section: Section, size: int, facts: Facts | None) -> tuple[int, int]:
         return 0, size
     header_size = facts.header_size if facts is not None else 0
     return (header_size, size) if section.specifier is Specifier.TEXT else (0, header_size)
+
+
+def encoded(section: Section, size: int, facts: Facts | None) -> tuple[int, int, Callable[[], Decoder]]:
+    """The octets [start, end) that BINARY is made of, and what makes decoders for them. Raises `UnknownEncoding`.
+
+    What holds other parts is as it stands (RFC 2045 6.4), and so is the whole message.
+    """
+    if not section.path or facts is None:
+        return 0, size, partial(_decoder, "binary")
+    part = find_part(_parts(facts.parts), section.path)
+    if part is None:
+        return 0, 0, partial(_decoder, "binary")
+    return *part.body, partial(_decoder, "binary" if part.children else part.encoding)
+
+
+def _decoder(encoding: str) -> Decoder:
+    made = decoder(encoding)
+    if made is None:
+        raise UnknownEncoding
+    return made
 
 
 # Several sections of one message are asked for together, never those of many: a large cache would only hold memory.

@@ -216,6 +216,19 @@ class Arguments:
             raise SyntaxFault("number too large")
         return ModSeq(value)
 
+    def partial_range(self) -> tuple[int, int]:
+        """partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number (RFC 9394 4); the smaller number first
+
+        Those with a sign come out negative: they count from the end.
+        """
+        sign = -1 if self.accept(b"-") else 1
+        first = self.nz_number()
+        self.expect(b":")
+        if sign < 0:
+            self.expect(b"-")
+        last = self.nz_number()
+        return sign * min(first, last), sign * max(first, last)
+
     # Mailboxes
 
     def mailbox(self) -> str:

@@ -17,7 +17,7 @@ from mailsystem.imap.transcript import Transcript
 from mailsystem.imap.view import View
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
-from mailsystem.mail.errors import AuthFailed, MailError, WrongState
+from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, WrongState
 from mailsystem.mail.mailbox import Flag, Mailbox
 from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import Closed, Connection, Stopping
@@ -232,6 +232,11 @@ class Session:
             self.dialect = self.dialect.enabling(["CONDSTORE"])
             if self._selected is not None:
                 self.send(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self._selected.view.modseq)
+
+    def need_write(self) -> None:
+        """Raises `NotPermitted` where the selected mailbox was only examined."""
+        if self.read_only:
+            raise NotPermitted("the mailbox was only examined")
 
     # Saying
 

@@ -91,6 +91,17 @@ def read_section(args: Arguments) -> Section:
     return Section(tuple(path), specifier, fields)
 
 
+def read_section_part(args: Arguments) -> Section:
+    """What follows `BINARY[`, with the closing bracket: only numbers. Raises `SyntaxFault`.
+
+    section-binary = "[" [section-part] "]"
+    """
+    section = read_section(args)
+    if section.specifier is not Specifier.ALL:
+        raise SyntaxFault("only numbers name a part here")
+    return section
+
+
 def _specifier(args: Arguments) -> Specifier:
     for specifier in _BY_LENGTH:
         if args.accept(specifier.value):
@@ -128,7 +139,7 @@ def locate(root: Part, section: Section) -> tuple[int, int]:
     """
     if not section.path:
         return _of_message(root, section.specifier)
-    part = _part(root, section.path)
+    part = find_part(root, section.path)
     if part is None:
         return 0, 0
     match section.specifier:
@@ -148,7 +159,7 @@ def _of_message(message: Part, specifier: Specifier) -> tuple[int, int]:
     return message.body if specifier is Specifier.TEXT else message.header
 
 
-def _part(root: Part, path: tuple[int, ...]) -> Part | None:
+def find_part(root: Part, path: tuple[int, ...]) -> Part | None:
     """Follow the numbers: into a multipart by position, through message/rfc822 into the message it holds."""
     part = root
     is_message = True

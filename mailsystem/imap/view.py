@@ -73,6 +73,13 @@ class View:
         for low, high in uids.ranges:
             yield from self.uids[bisect_left(self.uids, low) : bisect_right(self.uids, high)]
 
+    def partial(self, uids: MessageSet, first: int, last: int) -> MessageSet:
+        """Those of these messages that stand from place `first` to `last` among them; -1 is the last place (RFC 9394 3.3)."""
+        known = array(self.uids.typecode, self.members(uids))
+        if first < 0:
+            first, last = max(len(known) + last, 0) + 1, len(known) + first + 1
+        return MessageSet.of(known[first - 1 : max(last, 0)])
+
     def is_recent(self, uid: int) -> bool:
         """Whether this client is the first to see that message."""
         recent = self._recent

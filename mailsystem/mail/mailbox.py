@@ -201,3 +201,5 @@ class Changes(NamedTuple):
     """UIDs that are gone."""
     after: ModSeq | None = None
     """These are all changes of the mailbox after this one; None where others may have come in between."""
+    unchanged: MessageSet | None = None
+    """Of a conditional change: the UIDs that had not changed before, and so were open to it (RFC 7162 3.1.3)."""

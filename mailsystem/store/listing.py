@@ -177,17 +177,42 @@ def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Chang
         mailbox,
         since,
     )
-    if since < forgotten:
-        gone = yield from _holes(account, mailbox, uidnext)
-    else:
-        rows = yield Sql(
-            "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3",
-            account,
-            mailbox,
-            since,
-        )
-        gone = MessageSet.of(row[0] for row in rows)
+    gone = yield from _gone(account, mailbox, since, forgotten, uidnext)
     return Changes(modseq, [message_of(row) for row in new], gone)
+
+
+def changed(
+    account: AccountId, mailbox: MailboxId, since: ModSeq, *, vanished_too: bool
+) -> Unit[tuple[MessageSet, MessageSet]]:
+    """The UIDs of what has changed after `since`, and of what has vanished if that is asked; on the index by ModSeq.
+
+    What has vanished may name UIDs that went earlier. Raises `NoSuchMailbox`.
+    """
+    rows = yield Sql(
+        "SELECT modseq, forgotten, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox
+    )
+    if not rows:
+        raise NoSuchMailbox
+    modseq, forgotten, uidnext = rows[0]
+    if modseq <= since:
+        return MessageSet(), MessageSet()
+    new = yield Sql(
+        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
+    )
+    gone = MessageSet()
+    if vanished_too:
+        gone = yield from _gone(account, mailbox, since, forgotten, uidnext)
+    return MessageSet.of(row[0] for row in new), gone
+
+
+def _gone(account: AccountId, mailbox: MailboxId, since: ModSeq, forgotten: ModSeq, uidnext: Uid) -> Unit[MessageSet]:
+    """What has vanished after `since`, and more than that where nobody remembers so far back."""
+    if since < forgotten:
+        return (yield from _holes(account, mailbox, uidnext))
+    rows = yield Sql(
+        "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
+    )
+    return MessageSet.of(row[0] for row in rows)
 
 
 def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:

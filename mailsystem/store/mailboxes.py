@@ -161,10 +161,20 @@ class Mailboxes:
                     yield slice_
 
     async def set_flags(
-        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, op: FlagOp, flags: frozenset[Flag]
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        op: FlagOp,
+        flags: frozenset[Flag],
+        *,
+        since: ModSeq | None = None,
     ) -> Changes:
-        """STORE; `messages` are those that did change. Raises `NoSuchMailbox`, `TooMany`."""
-        return await self._database.write(messages.set_flags(account, mailbox, uids, op, flags))
+        """STORE, with `since` only of what has not changed after it; `messages` are those that did change.
+
+        Raises `NoSuchMailbox`, `TooMany`.
+        """
+        return await self._database.write(messages.set_flags(account, mailbox, uids, op, flags, since))
 
     async def copy(self, account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str) -> Copied:
         """Copy with flags and dates. Raises `NoSuchMailbox` and `OverQuota`."""
@@ -183,6 +193,12 @@ class Mailboxes:
     async def changes(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
         return await self._database.read(listing.changes(account, mailbox, since))
+
+    async def changed(
+        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, vanished_too: bool
+    ) -> tuple[MessageSet, MessageSet]:
+        """The UIDs of what has changed after `since`, and if asked of what has vanished. Raises `NoSuchMailbox`."""
+        return await self._database.read(listing.changed(account, mailbox, since, vanished_too=vanished_too))
 
     async def forget(self, most: int = _HISTORY) -> int:
         """Keep about `most` entries of each mailbox's history of what vanished; returns how many were dropped."""

@@ -143,10 +143,19 @@ def claim_recent(mailbox: Mailbox) -> Unit[None]:
 
 
 def set_flags(
-    account: AccountId, mailbox: MailboxId, uids: MessageSet, op: FlagOp, flags: frozenset[Flag]
+    account: AccountId,
+    mailbox: MailboxId,
+    uids: MessageSet,
+    op: FlagOp,
+    flags: frozenset[Flag],
+    since: ModSeq | None = None,
 ) -> Unit[Changes]:
-    """Change flags; `messages` are those that did change."""
+    """Change flags, with `since` only of messages that have not changed after it; `messages` are those that did change."""
     modseq = yield from next_modseq(account)
+    unchanged = None
+    if since is not None:
+        rows = yield Sql(f"{_AMONG} AND m.modseq <= $4", account, mailbox, uids, since)
+        uids = unchanged = MessageSet.of(row[0] for row in rows)
     bits, keywords = stored(flags)
     if keywords or op is FlagOp.SET:
         changed = yield from _set_each_kind(account, mailbox, uids, _edit(op, flags), modseq)
@@ -168,7 +177,7 @@ def set_flags(
     if changed:
         [[before]] = yield Sql("SELECT modseq FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
         yield from touch(account, mailbox, modseq)
-    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet(), before)
+    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet(), before, unchanged)
 
 
 def _edit(op: FlagOp, flags: frozenset[Flag]) -> Callable[[frozenset[Flag]], tuple[int, str]]:
@@ -248,7 +257,7 @@ def copy(
     source = [Uid(row[0]) for row in rows]
     if not leave and source:
         yield from remove(account, mailbox, source, modseq)
-    return Copied(there.uidvalidity, source, [Uid(first + index) for index in range(len(rows))])
+    return Copied(there.uidvalidity, source, [Uid(first + index) for index in range(len(rows))], modseq)
 
 
 def remove(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], modseq: ModSeq) -> Unit[None]:

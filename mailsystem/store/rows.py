@@ -65,6 +65,8 @@ class Copied:
     uidvalidity: int
     source: list[Uid]
     target: list[Uid]
+    modseq: ModSeq
+    """Of this change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap.fetch import Attribute, Items, Octets, beginning, octets_of, read_items
+from mailsystem.imap.fetch import (
+    Attribute,
+    Items,
+    Modifiers,
+    Octets,
+    UnknownEncoding,
+    beginning,
+    encoded,
+    octets_of,
+    read_request,
+)
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.structure import Section, Specifier
@@ -17,12 +28,24 @@ from mailsystem.mail.errors import MailError, SyntaxFault, TooMany
 from mailsystem.mail.mailbox import RECENT, SEEN, ContentId, Flag, Message, ModSeq, Uid
 
 
+def request(text: str | bytes) -> tuple[Items, Modifiers]:
+    return read_request(Arguments(Frame(text.encode() if isinstance(text, str) else text)))
+
+
 def items(text: str | bytes) -> Items:
-    return read_items(Arguments(Frame(text.encode() if isinstance(text, str) else text)))
+    return request(text)[0]
 
 
 FACTS = Facts(100, 20, b"(env)", b"(bodystructure)", b"(body)", b"[]")
 MESSAGE = Message(Uid(7), ModSeq(3), frozenset({SEEN, Flag("$Forwarded")}), 837571465.0, 4286, ContentId(1))
+
+
+class Read(NamedTuple):
+    """A message, and what was read of it."""
+
+    message: Message
+    facts: Facts | None = None
+    head: bytes | None = None
 
 
 @pytest.mark.parametrize(
@@ -51,6 +74,7 @@ def test_each_thing_is_answered_once() -> None:
     [
         ("BODY[]", True), ("BODY.PEEK[]", False), ("RFC822", True), ("RFC822.TEXT", True), ("RFC822.HEADER", False),
         ("BODY", False), ("BODYSTRUCTURE", False), ("FULL", False), ("(BODY.PEEK[] BODY[HEADER])", True),
+        ("BINARY[1]", True), ("(BINARY.PEEK[1] BINARY.SIZE[1] MODSEQ THREADID)", False), ("(BINARY.PEEK[1] BINARY[1])", True),
     ],
 )  # fmt: skip
 def test_only_what_is_no_peek_marks_a_message_seen(text: str, sees: bool) -> None:
@@ -68,6 +92,10 @@ def test_only_what_is_no_peek_marks_a_message_seen(text: str, sees: bool) -> Non
         ("BODY[TEXT]", "facts raw"),
         ("BODY[1.HEADER.FIELDS (Date)]", "facts raw"),
         ("(ENVELOPE BODY.PEEK[HEADER])", "facts head"),
+        ("(MODSEQ EMAILID SAVEDATE)", ""),
+        ("THREADID", "head"),
+        ("BINARY[]", "raw"),
+        ("BINARY.SIZE[1.2]", "facts raw"),
     ],
 )
 def test_nothing_is_read_that_is_not_asked_for(text: str, needs: str) -> None:
@@ -80,7 +108,13 @@ def test_nothing_is_read_that_is_not_asked_for(text: str, needs: str) -> None:
     "bad",
     ["", "()", "( FLAGS)", "(FLAGS )", "(FLAGS  UID)", "(FLAGS UID", "FLAGS UID", "FLAGS)", "(ALL)", "ALL UID", "BODY.PEEK",
      "BODY.PEEK[]x", "RFC822.PEEK", "NONSENSE", "BODY[]<0>", "BODY[]<.5>", "BODY[]<0.>", "BODY[]<-1.5>", "BODY[]<0.5",
-     "BODY[]<4294967296.1>", "BODY[TEXT", "BODY [TEXT]", "((FLAGS))", "(FLAGS (UID))", "FLAGS\r", "BODY[1]]", "X-GM-LABELS"],
+     "BODY[]<4294967296.1>", "BODY[TEXT", "BODY [TEXT]", "((FLAGS))", "(FLAGS (UID))", "FLAGS\r", "BODY[1]]", "X-GM-LABELS",
+     "BINARY", "BINARY[TEXT]", "BINARY[1.MIME]", "BINARY[1.]", "BINARY.SIZE[1]<0.1>", "BINARY.SIZE", "BINARY.PEEK[1]<0.>",
+     "MODSEQ ()", "FLAGS (CHANGEDSINCE)", "FLAGS (CHANGEDSINCE 1", "FLAGS CHANGEDSINCE 1", "FLAGS (CHANGEDSINCE 1) ",
+     "FLAGS (CHANGEDSINCE -1)", "FLAGS (CHANGEDSINCE 9223372036854775808)", "FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)",
+     "FLAGS (PARTIAL 1)", "FLAGS (PARTIAL 0:1)", "FLAGS (PARTIAL 1:*)", "FLAGS (PARTIAL -1:1)", "FLAGS (PARTIAL 1:-1)",
+     "FLAGS (PARTIAL 1:2 PARTIAL 1:2)", "FLAGS (PARTIAL 1:4294967296)", "FLAGS (VANISHED 1)", "FLAGS (UNCHANGEDSINCE 1)",
+     "(FLAGS (CHANGEDSINCE 1))", "FLAGS  (CHANGEDSINCE 1)"],
 )  # fmt: skip
 def test_bad_items_are_syntax_faults(bad: str) -> None:
     with pytest.raises(SyntaxFault):
@@ -122,17 +156,17 @@ def test_what_is_not_in_memory_is_not_made_up() -> None:
 
 def test_a_response_begins_with_its_attributes() -> None:
     asked = items("(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)").attributes
-    assert beginning(asked)(12, MESSAGE, FACTS, True) == (
+    assert beginning(asked)(12, Read(MESSAGE, FACTS), True) == (
         b'* 12 FETCH (UID 7 FLAGS (\\Seen \\Recent $Forwarded) INTERNALDATE "17-Jul-1996 02:44:25 +0000" RFC822.SIZE 4286'
         b" ENVELOPE (env) BODY (body) BODYSTRUCTURE (bodystructure)"
     )
-    assert beginning(())(12, MESSAGE, None, False) == b"* 12 FETCH ("
-    assert RECENT.encode() not in beginning((Attribute.FLAGS,))(1, MESSAGE, None, False)
+    assert beginning(())(12, Read(MESSAGE), False) == b"* 12 FETCH ("
+    assert RECENT.encode() not in beginning((Attribute.FLAGS,))(1, Read(MESSAGE), False)
 
 
 def test_days_have_two_places() -> None:
     early = MESSAGE._replace(internaldate=0.0)
-    assert beginning((Attribute.INTERNALDATE,))(1, early, None, False).endswith(b'" 1-Jan-1970 00:00:00 +0000"')
+    assert beginning((Attribute.INTERNALDATE,))(1, Read(early), False).endswith(b'" 1-Jan-1970 00:00:00 +0000"')
 
 
 def test_the_uid_comes_first_where_it_was_not_asked_for() -> None:
@@ -145,3 +179,51 @@ def test_fields_of_a_part_that_is_not_there_are_none() -> None:
     item = Octets(b"x", Section((2,), Specifier.FIELDS, (b"DATE",)))
     facts = Facts(100, 20, b"", b"", b"", b"[" + root + b"]")
     assert octets_of(item, facts, None, b"x" * 100) == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "modifiers"),
+    [
+        ("FLAGS", Modifiers()),
+        ("(UID FLAGS) (CHANGEDSINCE 12345)", Modifiers(ModSeq(12345))),
+        ("(FLAGS) (changedsince 9223372036854775807 Vanished)", Modifiers(ModSeq((1 << 63) - 1), vanished=True)),
+        ("ALL (PARTIAL 1:100)", Modifiers(partial=(1, 100))),
+        ("BODY.PEEK[HEADER.FIELDS (X)] (PARTIAL -100:-1 CHANGEDSINCE 0)", Modifiers(ModSeq(0), partial=(-1, -100))),
+        ("BODY.PEEK[HEADER.FIELDS (CHANGEDSINCE)]", Modifiers()),
+        ("BINARY[1]<0.5> (CHANGEDSINCE 1)", Modifiers(ModSeq(1))),
+    ],
+)
+def test_modifiers_stand_behind_the_items(text: str, modifiers: Modifiers) -> None:
+    assert request(text)[1] == modifiers
+    assert items(text) == items(text.rpartition(" (")[0] if modifiers != Modifiers() else text)
+
+
+def test_who_enabled_uidonly_reads_uids_where_the_numbers_stood() -> None:
+    assert beginning((Attribute.FLAGS, Attribute.MODSEQ), uidonly=True)(12, Read(MESSAGE), False) == (
+        b"* 7 UIDFETCH (FLAGS (\\Seen $Forwarded) MODSEQ (3)"
+    )
+
+
+def test_objectids_and_dates_are_nil_where_there_are_none() -> None:
+    asked = items("(EMAILID THREADID SAVEDATE)").attributes
+    assert beginning(asked)(1, Read(MESSAGE, head=b"\r\n"), False) == (
+        b"* 1 FETCH (EMAILID (M1) THREADID NIL SAVEDATE NIL"
+    )
+    told = beginning(asked)(1, Read(MESSAGE._replace(savedate=837571465.0), head=b"Message-ID: <a@b>\r\n"), False)
+    assert b"THREADID (T" in told
+    assert told.endswith(b'SAVEDATE "17-Jul-1996 02:44:25 +0000"')
+
+
+def facts(encoding: str) -> Facts:
+    return Facts(99, 9, b"", b"", b"", b'[["text","plain",0,9,99,1,"%b",null,null,0]]' % encoding.encode())
+
+
+def test_binary_is_made_of_the_body_of_a_part() -> None:
+    part, whole, missing = (each.section for each in items("(BINARY[1] BINARY[] BINARY[2])").octets)
+    first, last, make = encoded(part, 99, facts("base64"))
+    assert (first, last, make().feed(b"SGVsbG8=")) == (9, 99, b"Hello")
+    first, last, make = encoded(whole, 99, facts("base64"))
+    assert (first, last, make().feed(b"SGVsbG8=")) == (0, 99, b"SGVsbG8=")
+    assert encoded(missing, 99, facts("base64"))[:2] == (0, 0)
+    with pytest.raises(UnknownEncoding):
+        encoded(part, 99, facts("x-uuencode"))[2]()

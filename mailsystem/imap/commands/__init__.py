@@ -9,6 +9,17 @@ from mailsystem.imap.commands import (
     not_authenticated,
     search,
     selected,
+    storing,
 )
 
-__all__ = ["any_state", "authenticated", "entering", "fetch", "listing", "not_authenticated", "search", "selected"]
+__all__ = [
+    "any_state",
+    "authenticated",
+    "entering",
+    "fetch",
+    "listing",
+    "not_authenticated",
+    "search",
+    "selected",
+    "storing",
+]

@@ -1,14 +1,12 @@
-"""Commands within a mailbox (RFC 3501 6.4), but for FETCH and SEARCH."""
+"""Commands within a mailbox (RFC 3501 6.4), but for FETCH, SEARCH and STORE."""
 
 from __future__ import annotations
 
-from mailsystem.imap import news
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.session import FLUSH_AT, Session
-from mailsystem.mail.errors import NotPermitted
-from mailsystem.mail.mailbox import Changes, Message, MessageSet
-from mailsystem.store import Copied, FlagOp
+from mailsystem.imap.session import Session
+from mailsystem.mail.mailbox import MessageSet
+from mailsystem.store import Copied
 
 
 @command("CHECK", SELECTED, looks=True)
@@ -44,57 +42,13 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         args.sp()
         uids = session.view.pick(args.sequence_set(), by_uid=True)
     args.end()
-    _need_write(session)
+    session.need_write()
     if uids is not None and not uids:
         return None
     changes = await session.store.mailboxes.expunge(session.mailbox.account, session.mailbox.id, uids)
     if changes.vanished and session.dialect.condstore:
         return Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
     return None
-
-
-@command("STORE", SELECTED, uid=True, numbers=True)
-async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.4.6: change flags."""
-    args.sp()
-    chosen = args.sequence_set()
-    args.sp()
-    op = FlagOp.ADD if args.accept(b"+") else FlagOp.REMOVE if args.accept(b"-") else FlagOp.SET
-    args.expect(b"FLAGS")
-    silent = args.accept(b".SILENT")
-    args.sp()
-    flags = args.flags()
-    args.end()
-    _need_write(session)
-    uids = session.view.pick(chosen, by_uid)
-    if not uids:
-        return None
-    changes = await session.store.mailboxes.set_flags(session.mailbox.account, session.mailbox.id, uids, op, flags)
-    if silent:
-        session.view.follow(changes)
-    else:
-        await _answer(session, uids, changes, by_uid)
-        session.view.told(changes)
-    return None
-
-
-async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool) -> None:
-    """The flags of every message of the set, changed or not."""
-    if len(changes.messages) == session.view.count(uids):
-        await _say_flags(session, changes.messages, by_uid)
-        return
-    async for fetched in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, uids):
-        await _say_flags(session, [each.message for each in fetched], by_uid)
-
-
-async def _say_flags(session: Session, messages: list[Message], by_uid: bool) -> None:
-    view = session.view
-    news.tell_keywords(session, messages)
-    for start in range(0, len(messages), 1000):
-        some = [(number, m) for m in messages[start : start + 1000] if (number := view.number(m.uid))]
-        session.send(session.dialect.changed(view, some, with_uid=by_uid))
-        if session.buffered > FLUSH_AT:
-            await session.flush()
 
 
 @command("COPY", SELECTED, uid=True, picks=True, target=True)
@@ -109,11 +63,12 @@ async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 6851: copy and remove in one; where they are now is told before they vanish here (6851 4.3)."""
     uids, target = _picked(session, args, by_uid)
-    _need_write(session)
+    session.need_write()
     moved = await session.store.mailboxes.move(session.mailbox.account, session.mailbox.id, uids, target)
-    if moved.source:
-        session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
-    return None
+    if not moved.source:
+        return None
+    session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
+    return Ok(code=b"HIGHESTMODSEQ %d" % moved.modseq) if session.dialect.condstore else None
 
 
 def _picked(session: Session, args: Arguments, by_uid: bool) -> tuple[MessageSet, str]:
@@ -131,8 +86,3 @@ def _copyuid(copied: Copied) -> bytes:
         return b""
     source, target = MessageSet.of(copied.source), MessageSet.of(copied.target)
     return f"COPYUID {copied.uidvalidity} {source} {target}".encode("ascii")
-
-
-def _need_write(session: Session) -> None:
-    if session.read_only:
-        raise NotPermitted("the mailbox was only examined")
