@@ -57,7 +57,18 @@ class Command:
 
 TABLE: Final[dict[str, Command]] = {}
 
-FEATURES: Final = ("IMAP4rev1", "IMAP4rev2", "CHILDREN", "SPECIAL-USE", "CONDSTORE", "QRESYNC", "UIDONLY", "OBJECTID")
+FEATURES: Final = (
+    "IMAP4rev1",
+    "IMAP4rev2",
+    "CHILDREN",
+    "SPECIAL-USE",
+    "CONDSTORE",
+    "QRESYNC",
+    "UIDONLY",
+    "OBJECTID",
+    "BINARY",
+    "SAVEDATE",
+)
 """What is listed by CAPABILITY and is no command."""
 
 

@@ -202,7 +202,7 @@ async def test_the_move_of_rfc_6851(door: Door) -> None:
         C1: a UID MOVE 2:3 foo
         S1: a NO [TRYCREATE] ...
         C1: b CREATE foo
-        S1: b OK CREATE completed
+        S1: b OK [MAILBOXID (...)] CREATE completed
         C1: c UID MOVE 2:3 foo
         S1: * OK [COPYUID ... 2:3 1:2] ...
         S1: * 3 EXPUNGE

@@ -18,8 +18,8 @@ async def create(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.sp()
     name = args.mailbox()
     args.end()
-    await session.store.mailboxes.create(session.account.id, name)
-    return None
+    made = await session.store.mailboxes.create(session.account.id, name)
+    return Ok(code=b"MAILBOXID (%b)" % made.objectid.encode("ascii"))  # RFC 8474 4.1
 
 
 @command("DELETE", AUTHENTICATED)
