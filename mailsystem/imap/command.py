@@ -68,6 +68,11 @@ FEATURES: Final = (
     "OBJECTID",
     "BINARY",
     "SAVEDATE",
+    "ESEARCH",
+    "SEARCHRES",
+    "WITHIN",
+    "PARTIAL",
+    "INPROGRESS",
 )
 """What is listed by CAPABILITY and is no command."""
 

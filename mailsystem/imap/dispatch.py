@@ -58,6 +58,7 @@ async def run(session: Session, frame: Frame) -> None:
             tag = b"*"  # cut off, perhaps within the tag
         args.sp()
         entry, by_uid = _entry(args)
+        session.tag = tag
     except SyntaxFault as error:
         fault = fault or error
     if session.trace.wants_lines:

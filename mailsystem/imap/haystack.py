@@ -51,10 +51,10 @@ class Words:
 class Header:
     """A header block, of which only what is asked for is decoded."""
 
-    __slots__ = ("_block", "_values")
+    __slots__ = ("_values", "block")
 
     def __init__(self, block: bytes) -> None:
-        self._block = block
+        self.block = block
         self._values: dict[bytes, list[str]] = {}
 
     def values(self, name: bytes) -> list[str]:
@@ -71,7 +71,7 @@ class Header:
         return None
 
     def _raw(self, name: bytes) -> list[bytes]:
-        return [value for _, value in fields(picker((name,), False)(self._block))]
+        return [value for _, value in fields(picker((name,), False)(self.block))]
 
 
 def date_of(value: bytes) -> datetime.date | None:

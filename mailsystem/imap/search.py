@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, TypeAlias
@@ -14,16 +15,20 @@ from mailsystem.imap.search_key import (
     Among,
     Any,
     Arrived,
+    EmailId,
     Every,
     Field,
     Flagged,
     Key,
     Keyword,
+    Modified,
     Not,
     Recent,
+    Saved,
     Sent,
     Size,
     Text,
+    ThreadId,
 )
 from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, MessageSet, flag_of
@@ -43,18 +48,36 @@ class BadCharset(Rejected):
     text = "unknown charset"
 
 
-def read_search(args: Arguments, resolve: Resolve) -> Key:
-    """["CHARSET" SP astring SP] search-key *(SP search-key), to the end of the command.
+def read_search(args: Arguments, resolve: Resolve, *, now: float, may_name_charset: bool = True) -> Key:
+    """["CHARSET" SP charset SP] search-key *(SP search-key), to the end of the command.
 
-    Raises `SyntaxFault`, `TooMany`, `BadCharset`.
+    `now` is what YOUNGER and OLDER count from. Raises `SyntaxFault`, `TooMany`, `BadCharset`.
     """
     charset: str | None = None
     if args.accept(b"CHARSET "):
-        charset = codec(args.astring().decode("ascii", "replace"))
-        if charset is None:
-            raise BadCharset
+        if not may_name_charset:
+            raise SyntaxFault("with UTF8=ACCEPT there is no other charset")  # RFC 9755 3
+        charset = _charset(args)
         args.sp()
-    reader = _Reader(args, resolve, charset)
+    return _keys(args, resolve, charset, now)
+
+
+def read_criteria(args: Arguments, resolve: Resolve, *, now: float) -> Key:
+    """search-criteria = charset 1*(SP search-key) ; RFC 5256 5. Raises as `read_search` does."""
+    charset = _charset(args)
+    args.sp()
+    return _keys(args, resolve, charset, now)
+
+
+def _charset(args: Arguments) -> str:
+    charset = codec(args.astring().decode("ascii", "replace"))
+    if charset is None:
+        raise BadCharset
+    return charset
+
+
+def _keys(args: Arguments, resolve: Resolve, charset: str | None, now: float) -> Key:
+    reader = _Reader(args, resolve, charset, now)
     keys = [reader.key(0)]
     while not args.at_end():
         args.sp()
@@ -69,10 +92,11 @@ def _every(keys: Sequence[Key]) -> Key:
 class _Reader:
     """One command's keys."""
 
-    def __init__(self, args: Arguments, resolve: Resolve, charset: str | None) -> None:
+    def __init__(self, args: Arguments, resolve: Resolve, charset: str | None, now: float) -> None:
         self._args = args
         self._resolve = resolve
         self._charset = charset
+        self._now = int(now)
         self._count = 0
 
     def key(self, depth: int) -> Key:
@@ -95,7 +119,7 @@ class _Reader:
         if args.accept(b"OR "):
             return self._row_of_ors(depth)
         octet = args.peek()
-        if octet.isdigit() or octet == b"*":
+        if octet.isdigit() or octet in (b"*", b"$"):
             return Among(self._resolve(args.sequence_set(), False))
         word = args.keyword()
         simple = _SIMPLE.get(word)
@@ -163,10 +187,36 @@ class _Reader:
         return Keyword(flag_of(self._args.atom()).lower())
 
     def uids(self) -> Key:
+        """sequence-set, of UIDs"""
         return Among(self._resolve(self._args.sequence_set(), True))
 
     def number(self) -> int:
         return self._args.number()
+
+    def moment(self) -> float:
+        """nz-number, seconds before now (RFC 5032); as INTERNALDATE is told in whole seconds, so is this"""
+        return float(self._now - self._args.nz_number())
+
+    def modseq(self) -> Key:
+        """[SP entry-name SP entry-type-req] SP mod-sequence-valzer ; RFC 7162 7
+
+        All of a message's metadata have one mod-sequence here, so the entry is only read.
+        """
+        if self._args.peek() == b'"':
+            if not self._args.string().lower().startswith(b"/flags/"):
+                raise SyntaxFault("unknown entry")
+            self._args.sp()
+            if self._args.keyword() not in ("PRIV", "SHARED", "ALL"):
+                raise SyntaxFault("unknown entry type")
+            self._args.sp()
+        return Modified(self._args.mod_sequence())
+
+    def object_id(self) -> str:
+        """objectid = 1*255(ALPHA / DIGIT / "_" / "-") ; RFC 8474 7"""
+        id_ = self._args.astring().decode("latin-1")
+        if not _OBJECT_ID.fullmatch(id_):
+            raise SyntaxFault("bad object id")
+        return id_
 
     def day(self) -> int:
         """date, as an ordinal"""
@@ -177,6 +227,7 @@ class _Reader:
         return (self.day() - _EPOCH) * _DAY
 
 
+_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _EPOCH: Final = datetime.date(1970, 1, 1).toordinal()
 _DAY: Final = 86_400.0
 
@@ -185,6 +236,7 @@ _FIELDS: Final = ("BCC", "CC", "FROM", "SUBJECT", "TO")
 
 _SIMPLE: Final[dict[str, Key]] = {
     "ALL": All(),
+    "SAVEDATESUPPORTED": All(),
     "RECENT": Recent(),
     "OLD": Not(Recent()),
     "NEW": Every((Recent(), Not(Flagged(SEEN)))),
@@ -199,6 +251,10 @@ def _named(name: bytes) -> Callable[[_Reader], Key]:
 
 def _on(midnight: float) -> Key:
     return Arrived(midnight, midnight + _DAY)
+
+
+def _saved_on(midnight: float) -> Key:
+    return Saved(midnight, midnight + _DAY)
 
 
 def _sent_on(day: int) -> Key:
@@ -218,6 +274,14 @@ _READ: Final[dict[str, Callable[[_Reader], Key]]] = {
     "BEFORE": lambda reader: Arrived(-inf, reader.midnight()),
     "ON": lambda reader: _on(reader.midnight()),
     "SINCE": lambda reader: Arrived(reader.midnight(), inf),
+    "YOUNGER": lambda reader: Arrived(reader.moment(), inf),
+    "OLDER": lambda reader: Arrived(-inf, reader.moment() + 1),
+    "SAVEDBEFORE": lambda reader: Saved(-inf, reader.midnight()),
+    "SAVEDON": lambda reader: _saved_on(reader.midnight()),
+    "SAVEDSINCE": lambda reader: Saved(reader.midnight(), inf),
+    "MODSEQ": _Reader.modseq,
+    "EMAILID": lambda reader: EmailId(reader.object_id()),
+    "THREADID": lambda reader: ThreadId(reader.object_id()),
     "SENTBEFORE": lambda reader: Sent(-inf, reader.day()),
     "SENTON": lambda reader: _sent_on(reader.day()),
     "SENTSINCE": lambda reader: Sent(reader.day(), inf),

@@ -7,14 +7,15 @@ message is settled as soon as the whole key is: `UNSEEN BODY x` reads the bodies
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
 from typing import NamedTuple, Protocol
 
 from mailsystem.imap.haystack import Header, Words
-from mailsystem.mail.mailbox import Flag, Message, MessageSet
+from mailsystem.mail.mailbox import Flag, Message, MessageSet, ModSeq
+from mailsystem.mail.objectid import emailid, threadid
 
 
 class Cost(IntEnum):
@@ -134,6 +135,51 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514): as `Arrived`, of when it came into this mailbox."""
+
+    first: float
+    end: float
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else self.first <= known.message.savedate < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Modified:
+    """MODSEQ (RFC 7162 3.1.5): changed at that mod-sequence or later."""
+
+    since: ModSeq
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else known.message.modseq >= self.since
+
+
+@dataclass(frozen=True, slots=True)
+class EmailId:
+    """EMAILID (RFC 8474 6): copies of one content."""
+
+    id: str
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else emailid(known.message.content) == self.id
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    """THREADID (RFC 8474 6): messages of one conversation."""
+
+    id: str
+    cost = Cost.HEADER
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.header is None else threadid(known.header.block) == self.id
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """SENTBEFORE, SENTON, SENTSINCE: days as ordinals, from the first to before the second. No date is on no day."""
 
@@ -230,6 +276,21 @@ class Any:
             if verdict is None:
                 sure = None
         return sure
+
+
+def resolved(key: Key, pick: Callable[[MessageSet], MessageSet]) -> Key:
+    """The same key for another mailbox, where `pick` says what each set of UIDs means."""
+    match key:
+        case Among():
+            return Among(pick(key.uids))
+        case Not():
+            return Not(resolved(key.key, pick))
+        case Every():
+            return Every(tuple(resolved(one, pick) for one in key.keys))
+        case Any():
+            return Any(tuple(resolved(one, pick) for one in key.keys))
+        case _:
+            return key
 
 
 def leaves(key: Key) -> Iterator[Key]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mailsystem.imap.haystack import Header, Words, blocks, found_in, pieces
+from mailsystem.imap.progress import Progress
 from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
-from mailsystem.imap.session import Session
+from mailsystem.imap.session import Selected, Session
 from mailsystem.imap.view import View
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.mailbox import MessageSet
@@ -22,9 +23,14 @@ _AT_ONCE: Final = 5000
 class Searching:
     """One search: of the candidates some become hits, some are out, and the rest is looked at more closely."""
 
-    def __init__(self, session: Session, key: Key) -> None:
+    def __init__(
+        self, session: Session, key: Key, *, within: Selected | None = None, progress: Progress | None = None
+    ) -> None:
+        """In the selected mailbox, or `within` another one."""
         self._session = session
-        self._view = session.view
+        self._selected = session.selected if within is None else within
+        self._view = self._selected.view
+        self._progress = progress
         self._key = key
         self._words = frozenset(leaf.words for leaf in leaves(key) if isinstance(leaf, Text))
         self._longest = max((len(words.needle) for words in self._words), default=0)
@@ -61,10 +67,10 @@ class Searching:
         """Read what `want` says of the candidates and settle those for which that is enough."""
         if not self._candidates:
             return
-        session, candidates = self._session, frozenset(self._candidates)
+        mailbox, candidates = self._selected.mailbox, frozenset(self._candidates)
         uids = _ranges(self._view, self._candidates, bridge)
         self._candidates = []
-        async for read in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, uids, want):
+        async for read in self._session.store.mailboxes.fetch(mailbox.account, mailbox.id, uids, want):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
                 self._settle(self._weighed(slice_))
@@ -82,6 +88,8 @@ class Searching:
                 self._hits.append(uid)
             elif verdict is None:
                 self._candidates.append(uid)
+            if verdict is not None and self._progress is not None:
+                self._progress.done += 1
 
     def _weighed(self, slice_: Sequence[Fetched]) -> list[tuple[int, bool | None]]:
         """What the key says of these, each seen with all that was read of it; texts in files are left out."""

@@ -103,6 +103,7 @@ class Session:
         "heard",
         "options",
         "store",
+        "tag",
         "trace",
     )
 
@@ -128,6 +129,8 @@ class Session:
         """What it says it is (RFC 2971), the keys in lower case."""
         self.heard = 0
         """What the bell had rung when its mailbox was last looked at."""
+        self.tag = b"*"
+        """The tag of the command that runs."""
         self._connection = connection
         self._since = asyncio.get_running_loop().time()
         self._account: Account | None = None

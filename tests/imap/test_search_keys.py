@@ -29,13 +29,14 @@ from mailsystem.imap.search_key import (
     leaves,
     scope,
 )
-from mailsystem.mail.errors import MailError
+from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mail.mailbox import SEEN, ContentId, Message, MessageSet, ModSeq, Uid
+from mailsystem.mail.objectid import threadid
 
 
 def key(text: str | bytes) -> Key:
     octets = text.encode() if isinstance(text, str) else text
-    return read_search(Arguments(Frame(octets)), lambda chosen, of_uids: chosen)
+    return read_search(Arguments(Frame(octets)), lambda chosen, of_uids: chosen, now=1000.9)
 
 
 UNSEEN = Message(Uid(5), ModSeq(1), frozenset(), 0.0, 100, ContentId(1))
@@ -81,10 +82,49 @@ def test_a_key_costs_what_its_dearest_condition_costs(keys: str, cost: Cost) -> 
         ("BEFORE 1-Jan-1970", UNSEEN, False),
         ("SINCE 1-Jan-1970", UNSEEN, True),
         ("SINCE 2-Jan-1970", UNSEEN, False),
+        # RFC 5032: a message of exactly that age is both.
+        ("YOUNGER 1000", UNSEEN, True),
+        ("OLDER 1000", UNSEEN, True),
+        ("YOUNGER 999", UNSEEN, False),
+        ("OLDER 1001", UNSEEN, False),
+        ("SAVEDON 1-Jan-1970", UNSEEN, True),
+        ("SAVEDBEFORE 1-Jan-1970", UNSEEN, False),
+        ("SAVEDBEFORE 3-Jan-1970", UNSEEN._replace(savedate=86400.0), True),
+        ("SAVEDSINCE 2-Jan-1970", UNSEEN._replace(savedate=86400.0), True),
+        ("SAVEDSINCE 2-Jan-1970", UNSEEN, False),
+        ("SAVEDATESUPPORTED", UNSEEN, True),
+        ("MODSEQ 1", UNSEEN, True),
+        ("MODSEQ 2", UNSEEN, False),
+        ('MODSEQ "/flags/\\\\draft" all 1', UNSEEN, True),
+        ('MODSEQ "/flags/$x" priv 2', UNSEEN, False),
+        ("EMAILID M1", UNSEEN, True),
+        ("EMAILID M2", UNSEEN, False),
+        ("EMAILID m1", UNSEEN, False),
     ],
 )
 def test_a_message_is_settled_as_early_as_it_can_be(keys: str, message: Message, verdict: bool | None) -> None:
     assert key(keys).holds(Known(5, message=message)) is verdict
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["YOUNGER 0", "OLDER -1", "OLDER", "YOUNGER x", "MODSEQ", "MODSEQ x", 'MODSEQ "/flags/x" 1', 'MODSEQ "/flags/x" some 1',
+     'MODSEQ "/comment" all 1', "MODSEQ 9223372036854775808", "EMAILID", 'EMAILID ""', "EMAILID M.1", "THREADID (x)",
+     "SAVEDON", "SAVEDON 1", "SAVEDATE", "FUZZY SUBJECT x"],
+)  # fmt: skip
+def test_keys_that_are_none_are_faults(bad: str) -> None:
+    with pytest.raises(SyntaxFault):
+        key(bad)
+
+
+def test_a_conversation_is_found_by_its_header() -> None:
+    block = b"References: <one@example.org> <two@example.org>\r\n\r\n"
+    id_ = threadid(block)
+    assert id_ is not None
+    assert key(f"THREADID {id_}").cost is Cost.HEADER
+    assert key(f"THREADID {id_}").holds(Known(5, header=Header(block))) is True
+    assert key("THREADID T0").holds(Known(5, header=Header(block))) is False
+    assert key("THREADID T0").holds(Known(5)) is None
 
 
 def test_the_scope_is_what_sets_leave() -> None:

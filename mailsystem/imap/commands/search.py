@@ -1,34 +1,161 @@
-"""SEARCH (RFC 3501 6.4.4)."""
+"""SEARCH (RFC 9051 6.4.4), with what it returns and saves; and what SORT, THREAD and ESEARCH share with it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from mailsystem.imap import reply
 from mailsystem.imap.command import SELECTED, Ok, command
-from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.search import read_search
+from mailsystem.imap.grammar import Arguments, UidRequired
+from mailsystem.imap.progress import Progress
+from mailsystem.imap.results import Returns, read_returns
+from mailsystem.imap.search import Resolve, read_search
+from mailsystem.imap.search_key import Among, Every, Key, Modified, leaves
 from mailsystem.imap.searching import Searching
-from mailsystem.imap.session import Session
-from mailsystem.imap.view import View
-from mailsystem.mail.mailbox import STAR, MessageSet
+from mailsystem.imap.session import Selected, Session
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.mailbox import SAVED, STAR, MessageSet
+
+_FIRST_STRETCH: Final = 256
+"""Messages that are looked at first where only the first or last that is found counts."""
 
 
 @command("SEARCH", SELECTED, uid=True, numbers=True)
 async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.4.4: the messages for which all keys hold, in ascending order."""
+    """RFC 9051 6.4.4: the messages for which all keys hold; RETURN says what is told (RFC 4731, 9394) or saved (RFC 5182)."""
     args.sp()
-    view = session.view
-    key = read_search(args, lambda chosen, of_uids: _resolve(view, chosen, of_uids))
-    uids = await Searching(session, key).run()
-    numbers = uids if by_uid else [number for uid in uids if (number := view.number(uid))]
-    session.send(b"* SEARCH%b\r\n" % b"".join([b" %d" % number for number in numbers]))
+    returns = read_returns(args)
+    if returns is None and session.dialect.rev2:
+        returns = Returns(all=True)  # RFC 9051 6.4.4: there is no other response
+    with saving(session, returns):
+        key = read_search(
+            args,
+            resolver(session),
+            now=session.store.clock.now(),
+            may_name_charset=not session.dialect.accepts_utf8,
+        )
+        uids = await found(session, key, returns)
+        tell_modseq = asks_modseq(session, key)
+        if returns is None:
+            modseq = await highest(session, session.selected, uids) if tell_modseq else None
+            session.send(listed(session, b"SEARCH", uids, by_uid=by_uid, modseq=modseq))
+        else:
+            await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
     return None
 
 
-def _resolve(view: View, chosen: MessageSet, of_uids: bool) -> MessageSet:
-    """A set of numbers beyond the end is a mistake for FETCH, but a SEARCH among them only finds nothing there."""
-    if of_uids:
-        return view.pick(chosen, True)
-    count = view.exists
-    clipped = [
-        (min(low, count), min(high, count)) for low, high in chosen.ranges if low <= count or STAR in (low, high)
-    ]
-    return view.pick(MessageSet.of_ranges(clipped), False) if count else MessageSet()
+def resolver(session: Session) -> Resolve:
+    """What sets mean in a key: as UIDs of the selected mailbox."""
+    view = session.view
+
+    def resolve(chosen: MessageSet, of_uids: bool) -> MessageSet:
+        if of_uids or chosen == SAVED:
+            return view.pick(chosen, True)
+        if session.dialect.uidonly:
+            raise UidRequired  # RFC 9586 3.4
+        # A number beyond the end is a mistake for FETCH, but a SEARCH among such only finds nothing there.
+        count = view.exists
+        clipped = [
+            (min(low, count), min(high, count)) for low, high in chosen.ranges if low <= count or STAR in (low, high)
+        ]
+        return view.pick(MessageSet.of_ranges(clipped), False) if count else MessageSet()
+
+    return resolve
+
+
+@contextmanager
+def saving(session: Session, returns: Returns | None) -> Iterator[None]:
+    """RFC 5182 2.1: where SAVE ends in NO nothing is saved any more; BAD leaves what was saved before."""
+    try:
+        yield
+    except SyntaxFault:
+        raise
+    except Exception:
+        if returns is not None and returns.save:
+            session.view.saved = MessageSet()
+        raise
+
+
+async def found(session: Session, key: Key, returns: Returns | None = None) -> list[int]:
+    """The UIDs for which the key holds, ascending; where `returns` needs no more, only the first and the last of them."""
+    progress = Progress(session)
+    progress.total = session.view.exists
+    async with progress:
+        if returns is not None and returns.ends_only:
+            return await _ends(session, key, returns, progress)
+        return await Searching(session, key, progress=progress).run()
+
+
+async def _ends(session: Session, key: Key, returns: Returns, progress: Progress) -> list[int]:
+    """The first and the last UID for which the key holds, without weighing what lies between where that can be told."""
+    first = await _end(session, key, progress, last=False) if returns.min else None
+    if returns.max and (first is not None or not returns.min):
+        last = await _end(session, key, progress, last=True)
+        return sorted({uid for uid in (first, last) if uid is not None})
+    return [] if first is None else [first]
+
+
+async def _end(session: Session, key: Key, progress: Progress, *, last: bool) -> int | None:
+    uids = session.view.uids
+    done, stretch = 0, _FIRST_STRETCH
+    while done < len(uids):
+        upto = min(done + stretch, len(uids))
+        low, high = (len(uids) - upto, len(uids) - done) if last else (done, upto)
+        among = Among(MessageSet(((uids[low], uids[high - 1]),)))
+        hits = await Searching(session, Every((among, key)), progress=progress).run()
+        if hits:
+            return hits[-1 if last else 0]
+        done, stretch = upto, stretch * 4
+    return None
+
+
+def asks_modseq(session: Session, key: Key) -> bool:
+    """Whether mod-sequences are to be told: a key spoke of them, which also enables CONDSTORE (RFC 7162 3.1)."""
+    if not any(isinstance(leaf, Modified) for leaf in leaves(key)):
+        return False
+    session.use_condstore()
+    return True
+
+
+async def highest(session: Session, selected: Selected, uids: Sequence[int]) -> int | None:
+    """The highest mod-sequence of these messages; None where there are none."""
+    mailbox = selected.mailbox
+    chosen = selected.view.pick(MessageSet.of(uids), True)
+    known, most = frozenset(uids), 0
+    async for read in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen):
+        most = max([most, *(each.message.modseq for each in read if each.message.uid in known)])
+    return most or None
+
+
+def numbered(session: Session, uids: Sequence[int], *, by_uid: bool) -> Sequence[int]:
+    """Messages as this command names them, in the same order."""
+    view = session.view
+    return uids if by_uid else [number for uid in uids if (number := view.number(uid))]
+
+
+def listed(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, modseq: int | None = None) -> bytes:
+    """SEARCH and SORT as they were before there was ESEARCH; with a mod-sequence as RFC 7162 3.1.5 has it."""
+    line = b"* %b%b" % (name, b"".join([b" %d" % number for number in numbered(session, uids, by_uid=by_uid)]))
+    if modseq is not None:
+        line += b" (MODSEQ %d)" % modseq
+    return line + reply.CRLF
+
+
+def correlator(session: Session) -> bytes:
+    """ "TAG" SP tag-string"""
+    return b'TAG "%b"' % session.tag
+
+
+async def answer(
+    session: Session, returns: Returns, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool = False
+) -> None:
+    """Give back and save what the result options ask of these, which are in the order of the answer."""
+    meant = returns.meant(uids)
+    modseq = await highest(session, session.selected, meant) if tell_modseq else None
+    if returns.save:
+        session.view.saved = MessageSet.of(meant)
+    if returns.answers:
+        numbers = numbered(session, uids, by_uid=by_uid)
+        session.send(returns.response(correlator(session), numbers, by_uid=by_uid, modseq=modseq))

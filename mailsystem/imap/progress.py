@@ -1,0 +1,62 @@
+"""Telling a client that waits how far its command has come (RFC 9585)."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final
+
+from mailsystem.imap.session import Session
+
+FIRST: Final = 2.0
+"""Seconds after which a command is long; before that nothing is said."""
+AGAIN: Final = 5.0
+"""Seconds between two notices."""
+
+
+class Progress:
+    """How far one command has come; tells so while it is entered, which may be several times.
+
+    Whoever enters it says nothing to the client until it is left.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.done = 0
+        self.total = 0
+        """How many there will be; 0 while that is not known."""
+        self._session = session
+        self._due = asyncio.get_running_loop().time() + FIRST
+        self._telling: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Progress:
+        self._telling = asyncio.create_task(self._tell())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        telling, self._telling = self._telling, None
+        if telling is None:
+            return
+        # A wait for time or for the client: what was to be said is handed over before that begins.
+        telling.cancel()
+        [outcome] = await asyncio.gather(telling, return_exceptions=True)
+        if error is None and isinstance(outcome, Exception):
+            raise outcome
+
+    async def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(0.0, self._due - loop.time()))
+            self._due = loop.time() + AGAIN
+            self._session.send(self.notice())
+            await self._session.flush()
+
+    def notice(self) -> bytes:
+        """ "INPROGRESS" SP "(" inprogress-tag SP inprogress-state ")" """
+        tag = self._session.tag
+        # Within brackets a tag that has one itself would end them.
+        named = b'"%b"' % tag if b"]" not in tag else b"NIL"
+        done = min(self.done, self.total) if self.total else self.done
+        state = b"%d %d" % (done, self.total) if self.total else b"%d NIL" % done if done else b"NIL NIL"
+        return b"* OK [INPROGRESS (%b %b)] still at it\r\n" % (named, state)
