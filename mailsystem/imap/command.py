@@ -73,6 +73,9 @@ FEATURES: Final = (
     "WITHIN",
     "PARTIAL",
     "INPROGRESS",
+    "SORT=DISPLAY",
+    "ESORT",
+    "THREAD=ORDEREDSUBJECT",
 )
 """What is listed by CAPABILITY and is no command."""
 

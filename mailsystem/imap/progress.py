@@ -20,9 +20,9 @@ class Progress:
     Whoever enters it says nothing to the client until it is left.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, total: int = 0) -> None:
         self.done = 0
-        self.total = 0
+        self.total = total
         """How many there will be; 0 while that is not known."""
         self._session = session
         self._due = asyncio.get_running_loop().time() + FIRST

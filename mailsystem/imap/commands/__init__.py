@@ -9,7 +9,9 @@ from mailsystem.imap.commands import (
     not_authenticated,
     search,
     selected,
+    sort,
     storing,
+    thread,
 )
 
 __all__ = [
@@ -21,5 +23,7 @@ __all__ = [
     "not_authenticated",
     "search",
     "selected",
+    "sort",
     "storing",
+    "thread",
 ]

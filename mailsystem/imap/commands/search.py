@@ -36,7 +36,7 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             now=session.store.clock.now(),
             may_name_charset=not session.dialect.accepts_utf8,
         )
-        uids = await found(session, key, returns)
+        uids = await _found(session, key, returns)
         tell_modseq = asks_modseq(session, key)
         if returns is None:
             modseq = await highest(session, session.selected, uids) if tell_modseq else None
@@ -78,11 +78,9 @@ def saving(session: Session, returns: Returns | None) -> Iterator[None]:
         raise
 
 
-async def found(session: Session, key: Key, returns: Returns | None = None) -> list[int]:
+async def _found(session: Session, key: Key, returns: Returns | None) -> list[int]:
     """The UIDs for which the key holds, ascending; where `returns` needs no more, only the first and the last of them."""
-    progress = Progress(session)
-    progress.total = session.view.exists
-    async with progress:
+    async with Progress(session, session.view.exists) as progress:
         if returns is not None and returns.ends_only:
             return await _ends(session, key, returns, progress)
         return await Searching(session, key, progress=progress).run()

@@ -1,0 +1,64 @@
+"""SORT (RFC 5256), by what is displayed too (RFC 5957), and with what a search returns (RFC 5267)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.commands.search import answer, asks_modseq, highest, listed, resolver, saving
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.progress import Progress
+from mailsystem.imap.results import read_returns
+from mailsystem.imap.search import read_criteria
+from mailsystem.imap.searching import Searching
+from mailsystem.imap.session import Session
+from mailsystem.imap.sorting import needs_heading, ordered, read_sort, row
+from mailsystem.mail.mailbox import MessageSet
+from mailsystem.store import Fetched, Want
+
+T = TypeVar("T")
+
+
+@command("SORT", SELECTED, uid=True, numbers=True, capability="SORT")
+async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 5256 3: the messages for which all keys hold, in the order that is asked for."""
+    args.sp()
+    returns = read_returns(args)
+    with saving(session, returns):
+        criteria = read_sort(args)
+        args.sp()
+        key = read_criteria(args, resolver(session), now=session.store.clock.now())
+        async with Progress(session, session.view.exists) as progress:
+            uids = await Searching(session, key, progress=progress).run()
+            want = Want.HEAD if needs_heading(criteria) else Want.NONE
+            rows = await read(
+                session, uids, want, lambda fetched: row(criteria, fetched.message, fetched.head), progress
+            )
+            uids = await asyncio.to_thread(ordered, criteria, rows)
+        tell_modseq = asks_modseq(session, key)
+        if returns is None:
+            modseq = await highest(session, session.selected, uids) if tell_modseq else None
+            session.send(listed(session, b"SORT", uids, by_uid=by_uid, modseq=modseq))
+        else:
+            await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
+    return None
+
+
+async def read(
+    session: Session, uids: Sequence[int], want: Want, make: Callable[[Fetched], T], progress: Progress
+) -> list[T]:
+    """What `make` makes of each of these messages, in the order of the mailbox; decoded where it holds nobody up."""
+    mailbox, known = session.mailbox, frozenset(uids)
+    progress.done, progress.total = 0, len(uids)
+    made: list[T] = []
+
+    def decode(slice_: Sequence[Fetched]) -> list[T]:
+        return [make(each) for each in slice_ if each.message.uid in known]
+
+    chosen = session.view.pick(MessageSet.of(uids), True)
+    async for slice_ in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen, want):
+        made += await asyncio.to_thread(decode, slice_)
+        progress.done = len(made)
+    return made

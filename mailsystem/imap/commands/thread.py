@@ -1,0 +1,41 @@
+"""THREAD (RFC 5256): conversations, as the server sees them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.commands.search import resolver
+from mailsystem.imap.commands.sort import read
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.progress import Progress
+from mailsystem.imap.search import read_criteria
+from mailsystem.imap.searching import Searching
+from mailsystem.imap.session import Session
+from mailsystem.imap.threading import ALGORITHMS, Letter, letter, response
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.store import Fetched, Want
+
+
+@command("THREAD", SELECTED, uid=True, numbers=True, capability="THREAD=REFERENCES")
+async def thread(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 5256 3: the messages for which all keys hold, as conversations: by subject, or by what refers to what."""
+    args.sp()
+    name = args.keyword()
+    algorithm = ALGORITHMS.get(name)
+    if algorithm is None:
+        raise SyntaxFault("unknown threading algorithm")
+    args.sp()
+    key = read_criteria(args, resolver(session), now=session.store.clock.now())
+    view, links = session.view, name == "REFERENCES"
+
+    def make(fetched: Fetched) -> Letter:
+        one = letter(fetched.message, fetched.head, links=links)
+        return one if by_uid else one._replace(number=view.number(one.number))
+
+    async with Progress(session, view.exists) as progress:
+        uids = await Searching(session, key, progress=progress).run()
+        letters = await read(session, uids, Want.HEAD, make, progress)
+        said = await asyncio.to_thread(lambda: response(algorithm(letters)))
+    session.send(said)
+    return None
