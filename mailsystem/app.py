@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
 from mailsystem.mail.errors import MailError
+from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import BadCertificate, Bound, Certificates, Limits, Pair, Terms, self_signed
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
@@ -46,13 +47,7 @@ TLS_AT_ONCE: Final = frozenset({"submissions", "pop3s", "imaps"})
 SELF_SIGNED: Final = "self-signed.pem"
 """The sink's certificate and key, in its data directory."""
 
-MAILBOXES: Final = (
-    ("Drafts", "\\Drafts"),
-    ("Sent", "\\Sent"),
-    ("Junk", "\\Junk"),
-    ("Trash", "\\Trash"),
-    ("Archive", "\\Archive"),
-)
+MAILBOXES: Final = tuple(SPECIAL_USES.items())
 """What a new account has besides INBOX (RFC 6154)."""
 
 

@@ -50,7 +50,7 @@ class Command:
     looks: bool
     """Its purpose is to hear what is new."""
     capability: str | None
-    """What CAPABILITY lists because of it."""
+    """What CAPABILITY lists because of it; several are parted by spaces."""
     secret: bool
     """Its arguments never reach a trace."""
 
@@ -111,7 +111,8 @@ def capabilities(session: Session) -> bytes:
     Everything is listed before login too: there are clients that never ask again. After it, what was switched off for the
     account is left out: some clients fail at what they are offered.
     """
-    words = [*FEATURES, *(entry.capability for entry in TABLE.values() if entry.capability)]
+    words = [*FEATURES, *(word for entry in TABLE.values() if entry.capability for word in entry.capability.split())]
+    words.append(f"APPENDLIMIT={session.options.largest_message}")
     if session.state is State.NOT_AUTHENTICATED:
         # RFC 7888 6: who is not known yet may send only small literals without waiting.
         words += ["LITERAL-", "SASL-IR"]

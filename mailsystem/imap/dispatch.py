@@ -17,6 +17,7 @@ from mailsystem.imap.session import Goodbye, Session
 from mailsystem.mail import errors
 from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxFault, WrongState
 from mailsystem.net import Injected, Stopping
+from mailsystem.store import BadUse
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
 REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
@@ -35,6 +36,7 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     errors.Rejected: (b"NO", b"CANNOT"),
     errors.Unavailable: (b"NO", b"UNAVAILABLE"),
     BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
+    BadUse: (b"NO", b"USEATTR"),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
 }

@@ -235,6 +235,12 @@ class Arguments:
         """mailbox = "INBOX" / astring; in Unicode. Raises `Rejected` for a name that can never exist."""
         return names.from_wire(self.astring(), utf8=self._utf8)
 
+    def mailbox_as_said(self) -> tuple[str, str]:
+        """mailbox, as it was spelled and as it is kept"""
+        wire = self.astring()
+        kept = names.from_wire(wire, utf8=self._utf8)
+        return names.pattern_from_wire(wire, utf8=self._utf8, plain=True), kept
+
     def list_mailbox(self) -> str:
         """list-mailbox = 1*list-char / string; in Unicode"""
         found = _LIST_CHARS.match(self._line, self._at)

@@ -32,16 +32,18 @@ def from_wire(wire: bytes, *, utf8: bool = False) -> str:
     return name
 
 
-def pattern_from_wire(wire: bytes, *, utf8: bool = False) -> str:
-    """A LIST pattern or reference, treated as a name is, but of any shape. Raises `Rejected`."""
+def pattern_from_wire(wire: bytes, *, utf8: bool = False, plain: bool = False) -> str:
+    """A LIST pattern or reference, treated as a name is, but of any shape; `plain` only decoded. Raises `Rejected`."""
     if len(wire) > 4 * LONGEST:
         raise Rejected("mailbox name too long")
-    name = unicodedata.normalize("NFC", _utf8(wire) if utf8 else utf7.decode(wire))
+    name = _utf8(wire) if utf8 else utf7.decode(wire)
+    if not plain:
+        name = unicodedata.normalize("NFC", name)
     if len(name.encode()) > LONGEST:
         raise Rejected("mailbox name too long")
     if _CONTROL.search(name):
         raise Rejected("control character in mailbox name")
-    return fold_inbox(name)
+    return name if plain else fold_inbox(name)
 
 
 def _utf8(wire: bytes) -> str:

@@ -81,3 +81,8 @@ def internaldate(seconds: float) -> bytes:
 def listed(response: bytes, attributes: Iterable[str], name: bytes, extended: bytes = b"") -> bytes:
     """A LIST or LSUB line; `name` is spelled as this client reads it, `extended` what stands behind it (RFC 5258 6)."""
     return b'* %b (%b) "/" %b%b\r\n' % (response, " ".join(attributes).encode("ascii"), name, extended)
+
+
+def old_name(name: bytes) -> bytes:
+    """oldname-extended-item = "OLDNAME" SP "(" mailbox ")", as LIST's extended data (RFC 9051 9)"""
+    return b' ("OLDNAME" (' + name + b"))"

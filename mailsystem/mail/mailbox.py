@@ -34,6 +34,15 @@ SYSTEM_FLAGS: Final = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)
 _SYSTEM_BY_NAME = {flag.lower(): flag for flag in (*SYSTEM_FLAGS, RECENT)}
 _KEYWORD = re.compile(r"[^\x00-\x20(){%*\"\\\]\x7f-\U0010ffff]{1,128}")
 
+SPECIAL_USES: Final = {
+    "Drafts": "\\Drafts",
+    "Sent": "\\Sent",
+    "Junk": "\\Junk",
+    "Trash": "\\Trash",
+    "Archive": "\\Archive",
+}
+"""The mailboxes that a new account has besides INBOX, and what they are for (RFC 6154)."""
+
 
 def flag_of(text: str) -> Flag:
     """A flag in its one spelling: system flags as RFC 9051 2.3.2 writes them, keywords as given. Raises `SyntaxFault`."""
@@ -159,7 +168,7 @@ class Mailbox:
     modseq: ModSeq
     """The highest of any change in it (HIGHESTMODSEQ)."""
     special_use: str | None = None
-    """RFC 6154: `\\Sent`, `\\Trash`, …"""
+    """RFC 6154: `\\Sent`, `\\Trash`, …; several are parted by spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,8 @@ class Status:
     recent: int
     size: int
     """Octets of all messages together."""
+    deleted_size: int = 0
+    """Octets of those that are marked `\\Deleted`."""
 
 
 class Message(NamedTuple):

@@ -12,6 +12,7 @@ from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Lease, Maildrop
+from mailsystem.store.names import BadUse
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
@@ -22,6 +23,7 @@ __all__ = [
     "Alias",
     "AppPassword",
     "Appended",
+    "BadUse",
     "Bell",
     "Contents",
     "Copied",

@@ -19,24 +19,16 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
+from mailsystem.store import counting
 from mailsystem.store.contents import HEAD_LIMIT, INLINE_LIMIT
 from mailsystem.store.database import Row, Sql, Unit
-from mailsystem.store.rows import DELETED_BIT, MESSAGE, SEEN_BIT, Fetched, Opened, Want, message_of
+from mailsystem.store.rows import MESSAGE, SEEN_BIT, Fetched, Opened, Want, message_of
 
 
 def counted(mailbox: Mailbox) -> Unit[Status]:
     """What STATUS counts, on the index and the rows of one mailbox."""
-    [row] = yield Sql(
-        "SELECT COUNT(*), COUNT(*) FILTER (WHERE flags & $3 = 0), COUNT(*) FILTER (WHERE flags & $4 <> 0),"
-        " COUNT(*) FILTER (WHERE uid >= (SELECT recent_from FROM mailboxes WHERE account_id = $1 AND id = $2)),"
-        " COALESCE(SUM(size), 0) FROM messages WHERE account_id = $1 AND mailbox_id = $2",
-        mailbox.account,
-        mailbox.id,
-        SEEN_BIT,
-        DELETED_BIT,
-    )
-    messages, unseen, deleted, recent, size = row
-    return Status(mailbox, messages, unseen, deleted, recent, size)
+    [status] = yield from counting.counted([mailbox], {})
+    return status
 
 
 def numbered(mailbox: Mailbox) -> Unit[Opened]:

@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import NoSuchMailbox, OverQuota, Unavailable
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
-from mailsystem.store import listing, messages, names
+from mailsystem.store import counting, listing, messages, names
 from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
@@ -35,6 +35,7 @@ class Mailboxes:
         self._database = database
         self._contents = contents
         self._clock = clock
+        self._counts = counting.Counts()
         self._numbered: OrderedDict[tuple[AccountId, MailboxId], Opened] = OrderedDict()
 
     # -- names
@@ -76,6 +77,10 @@ class Mailboxes:
             return (yield from listing.counted(mailbox))
 
         return await self._database.read(unit())
+
+    async def statuses(self, mailboxes: Sequence[Mailbox]) -> Sequence[Status]:
+        """What STATUS counts in each of these, all from one snapshot; those that are gone are left out."""
+        return await self._counts.read(self._database, mailboxes)
 
     async def open(self, account: AccountId, name: str, *, claim_recent: bool) -> Opened:
         """What SELECT tells, from one snapshot; with `claim_recent` nobody else sees these as `\\Recent`.

@@ -6,8 +6,17 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, SyntaxFault, TooMany
-from mailsystem.mail.mailbox import DELIMITER, INBOX, AccountId, ContentId, Mailbox, MailboxId, MessageSet
+from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, Rejected, SyntaxFault, TooMany
+from mailsystem.mail.mailbox import (
+    DELIMITER,
+    INBOX,
+    SPECIAL_USES,
+    AccountId,
+    ContentId,
+    Mailbox,
+    MailboxId,
+    MessageSet,
+)
 from mailsystem.store import contents, messages
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
 from mailsystem.store.rows import MAILBOX, mailbox_of
@@ -15,6 +24,15 @@ from mailsystem.store.rows import MAILBOX, mailbox_of
 MOST_OCTETS: Final = 1000
 MOST_LEVELS: Final = 50
 MOST_MAILBOXES: Final = 10_000
+
+_USES: Final = {use.lower(): use for use in (*SPECIAL_USES.values(), "\\Important")}
+"""What a mailbox can be for; `\\All` and `\\Flagged` would be views of others, which we have not."""
+
+
+class BadUse(Rejected):
+    """That special use is unknown, or another mailbox has it (RFC 6154 3)."""
+
+    text = "no such special use"
 
 
 def checked(name: str) -> str:
@@ -50,7 +68,10 @@ def _rows(account: AccountId, name: str) -> Unit[list[Row]]:
 
 
 def create(account: AccountId, name: str, special_use: str | None, now: float) -> Unit[Mailbox]:
-    """Make a mailbox and, where they are missing, those above it (RFC 9051 6.3.4). Raises `MailboxExists`, `TooMany`."""
+    """Make a mailbox and, where they are missing, those above it (RFC 9051 6.3.4).
+
+    Raises `MailboxExists`, `TooMany`, and `BadUse`.
+    """
     name = checked(name)
     if (yield from _rows(account, name)):
         raise MailboxExists
@@ -62,7 +83,22 @@ def create(account: AccountId, name: str, special_use: str | None, now: float) -
         above = DELIMITER.join(levels[:depth])
         if not (yield from _rows(account, above)):
             yield from _insert(account, above, None, now)
-    return (yield from _insert(account, name, special_use, now))
+    return (yield from _insert(account, name, (yield from _use(account, name, special_use)), now))
+
+
+def _use(account: AccountId, name: str, wanted: str | None) -> Unit[str | None]:
+    """The special use of a new mailbox; one of the usual names that is made anew has its usual one again."""
+    rows = yield Sql("SELECT special_use FROM mailboxes WHERE account_id = $1 AND special_use IS NOT NULL", account)
+    taken = {use for row in rows for use in row[0].split()}
+    if wanted is None:
+        usual = next((use for known, use in SPECIAL_USES.items() if known.lower() == name.lower()), None)
+        return None if usual in taken else usual
+    uses = [_USES.get(use.lower()) for use in wanted.split()]
+    if None in uses:
+        raise BadUse
+    if not taken.isdisjoint(uses):
+        raise BadUse("another mailbox has that special use")
+    return " ".join(use for use in dict.fromkeys(uses) if use) or None
 
 
 def _insert(account: AccountId, name: str, special_use: str | None, now: float) -> Unit[Mailbox]:

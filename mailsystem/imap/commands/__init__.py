@@ -10,6 +10,7 @@ from mailsystem.imap.commands import (
     search,
     selected,
     sort,
+    status,
     storing,
     thread,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "search",
     "selected",
     "sort",
+    "status",
     "storing",
     "thread",
 ]

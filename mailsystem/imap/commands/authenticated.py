@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-from mailsystem.imap import news
+from mailsystem.imap import news, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session, State
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import Status
 from mailsystem.store import Spool
 
 
-@command("CREATE", AUTHENTICATED)
+@command("CREATE", AUTHENTICATED, capability="CREATE-SPECIAL-USE")
 async def create(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.3: make a mailbox, and those above it."""
+    """RFC 9051 6.3.4: make a mailbox, and those above it; with USE (RFC 6154) for a purpose."""
     args.sp()
-    name = args.mailbox()
+    said, name = args.mailbox_as_said()
+    use = _use(args) if args.accept(b" ") else None
     args.end()
-    made = await session.store.mailboxes.create(session.account.id, name)
-    return Ok(code=b"MAILBOXID (%b)" % made.objectid.encode("ascii"))  # RFC 8474 4.1
+    mailbox = await session.store.mailboxes.create(session.account.id, name, use)
+    if said != name and session.dialect.rev2:
+        # RFC 9051 6.3.4: the name is not quite as it was said.
+        session.send(
+            reply.listed(b"LIST", (), session.dialect.mailbox(name), reply.old_name(session.dialect.mailbox(said)))
+        )
+    return Ok(code=b"MAILBOXID (%b)" % mailbox.objectid.encode("ascii"))  # RFC 8474 4.1
+
+
+def _use(args: Arguments) -> str | None:
+    """create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" (RFC 6154 6)"""
+    args.enter()
+    args.expect(b"USE")
+    args.sp()
+    args.enter()
+    uses: list[str] = []
+    while args.peek() != b")":
+        if uses:
+            args.sp()
+        args.expect(b"\\")
+        uses.append("\\" + args.atom())
+    args.leave()
+    args.leave()
+    return " ".join(uses) or None
 
 
 @command("DELETE", AUTHENTICATED)
@@ -39,13 +61,16 @@ async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 
 @command("RENAME", AUTHENTICATED)
 async def rename(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.5: give a mailbox and those below it another name; whoever is in it stays in it."""
+    """RFC 9051 6.3.6: give a mailbox and those below it another name; whoever is in it stays in it."""
     args.sp()
     old = args.mailbox()
     args.sp()
     new = args.mailbox()
     args.end()
     await session.store.mailboxes.rename(session.account.id, old, new)
+    if session.dialect.rev2:
+        spelled = session.dialect.mailbox
+        session.send(reply.listed(b"LIST", (), spelled(new), reply.old_name(spelled(old))))
     return None
 
 
@@ -67,46 +92,6 @@ async def unsubscribe(session: Session, args: Arguments, by_uid: bool) -> Ok | N
     args.end()
     await session.store.mailboxes.subscribe(session.account.id, name, False)
     return None
-
-
-@command("STATUS", AUTHENTICATED)
-async def status(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.10: counts of a mailbox one need not be in."""
-    args.sp()
-    name = args.mailbox()
-    args.sp()
-    args.enter()
-    wanted = [_status_att(args)]
-    while args.accept(b" "):
-        wanted.append(_status_att(args))
-    args.leave()
-    args.end()
-    counted = await session.store.mailboxes.status(session.account.id, name)
-    items = b" ".join(b"%b %d" % (att.encode("ascii"), _count(counted, att)) for att in dict.fromkeys(wanted))
-    session.send(b"* STATUS %b (%b)\r\n" % (session.dialect.mailbox(counted.mailbox.name), items))
-    return None
-
-
-def _status_att(args: Arguments) -> str:
-    """status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" """
-    att = args.keyword()
-    if att not in ("MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"):
-        raise SyntaxFault("unknown status item")
-    return att
-
-
-def _count(counted: Status, att: str) -> int:
-    match att:
-        case "MESSAGES":
-            return counted.messages
-        case "RECENT":
-            return counted.recent
-        case "UIDNEXT":
-            return counted.mailbox.uidnext
-        case "UIDVALIDITY":
-            return counted.mailbox.uidvalidity
-        case _:
-            return counted.unseen
 
 
 @command("APPEND", AUTHENTICATED, target=True)

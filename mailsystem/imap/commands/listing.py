@@ -1,41 +1,192 @@
-"""LIST and LSUB (RFC 3501 6.3.8 and 6.3.9), with the attributes of RFC 3348 and RFC 6154."""
+"""LIST and LSUB (RFC 9051 6.3.9, RFC 3501 6.3.9), with LIST-EXTENDED, LIST-STATUS and SPECIAL-USE."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from mailsystem.imap import names, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.commands import status
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
+from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import INBOX, Mailbox
 
+_MOST_PATTERNS: Final = 100
+_SELECTIONS: Final = frozenset({"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"})
+_CHILDINFO: Final = b' ("CHILDINFO" ("SUBSCRIBED"))'
 
-@command("LIST", AUTHENTICATED, capability=None)
+Teller: TypeAlias = Callable[[Mailbox], bytes]
+"""What is told behind the LIST line of a mailbox, because a return option asks for it."""
+
+
+@dataclass(slots=True)
+class _Query:
+    """What a LIST asks for."""
+
+    patterns: list[str] = field(default_factory=list)
+    extended: bool = False
+    """It is said in the words of RFC 5258."""
+    selection: frozenset[str] = frozenset()
+    returns: set[str] = field(default_factory=set)
+    status_atts: tuple[str, ...] = ()
+
+    def matcher(self) -> Callable[[str], bool]:
+        """What tells whether a name matches any of the patterns."""
+        matchers = [names.matcher(pattern) for pattern in dict.fromkeys(self.patterns) if pattern]
+        if len(matchers) == 1:
+            return matchers[0]
+        return lambda name: any(matches(name) for matches in matchers)
+
+
+@command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS")
 async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.8: the names that match a pattern."""
-    pattern = _pattern(args)
-    if pattern is None:
+    """RFC 9051 6.3.9: the names that match patterns, and what is asked for of each of them (RFC 5258, 5819, 6154)."""
+    query = _query(session, args)
+    if not query.extended and query.patterns == [""]:
         # It is only the delimiter that is asked for.
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
     mailboxes = {mailbox.name: mailbox for mailbox in await session.store.mailboxes.list(session.account.id)}
+    subscribed: Collection[str] = ()
+    if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
+        subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
+    chosen, parents = _chosen(query, mailboxes, subscribed)
+    tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
     above = _above(mailboxes)
-    matches = names.matcher(pattern)
-    for name in _ordered({*mailboxes, *above}):
-        if matches(name):
-            attributes = _attributes(mailboxes.get(name), name in above)
-            session.send(reply.listed(b"LIST", attributes, session.dialect.mailbox(name)))
-            if session.buffered > FLUSH_AT:
-                await session.flush()
+    plain = not query.extended and not session.dialect.rev2
+    for name in _ordered({*chosen, *parents}):
+        mailbox = mailboxes.get(name)
+        attributes = _attributes(mailbox, name in above, missing="\\Noselect" if plain else "\\NonExistent")
+        if name in subscribed:
+            attributes.append("\\Subscribed")
+        childinfo = _CHILDINFO if name in parents else b""
+        session.send(reply.listed(b"LIST", attributes, session.dialect.mailbox(name), childinfo))
+        if mailbox is not None and name in chosen:
+            for tell in tellers:
+                session.send(tell(mailbox))
+        if session.buffered > FLUSH_AT:
+            await session.flush()
     return None
+
+
+def _chosen(
+    query: _Query, mailboxes: dict[str, Mailbox], subscribed: Collection[str]
+) -> tuple[Collection[str], Collection[str]]:
+    """The names that match, and those above others that would (CHILDINFO, RFC 5258 3.5); a name may be both."""
+    matches = query.matcher()
+    candidates: Collection[str] = mailboxes
+    if "SUBSCRIBED" in query.selection:
+        candidates = subscribed
+    if "SPECIAL-USE" in query.selection:
+        candidates = {name for name in candidates if (box := mailboxes.get(name)) is not None and box.special_use}
+    elif "SUBSCRIBED" not in query.selection:
+        candidates = {*mailboxes, *_above(mailboxes)}
+    chosen = {name for name in candidates if matches(name)}
+    if "RECURSIVEMATCH" not in query.selection:
+        return chosen, ()
+    # One that is not chosen itself is told only where the client would not hear of those below it anyhow.
+    parents = (_above(candidates) & chosen) | {name for name in _above(set(candidates) - chosen) if matches(name)}
+    return chosen, parents
+
+
+async def _tellers(session: Session, query: _Query, mailboxes: list[Mailbox]) -> list[Teller]:
+    """One for each return option that tells more of a mailbox; each looks once, whatever their number."""
+    tellers: list[Teller] = []
+    if query.status_atts:
+        counted = {each.mailbox.id: each for each in await session.store.mailboxes.statuses(mailboxes)}
+
+        def tell_status(mailbox: Mailbox) -> bytes:
+            found = counted.get(mailbox.id)
+            return b"" if found is None else status.line(session, found, query.status_atts)
+
+        tellers.append(tell_status)
+    return tellers
+
+
+def _query(session: Session, args: Arguments) -> _Query:
+    """list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts] (RFC 5258 6)"""
+    query = _Query()
+    args.sp()
+    if args.peek() == b"(":
+        query.extended = True
+        query.selection = _selection(args)
+        args.sp()
+    reference = args.reference()
+    args.sp()
+    if args.accept(b"("):
+        query.extended = True
+        while True:
+            query.patterns.append(_joined(reference, args.list_mailbox()))
+            if len(query.patterns) > _MOST_PATTERNS:
+                raise SyntaxFault("too many patterns")
+            if not args.accept(b" "):
+                break
+        args.expect(b")")
+    else:
+        query.patterns.append(_joined(reference, args.list_mailbox()))
+    if args.accept(b" "):
+        query.extended = True
+        args.expect(b"RETURN")
+        args.sp()
+        _returns(session, args, query)
+    args.end()
+    return query
+
+
+def _joined(reference: str, pattern: str) -> str:
+    return reference + pattern if pattern else ""
+
+
+def _selection(args: Arguments) -> frozenset[str]:
+    """list-select-opts; RECURSIVEMATCH only beside what it can recur on"""
+    words: set[str] = set()
+    args.enter()
+    while args.peek() != b")":
+        if words:
+            args.sp()
+        word = args.keyword()
+        if word not in _SELECTIONS or word in words:
+            raise SyntaxFault("unknown or repeated selection option")
+        words.add(word)
+    args.leave()
+    if "RECURSIVEMATCH" in words and "SUBSCRIBED" not in words:
+        raise SyntaxFault("RECURSIVEMATCH needs SUBSCRIBED")
+    return frozenset(words)
+
+
+def _returns(session: Session, args: Arguments, query: _Query) -> None:
+    """list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" """
+    args.enter()
+    while args.peek() != b")":
+        if query.returns:
+            args.sp()
+        word = args.keyword()
+        if word in query.returns:
+            raise SyntaxFault("repeated return option")
+        match word:
+            case "SUBSCRIBED" | "CHILDREN" | "SPECIAL-USE":
+                pass  # children and uses are always told
+            case "STATUS":
+                args.sp()
+                query.status_atts = status.status_atts(session, args)
+            case _:
+                raise SyntaxFault("unknown return option")
+        query.returns.add(word)
+    args.leave()
 
 
 @command("LSUB", AUTHENTICATED)
 async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.3.9: the subscribed names that match a pattern."""
-    pattern = _pattern(args)
-    if pattern is None:
+    args.sp()
+    reference = args.reference()
+    args.sp()
+    pattern = _joined(reference, args.list_mailbox())
+    args.end()
+    if not pattern:
         session.send(b'* LSUB (\\Noselect) "/" ""\r\n')
         return None
     subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
@@ -53,16 +204,6 @@ async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     return None
 
 
-def _pattern(args: Arguments) -> str | None:
-    """reference and pattern in one; None where there is no pattern."""
-    args.sp()
-    reference = args.reference()
-    args.sp()
-    pattern = args.list_mailbox()
-    args.end()
-    return reference + pattern if pattern else None
-
-
 def _above(existing: Iterable[str]) -> set[str]:
     """Every name that has another below it."""
     return {parent for name in existing for parent in names.parents(name)}
@@ -72,10 +213,11 @@ def _ordered(found: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda name: (name != INBOX, name))
 
 
-def _attributes(mailbox: Mailbox | None, has_children: bool) -> list[str]:
-    # RFC 3501 6.3.8: a name that is only there because of those below it cannot be selected.
-    attributes = [] if mailbox is not None else ["\\Noselect"]
-    attributes.append("\\HasChildren" if has_children else "\\HasNoChildren")
-    if mailbox is not None and mailbox.special_use is not None:
-        attributes.append(mailbox.special_use)
+def _attributes(mailbox: Mailbox | None, has_children: bool, *, missing: str) -> list[str]:
+    if mailbox is None:
+        # RFC 3501 6.3.8: a name that is only there because of those below it cannot be selected.
+        return [missing, "\\HasChildren"] if has_children else [missing]
+    attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
+    if mailbox.special_use is not None:
+        attributes += mailbox.special_use.split()
     return attributes

@@ -1,0 +1,275 @@
+"""LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819), SPECIAL-USE (RFC 6154), OLDNAME (RFC 9051), and STATUS with everything."""
+
+from __future__ import annotations
+
+import pytest
+from imap_door import Client, Door
+
+RFC5258 = (
+    "foo2",
+    "foo2/bar1",
+    "foo2/bar2",
+    "baz2/bar2",
+    "baz2/bar22",
+    "baz2/bar222",
+    "eps2",
+    "eps2/mamba",
+    "qux2/bar2",
+)
+
+
+async def lines(client: Client, command: str) -> list[str]:
+    """What a LIST says, without what is always the same and without \\HasChildren and its opposite, which always come."""
+    said = [line.decode() for line in await client.ok(command)]
+    plain = [line.replace("\\HasNoChildren ", "").replace("\\HasChildren ", "") for line in said]
+    plain = [line.replace("\\HasNoChildren", "").replace("\\HasChildren", "") for line in plain]
+    return [line.removeprefix("* LIST ").replace(' "/" ', " ") for line in plain]
+
+
+@pytest.fixture
+async def bob(door: Door) -> Client:
+    """With nothing but an INBOX, and no subscription."""
+    client = await door.client("bob")
+    for name in await door.store.mailboxes.subscriptions(door.people["bob"].id):
+        await client.ok(f"UNSUBSCRIBE {name}")
+    return client
+
+
+async def test_subscribed_names_are_chosen_or_only_marked(bob: Client) -> None:
+    for name in ("Fruit/Apple", "Fruit/Banana", "Tofu", "Vegetable/Broccoli"):
+        await bob.ok(f"CREATE {name}")
+    for name in ("inbox", "Fruit/Banana", "Fruit/Peach", "Vegetable", "Vegetable/Broccoli"):
+        await bob.ok(f"SUBSCRIBE {name}")
+    everything = ["(\\Subscribed) INBOX", "(\\Subscribed) Fruit/Banana", "(\\NonExistent \\Subscribed) Fruit/Peach",
+                  "(\\Subscribed) Vegetable", "(\\Subscribed) Vegetable/Broccoli"]  # fmt: skip
+    assert await lines(bob, 'LIST (SUBSCRIBED) "" "*"') == everything
+    assert await lines(bob, 'LIST (REMOTE SUBSCRIBED) "" "*"') == everything
+    assert await lines(bob, 'LIST () "" "*" RETURN (SUBSCRIBED)') == [
+        "(\\Subscribed) INBOX", "() Fruit", "() Fruit/Apple", "(\\Subscribed) Fruit/Banana", "() Tofu",
+        "(\\Subscribed) Vegetable", "(\\Subscribed) Vegetable/Broccoli"]  # fmt: skip
+    assert await lines(bob, 'LIST (SUBSCRIBED) "" "%"') == ["(\\Subscribed) INBOX", "(\\Subscribed) Vegetable"]
+
+
+async def test_several_patterns_are_matched_at_once(bob: Client) -> None:
+    for name in ("Drafts", "Sent/March2004", "Sent/August2004", "Other"):
+        await bob.ok(f"CREATE {name}")
+    assert await bob.ok('LIST "" ("INBOX" Drafts "Sent/%" "Sent/March*")') == [
+        b'* LIST (\\HasNoChildren) "/" INBOX',
+        b'* LIST (\\HasNoChildren \\Drafts) "/" Drafts',
+        b'* LIST (\\HasNoChildren) "/" Sent/August2004',
+        b'* LIST (\\HasNoChildren) "/" Sent/March2004',
+    ]
+    assert await bob.ok('LIST Sent/ ("M%" "")') == [b'* LIST (\\HasNoChildren) "/" Sent/March2004']
+    assert await bob.ok('LIST "" ("")') == []
+
+
+async def test_children_that_are_subscribed_are_told_of_their_parents(bob: Client) -> None:
+    for name in ("Foo/Bar", "Foo/Baz", "Moo"):
+        await bob.ok(f"CREATE {name}")
+    recursive = 'LIST (SUBSCRIBED RECURSIVEMATCH) "" "%"'
+    assert await lines(bob, recursive) == []
+    await bob.ok("SUBSCRIBE Foo/Baz")
+    assert await lines(bob, 'LIST (SUBSCRIBED) "" "*"') == ["(\\Subscribed) Foo/Baz"]
+    assert await lines(bob, 'LIST (SUBSCRIBED) "" "%"') == []
+    assert await lines(bob, recursive) == ['() Foo ("CHILDINFO" ("SUBSCRIBED"))']
+    await bob.ok("SUBSCRIBE Foo")
+    assert await lines(bob, recursive) == ['(\\Subscribed) Foo ("CHILDINFO" ("SUBSCRIBED"))']
+    await bob.ok("UNSUBSCRIBE Foo")
+    await bob.ok("DELETE Foo")
+    assert await bob.ok(recursive) == [b'* LIST (\\NonExistent \\HasChildren) "/" Foo ("CHILDINFO" ("SUBSCRIBED"))']
+    await bob.ok("CREATE Foo")
+    await bob.ok("UNSUBSCRIBE Foo/Baz")
+    await bob.ok("SUBSCRIBE Foo")
+    await bob.ok("SUBSCRIBE Moo")
+    assert await bob.ok(recursive + " RETURN (CHILDREN)") == [
+        b'* LIST (\\HasChildren \\Subscribed) "/" Foo',
+        b'* LIST (\\HasNoChildren \\Subscribed) "/" Moo',
+    ]
+
+
+async def test_children_are_told_where_a_pattern_does_not_reach_them(bob: Client) -> None:
+    """The hierarchy of RFC 5258 5, example 9."""
+    for name in RFC5258:
+        await bob.ok(f"CREATE {name}")
+        if name != "foo2":
+            await bob.ok(f"SUBSCRIBE {name}")
+    assert await lines(bob, 'LIST (RECURSIVEMATCH SUBSCRIBED) "" "*2"') == [
+        "(\\Subscribed) baz2/bar2",
+        "(\\Subscribed) baz2/bar22",
+        "(\\Subscribed) baz2/bar222",
+        '(\\Subscribed) eps2 ("CHILDINFO" ("SUBSCRIBED"))',
+        '() foo2 ("CHILDINFO" ("SUBSCRIBED"))',
+        "(\\Subscribed) foo2/bar2",
+        "(\\Subscribed) qux2/bar2",
+    ]
+
+
+async def test_a_child_that_is_only_subscribed_is_no_child(bob: Client) -> None:
+    """RFC 5258 5, example 10."""
+    await bob.ok("CREATE foo")
+    await bob.ok("SUBSCRIBE foo/bar")
+    assert await bob.ok('LIST (SUBSCRIBED) "" "foo/*"') == [b'* LIST (\\NonExistent \\Subscribed) "/" foo/bar']
+    assert await bob.ok('LIST (SUBSCRIBED RECURSIVEMATCH) "" foo RETURN (CHILDREN)') == [
+        b'* LIST (\\HasNoChildren) "/" foo ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+
+
+async def test_a_missing_level_is_nonexistent_to_those_who_know_the_word(bob: Client) -> None:
+    await bob.ok("CREATE music/rock")
+    await bob.ok("DELETE music")
+    assert b'* LIST (\\NonExistent \\HasChildren) "/" music' in await bob.ok('LIST () "" %')
+    assert b'* LIST (\\Noselect \\HasChildren) "/" music' in await bob.ok('LIST "" %')
+    await bob.ok("ENABLE IMAP4rev2")
+    assert b'* LIST (\\NonExistent \\HasChildren) "/" music' in await bob.ok('LIST "" %')
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '(RECURSIVEMATCH) "" *', '(REMOTE RECURSIVEMATCH) "" *', '(SPECIAL-USE RECURSIVEMATCH) "" *', '(NONSENSE) "" *',
+        '(SUBSCRIBED SUBSCRIBED) "" *', '(SUBSCRIBED  REMOTE) "" *', '(SUBSCRIBED "" *', '"" ()', '"" (a b',
+        '"" * RETURN', '"" * RETURN CHILDREN', '"" * RETURN (NONSENSE)', '"" * RETURN (STATUS)', '"" * RETURN (STATUS ())',
+        '"" * RETURN (STATUS (NONSENSE))', '"" * RETURN (CHILDREN CHILDREN)', '"" * RETURN (CHILDREN) x', '"" * x',
+        '"" (' + "a " * 101 + "a)",
+    ],
+)  # fmt: skip
+async def test_what_is_not_grammar_is_bad(door: Door, bad: str) -> None:
+    client = await door.client()
+    assert (await client.say("LIST " + bad)).status == "BAD"
+
+
+async def test_counts_come_with_the_names(door: Door) -> None:
+    """RFC 5819 4: no counts of what cannot be selected, nor of parents that are only told because of those below them."""
+    client = await door.client()
+    await door.put(b"x", "\\Seen")
+    await door.put(b"four")
+    await client.ok("CREATE foo/bar")
+    await client.ok("DELETE foo")
+    await client.ok("SUBSCRIBE foo/bar")
+    assert await client.ok('LIST "" (INBOX foo foo/%) RETURN (STATUS (MESSAGES UNSEEN SIZE))') == [
+        b'* LIST (\\HasNoChildren) "/" INBOX',
+        b"* STATUS INBOX (MESSAGES 2 UNSEEN 1 SIZE 5)",
+        b'* LIST (\\NonExistent \\HasChildren) "/" foo',
+        b'* LIST (\\HasNoChildren) "/" foo/bar',
+        b"* STATUS foo/bar (MESSAGES 0 UNSEEN 0 SIZE 0)",
+    ]
+    assert await client.ok('LIST (SUBSCRIBED RECURSIVEMATCH) "" fo% RETURN (STATUS (MESSAGES))') == [
+        b'* LIST (\\NonExistent \\HasChildren) "/" foo ("CHILDINFO" ("SUBSCRIBED"))'
+    ]
+    await door.put()
+    assert (await client.ok('LIST "" INBOX RETURN (STATUS (MESSAGES))'))[1] == b"* STATUS INBOX (MESSAGES 3)"
+
+
+async def test_counts_of_many_mailboxes_cost_as_many_statements_as_of_one(door: Door) -> None:
+    client = await door.client()
+    for number in range(40):
+        await client.ok(f"CREATE m{number}")
+        await door.put(b"x" * number, mailbox=f"m{number}")
+    said = await client.ok('LIST "" m% RETURN (STATUS (MESSAGES SIZE RECENT))')
+    counts = {line for line in said if line.startswith(b"* STATUS")}
+    assert counts == {b"* STATUS m%d (MESSAGES 1 SIZE %d RECENT 1)" % (number, number) for number in range(40)}
+    statements: list[str] = []
+    reader = door.store.mailboxes._database._readers  # type: ignore[attr-defined]
+    for each in reader:
+        each._conn.set_trace_callback(statements.append)
+    await client.ok('LIST "" m% RETURN (STATUS (MESSAGES SIZE RECENT))')
+    looked = [statement for statement in statements if "FROM" in statement]
+    assert len(looked) <= 5, looked
+    assert not [statement for statement in looked if "messages" in statement], "nothing has changed: nothing is counted"
+    await door.put(b"", mailbox="m7")
+    statements.clear()
+    said = await client.ok('LIST "" m% RETURN (STATUS (MESSAGES))')
+    assert b"* STATUS m7 (MESSAGES 2)" in said
+    assert len([statement for statement in statements if "messages" in statement]) == 1
+
+
+async def test_special_uses_are_chosen_and_given(door: Door) -> None:
+    client = await door.client()
+    await client.ok("CREATE Plain")
+    uses = [
+        b'* LIST (\\HasNoChildren \\%b) "/" %b' % (name, name) for name in (b"Archive", b"Drafts", b"Junk", b"Sent")
+    ]
+    assert (await client.ok('LIST (SPECIAL-USE) "" "*"'))[:4] == uses
+    assert await client.ok('LIST (SPECIAL-USE SUBSCRIBED) "" S%') == [
+        b'* LIST (\\HasNoChildren \\Sent \\Subscribed) "/" Sent'
+    ]
+    assert uses[3] in await client.ok('LIST "" % RETURN (SPECIAL-USE)')
+
+
+async def test_a_mailbox_is_created_for_a_purpose(bob: Client) -> None:
+    """RFC 6154 5.3."""
+    await bob.ok("CREATE MySpecial (USE (\\Drafts \\sent))")
+    assert (await bob.say("CREATE Everything (USE (\\All))")).code == "USEATTR"
+    assert (await bob.say("CREATE Another (USE (\\Sent))")).code == "USEATTR"
+    assert await bob.ok('LIST "" "*"') == [
+        b'* LIST (\\HasNoChildren) "/" INBOX',
+        b'* LIST (\\HasNoChildren \\Drafts \\Sent) "/" MySpecial',
+    ]
+    await bob.ok("CREATE Plain (USE ())")
+    for bad in ("CREATE x (USE \\Sent)", "CREATE x (USE (Sent))", "CREATE x (SIZE (3))", "CREATE x ()", "CREATE x y"):
+        assert (await bob.say(bad)).status == "BAD", bad
+
+
+async def test_sent_that_is_made_anew_is_sent_again(door: Door) -> None:
+    client = await door.client()
+    await client.ok("DELETE Sent")
+    await client.ok("CREATE sent")
+    assert await client.ok('LIST "" sent') == [b'* LIST (\\HasNoChildren \\Sent) "/" sent']
+    await client.ok("CREATE Sent")
+    assert await client.ok('LIST "" Sent') == [b'* LIST (\\HasNoChildren) "/" Sent']
+
+
+async def test_who_creates_a_mailbox_hears_its_id(door: Door) -> None:
+    """RFC 8474 4.1 and 4.3."""
+    client = await door.client()
+    code = (await client.say("CREATE foo")).code
+    assert code.startswith("MAILBOXID (")
+    assert await client.ok("STATUS foo (MAILBOXID)") == [b"* STATUS foo (%b)" % code.encode()]
+    await client.ok("RENAME foo bar")
+    assert await client.ok("STATUS bar (MAILBOXID)") == [b"* STATUS bar (%b)" % code.encode()]
+
+
+async def test_the_old_name_is_told_to_those_who_know_of_it(bob: Client) -> None:
+    """RFC 9051 6.3.9.7."""
+    assert await bob.ok("CREATE foo/") == []
+    assert await bob.ok("RENAME foo bar") == []
+    await bob.ok("ENABLE IMAP4rev2")
+    assert await bob.ok("CREATE baz") == []
+    assert await bob.ok("CREATE inbox/foo/") == [b'* LIST () "/" INBOX/foo ("OLDNAME" (inbox/foo/))']
+    assert await bob.ok("RENAME bar b&r") == [b'* LIST () "/" b&r ("OLDNAME" (bar))']
+
+
+async def test_status_tells_everything(door: Door) -> None:
+    client = await door.client()
+    await door.put(b"0123456789", "\\Deleted")
+    await door.put(b"01234", "\\Seen")
+    box = await door.store.mailboxes.find(door.account.id, "INBOX")
+    [line] = await client.ok(
+        "STATUS INBOX (MESSAGES UIDNEXT UIDVALIDITY UNSEEN DELETED DELETED-STORAGE SIZE APPENDLIMIT MAILBOXID)"
+    )
+    assert (
+        line
+        == (
+            f"* STATUS INBOX (MESSAGES 2 UIDNEXT 3 UIDVALIDITY {box.uidvalidity} UNSEEN 1 DELETED 1 DELETED-STORAGE 10 SIZE 15"
+            f" APPENDLIMIT {1 << 30} MAILBOXID ({box.objectid}))"
+        ).encode()
+    )
+
+
+async def test_who_asks_for_the_highest_modseq_enables_condstore(door: Door) -> None:
+    """RFC 7162 3.1."""
+    client = await door.client()
+    await door.put()
+    other = await door.client(mailbox="INBOX")
+    modseq = (await door.store.mailboxes.find(door.account.id, "INBOX")).modseq
+    assert await client.ok("STATUS INBOX (HIGHESTMODSEQ)") == [b"* STATUS INBOX (HIGHESTMODSEQ %d)" % modseq]
+    await client.ok("SELECT INBOX")
+    await other.ok("STORE 1 +FLAGS.SILENT \\Seen")
+    assert b"MODSEQ" in (await client.ok("NOOP"))[0]
+
+
+async def test_nothing_is_recent_in_revision_2(door: Door) -> None:
+    client = await door.client()
+    await client.ok("STATUS INBOX (RECENT)")
+    await client.ok("ENABLE IMAP4rev2")
+    assert (await client.say("STATUS INBOX (RECENT)")).status == "BAD"
