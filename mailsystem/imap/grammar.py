@@ -186,6 +186,13 @@ class Arguments:
             raise SyntaxFault("number too large")
         return value
 
+    def number64(self) -> int:
+        """number64 = 1*DIGIT ; (0 <= n <= 9,223,372,036,854,775,807)"""
+        value = int(self._match(_NUMBER, "number expected")[0])
+        if value >= 1 << 63:
+            raise SyntaxFault("number too large")
+        return value
+
     def nz_number(self) -> int:
         """nz-number = digit-nz *DIGIT ; (0 < n < 4,294,967,296)"""
         value = self.number()

@@ -7,6 +7,7 @@ from typing import Final
 
 from mailsystem.imap import reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.commands import quota
 from mailsystem.imap.dialect import vanished
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.news import flags_in_use
@@ -76,6 +77,7 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
     if dialect.rev2:
         lines.append(reply.listed(b"LIST", (), dialect.mailbox(mailbox.name)).removesuffix(reply.CRLF))
     session.send(b"\r\n".join(lines) + reply.CRLF)
+    await quota.warn(session)
     if known is not None and known.uidvalidity == mailbox.uidvalidity:
         await _catch_up(session, known)
     return Ok("entered", b"READ-ONLY" if read_only else b"READ-WRITE")

@@ -1,0 +1,93 @@
+"""QUOTA (RFC 9208): what an account may keep, and what it keeps. Every mailbox of an account has one quota root, the account."""
+
+from __future__ import annotations
+
+from mailsystem.imap import reply
+from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.session import Session
+from mailsystem.mail.errors import NoSuchMailbox, NotPermitted
+from mailsystem.store import AccountSummary
+
+
+@command("GETQUOTA", AUTHENTICATED, capability="QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE")
+async def getquota(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 9208 4.1.1: usage and limits of a quota root; there is one, whose name GETQUOTAROOT tells."""
+    args.sp()
+    root = args.astring()
+    args.end()
+    if root != _root(session):
+        raise NoSuchMailbox("no such quota root")
+    await _tell(session)
+    return None
+
+
+@command("GETQUOTAROOT", AUTHENTICATED)
+async def getquotaroot(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 9208 4.1.2: the quota root of a mailbox, be there such a mailbox or not, and what GETQUOTA would say of it."""
+    args.sp()
+    name = args.mailbox()
+    args.end()
+    try:
+        owner = (await session.store.mailboxes.find(session.account.id, name)).account
+    except NoSuchMailbox:
+        owner = session.account.id  # whose it would be
+    if owner != session.account.id:
+        # How much others keep is nobody's business: that one has no quota root here.
+        session.send(b"* QUOTAROOT %b\r\n" % session.dialect.mailbox(name))
+        return None
+    session.send(b"* QUOTAROOT %b %b\r\n" % (session.dialect.mailbox(name), reply.string(_root(session))))
+    await _tell(session)
+    return None
+
+
+@command("SETQUOTA", AUTHENTICATED)
+async def setquota(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 9208 4.1.3: not offered (QUOTASET); who runs the server sets quotas."""
+    args.sp()
+    args.astring()
+    args.sp()
+    args.enter()
+    while args.peek() != b")":
+        args.atom()
+        args.sp()
+        args.number64()
+        if not args.accept(b" "):
+            break
+    args.leave()
+    args.end()
+    raise NotPermitted("quotas are set by those who run this server")
+
+
+async def warn(session: Session) -> None:
+    """Tell one who has entered a mailbox of their own that nothing can be added (RFC 9208 4.3.1)."""
+    if session.mailbox.account != session.account.id:
+        return
+    kept = await session.store.accounts.summary(session.account.login)
+    if any(used > most for _, used, most in _resources(kept)):
+        session.send(b"* NO [OVERQUOTA] you keep more than you may\r\n")
+
+
+async def _tell(session: Session) -> None:
+    kept = await session.store.accounts.summary(session.account.login)
+    triplets = b" ".join(b"%b %d %d" % triplet for triplet in _resources(kept))
+    session.send(b"* QUOTA %b (%b)\r\n" % (reply.string(_root(session)), triplets))
+
+
+def _resources(kept: AccountSummary) -> list[tuple[bytes, int, int]]:
+    """Resource, usage and limit; what is not limited is not listed (RFC 9208 4.2.1)."""
+    resources = []
+    if kept.quota.octets is not None:
+        resources.append((b"STORAGE", _units(kept.size), _units(kept.quota.octets)))
+    if kept.quota.messages is not None:
+        resources.append((b"MESSAGE", kept.messages, kept.quota.messages))
+    return resources
+
+
+def _units(octets: int) -> int:
+    """Units of 1024 octets, rounded up."""
+    return -(-octets // 1024)
+
+
+def _root(session: Session) -> bytes:
+    return session.account.login.encode()
