@@ -1,4 +1,4 @@
-"""QUOTA (RFC 9208): what an account may keep, and what it keeps. Every mailbox of an account has one quota root, the account."""
+"""QUOTA (RFC 9208): what an account may keep, and what it keeps. All its mailboxes have one quota root, the account itself."""
 
 from __future__ import annotations
 
