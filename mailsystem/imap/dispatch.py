@@ -13,7 +13,7 @@ from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.search import BadCharset
-from mailsystem.imap.session import Goodbye, Session
+from mailsystem.imap.session import CompressionActive, Goodbye, Session
 from mailsystem.mail import errors
 from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxFault, WrongState
 from mailsystem.net import Injected, Stopping
@@ -37,6 +37,7 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     errors.Unavailable: (b"NO", b"UNAVAILABLE"),
     BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
     BadUse: (b"NO", b"USEATTR"),
+    CompressionActive: (b"NO", b"COMPRESSIONACTIVE"),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
 }

@@ -20,14 +20,15 @@ from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, WrongState
 from mailsystem.mail.mailbox import Flag, Mailbox
 from mailsystem.mail.sasl import BINDING, Cancelled
-from mailsystem.net import Closed, Connection, Stopping
+from mailsystem.net import BadStream, Closed, Connection, Stopping
 from mailsystem.store import Spool, Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
 FLUSH_AT: Final = 64 * 1024
 """Octets of answers that are collected before they leave."""
-
+_DEFLATED_AT_ONCE: Final = 32 * 1024
+"""Octets that are compressed without a pause: about a millisecond."""
 
 _QUIRKS: Final[Mapping[str, frozenset[str]]] = {
     # It enables UIDONLY and then asks for sequence numbers, which breaks the account (mox issue 388).
@@ -42,6 +43,12 @@ class State(enum.Flag):
     NOT_AUTHENTICATED = enum.auto()
     AUTHENTICATED = enum.auto()
     SELECTED = enum.auto()
+
+
+class CompressionActive(WrongState):
+    """COMPRESS once more (RFC 4978 3)."""
+
+    text = "it is compressed already"
 
 
 class Goodbye(Exception):
@@ -256,8 +263,22 @@ class Session:
             data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             self._out.clear()
             self.buffered = 0
+            if self.compressed and len(data) > _DEFLATED_AT_ONCE:
+                data = await self._write_in_pieces(data)
             self._connection.write(data)
             del data
+        await self._drain()
+
+    async def _write_in_pieces(self, data: bytes) -> bytes:
+        """Compress with pauses, so that the other sessions have their turns; what is left to write."""
+        while len(data) > _DEFLATED_AT_ONCE:
+            piece, data = data[:_DEFLATED_AT_ONCE], data[_DEFLATED_AT_ONCE:]
+            self._connection.write(piece)
+            await self._drain()
+            await asyncio.sleep(0)
+        return data
+
+    async def _drain(self) -> None:
         try:
             await self._connection.drain()
         except TimeoutError:
@@ -277,6 +298,8 @@ class Session:
             raise Goodbye("too long without a command") from None
         except Stopping:
             raise Goodbye("server is shutting down") from None
+        except BadStream as error:
+            raise Goodbye(str(error)) from None
         self.framing.feed(data)
         del data
         try:
@@ -326,6 +349,20 @@ class Session:
         await self._connection.start_tls(self.options.tls)
         # RFC 3501 6.2.1: what was learnt in clear is forgotten.
         self.framing = Framing(BEFORE_LOGIN)
+
+    @property
+    def compressed(self) -> bool:
+        return self._connection.compressed
+
+    async def compress(self) -> None:
+        """Say what is to be said as it is, then go on compressed (RFC 4978 3)."""
+        if self.pending:
+            raise Goodbye("octets behind COMPRESS")
+        data = b"".join(self._out)
+        self._out.clear()
+        self.buffered = 0
+        self._connection.write(data)
+        self._connection.compress()
 
     def spool(self) -> Spool:
         """Somewhere to put a message that is coming in; it lasts until the command is answered."""

@@ -1,6 +1,7 @@
 """Peers on streams: the room with the sockets. A door is handed a `Connection` for each who comes to where it `listen`s."""
 
 from mailsystem.net.connection import READ_LIMIT, WRITE_LIMIT, Closed, Connection, Injected, Stopping
+from mailsystem.net.deflate import BadStream
 from mailsystem.net.limits import Limits
 from mailsystem.net.listening import OPEN, Bound, Terms, listen
 from mailsystem.net.tls import BadCertificate, Certificates, Pair, self_signed
@@ -10,6 +11,7 @@ __all__ = [
     "READ_LIMIT",
     "WRITE_LIMIT",
     "BadCertificate",
+    "BadStream",
     "Bound",
     "Certificates",
     "Closed",

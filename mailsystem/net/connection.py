@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final, cast
 
 from mailsystem.mail.envelope import UNIX, Peer
+from mailsystem.net.deflate import Deflate
 from mailsystem.net.tls import end_point
 
 READ_LIMIT: Final = 256 * 1024
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks",
+        "_deflate",
         "_drained",
         "_eof",
         "_full",
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         """Octets received and not read yet."""
         self.stopping = False
         self._chunks: list[bytes] = []
+        self._deflate: Deflate | None = None
         self._eof = False
         self._lost = False
         self._held = False  # reading is paused
@@ -90,26 +93,50 @@ class Connection(asyncio.Protocol):
         """What has arrived: at least one octet, at most about twice `READ_LIMIT`.
 
         Raises `Closed` at the end of the stream, `TimeoutError` after `timeout` seconds of silence, and `Stopping`, but
-        only while nothing is there to read. May be cancelled: nothing is lost.
+        only while nothing is there to read. Raises `BadStream` where it was to be compressed and is not. May be cancelled:
+        nothing is lost.
         """
-        while not self._chunks:
-            if self._eof or self._lost:
-                raise Closed(GONE)
-            if self.stopping:
-                raise Stopping
-            await self._until_readable(timeout)
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self.pending = 0
+        data = b""
+        while not data:
+            await self._until_there(timeout)
+            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks.clear()
+            self.pending = 0
+            if self._deflate is not None:
+                data = self._deflate.inflate(data, READ_LIMIT)
+                self.pending = len(self._deflate.tail)
         if self._held and not self._lost:
             self._held = False
             self._transport.resume_reading()
         return data
 
+    async def _until_there(self, timeout: float) -> None:
+        while not self._chunks and not (self._deflate is not None and self._deflate.holding):
+            if self._eof or self._lost:
+                raise Closed(GONE)
+            if self.stopping:
+                raise Stopping
+            await self._until_readable(timeout)
+
     def write(self, data: bytes) -> None:
-        """Send `data` after what was written before; call `drain` from time to time. Nothing once the peer is gone."""
+        """Send `data` after what was written before; call `drain` from time to time. Nothing once the peer is gone.
+
+        Where it is compressed that takes a moment: then give it in pieces.
+        """
         if not self._lost:
-            self._transport.write(data)
+            self._transport.write(data if self._deflate is None or not data else self._deflate.deflate(data))
+
+    @property
+    def compressed(self) -> bool:
+        """Whether what is said is compressed, by us or by TLS."""
+        shaken: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        return self._deflate is not None or (shaken is not None and shaken.compression() is not None)
+
+    def compress(self) -> None:
+        """From here on both sides compress. Raises `Injected` where something came before that could be agreed."""
+        if self.pending:
+            raise Injected
+        self._deflate = Deflate()
 
     async def drain(self, timeout: float = 300) -> None:
         """Wait while more than `WRITE_LIMIT` octets are unsent.

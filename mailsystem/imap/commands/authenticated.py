@@ -6,7 +6,7 @@ from mailsystem.imap import news, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.session import Session, State
+from mailsystem.imap.session import CompressionActive, Goodbye, Session, State
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.store import Spool
 
@@ -157,3 +157,18 @@ async def idle(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     if line.upper() != b"DONE":
         raise SyntaxFault("DONE expected")
     return None
+
+
+@command("COMPRESS", AUTHENTICATED, capability="COMPRESS=DEFLATE")
+async def compress(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 4978: from the next octet on both sides compress."""
+    args.sp()
+    if args.keyword() != "DEFLATE":
+        raise SyntaxFault("only DEFLATE is known")
+    args.end()
+    if session.compressed:
+        raise CompressionActive
+    if session.pending:
+        # Whoever does not wait for the answer cannot know how to speak, and it may be somebody else who speaks.
+        raise Goodbye("octets behind COMPRESS")
+    return Ok("compressed from here on", then=session.compress)

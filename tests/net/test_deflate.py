@@ -1,0 +1,78 @@
+"""Compression of a stream: any peer understands it, it comes out bounded, and garbage ends it."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsystem.net.deflate import BadStream, Deflate
+
+LINE = b'* 12 FETCH (UID 12 FLAGS (\\Seen) INTERNALDATE "17-Jul-1996 02:44:25 +0000")\r\n'
+
+
+def test_what_is_said_is_understood_piece_by_piece() -> None:
+    ours, theirs = Deflate(), zlib.decompressobj(-15)
+    for piece in (b"* OK\r\n", LINE, LINE * 300, os.urandom(70_000), LINE, b"x" * 3000, LINE):
+        assert theirs.decompress(ours.deflate(piece)) == piece
+
+
+@given(st.lists(st.binary(min_size=1, max_size=6000), max_size=12))
+def test_any_pieces_are_understood(pieces: list[bytes]) -> None:
+    ours, theirs = Deflate(), zlib.decompressobj(-15)
+    assert [theirs.decompress(ours.deflate(piece)) for piece in pieces] == pieces
+
+
+def test_lines_that_are_alike_cost_little() -> None:
+    ours = Deflate()
+    ours.deflate(LINE)
+    assert len(ours.deflate(LINE.replace(b"12", b"13"))) < len(LINE) / 3
+
+
+def peer(data: bytes) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+    return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_what_is_heard_comes_out_whole_however_it_comes(size: int) -> None:
+    text = LINE * 500 + os.urandom(5000) + b"z" * 5000
+    packed, ours, heard = peer(text), Deflate(), b""
+    for at in range(0, len(packed), size):
+        heard += ours.inflate(packed[at : at + size], 999)
+        while ours.holding:
+            heard += ours.inflate(b"", 999)
+    assert heard == text
+
+
+def test_no_read_gives_more_than_it_was_asked_for() -> None:
+    ours = Deflate()
+    packed = peer(b"\0" * (4 << 20))
+    tracemalloc.start()
+    assert len(ours.inflate(packed, 1000)) == 1000
+    assert ours.holding
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+def test_a_bomb_ends_the_stream() -> None:
+    ours, packed = Deflate(), peer(b"\0" * (64 << 20))
+    made = len(ours.inflate(packed, 1 << 20))
+    with pytest.raises(BadStream):
+        while ours.holding:
+            made += len(ours.inflate(b"", 1 << 20))
+    assert made <= 16 << 20
+
+
+def test_garbage_and_an_ended_stream_are_told() -> None:
+    with pytest.raises(BadStream):
+        Deflate().inflate(b"\xff\xff\xff\xff", 100)
+    ours = Deflate()
+    compressor = zlib.compressobj(wbits=-15)
+    assert ours.inflate(compressor.compress(b"x") + compressor.flush(), 100) == b"x"
+    with pytest.raises(BadStream):
+        ours.inflate(b"x", 100)
