@@ -20,7 +20,7 @@ from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, WrongState
 from mailsystem.mail.mailbox import Flag, Mailbox
 from mailsystem.mail.sasl import BINDING, Cancelled
-from mailsystem.net import BadStream, Closed, Connection, Stopping
+from mailsystem.net import BadStream, Closed, Connection, Injected, Stopping
 from mailsystem.store import Spool, Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
@@ -228,6 +228,16 @@ class Session:
         self.framing.spool = self.spool
         self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=self._connection.secure)
 
+    def log_out(self) -> None:
+        """Forget who this is and all that came of it, but for TLS and the client's name (RFC 8437)."""
+        self.trace.event("logged out", login=self.account.login)
+        self.select(None)
+        self._account = None
+        self._since = asyncio.get_running_loop().time()
+        self.dialect = Dialect()
+        self.framing.limits = BEFORE_LOGIN
+        self.framing.spool = None
+
     def select(self, selected: Selected | None, *, heard: int = 0) -> None:
         """Enter a mailbox, or leave it; `heard` is what the bell had rung before that was looked at."""
         self._selected = selected
@@ -363,6 +373,14 @@ class Session:
         self.buffered = 0
         self._connection.write(data)
         self._connection.compress()
+
+    async def decompress(self) -> None:
+        """Say what is to be said, then go on in clear on both sides (RFC 8437 4.1)."""
+        await self.flush()
+        try:
+            self._connection.decompress()
+        except Injected:
+            raise Goodbye("octets behind UNAUTHENTICATE") from None
 
     def spool(self) -> Spool:
         """Somewhere to put a message that is coming in; it lasts until the command is answered."""

@@ -132,6 +132,12 @@ class Connection(asyncio.Protocol):
         shaken: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
         return self._deflate is not None or (shaken is not None and shaken.compression() is not None)
 
+    def decompress(self) -> None:
+        """Nobody compresses from here on. Raises `Injected` where there is more that was compressed."""
+        if self._deflate is not None and self._deflate.holding:
+            raise Injected
+        self._deflate = None
+
     def compress(self) -> None:
         """From here on both sides compress. Raises `Injected` where something came before that could be agreed."""
         if self.pending:

@@ -141,3 +141,15 @@ async def test_a_bomb_is_not_swallowed(open_door: Opening) -> None:
     assert b"* BYE too much out of too little" in await client.rest()
     inbox = await door.store.mailboxes.find(door.account.id, "INBOX")
     assert inbox.uidnext == 1
+
+
+async def test_who_logs_out_speaks_in_clear_again(door: Door) -> None:
+    """RFC 8437 4.1."""
+    client = await door.client()
+    plain = client.reader, client.writer
+    await compressed(client)
+    await client.ok("UNAUTHENTICATE")
+    client.reader, client.writer = plain
+    await client.ok(f'LOGIN bob "{PASSWORD}"')
+    await compressed(client)
+    await client.ok("SELECT INBOX")

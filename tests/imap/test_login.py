@@ -235,3 +235,43 @@ async def test_what_is_switched_off_for_an_account_is_not_offered_to_it(door: Do
     assert b" MOVE" in capability
     [capability] = await (await door.client("bob")).ok("CAPABILITY")
     assert b" IDLE" in capability
+
+
+async def test_one_connection_serves_several_people(door: Door) -> None:
+    """RFC 8437: nothing of the first is left for the second."""
+    client = await door.client()
+    await door.put()
+    await client.ok("ENABLE IMAP4rev2 QRESYNC")
+    await client.ok("SELECT INBOX")
+    answer = await client.say("UNAUTHENTICATE")
+    assert answer.code.startswith("CAPABILITY IMAP4rev1")
+    assert "LITERAL-" in answer.code
+    for command in ("FETCH 1 FLAGS", "STATUS INBOX (MESSAGES)", "UNAUTHENTICATE"):
+        assert (await client.say(command)).status == "BAD"
+    await client.send(b"a APPEND INBOX {9999999}\r\n")
+    assert (await client.line()).startswith(b"a ")
+    await client.ok(f'LOGIN bob "{PASSWORD}"')
+    assert (await client.say("FETCH 1 FLAGS")).status == "BAD"
+    assert b"* 0 RECENT" in await client.ok("SELECT INBOX"), "it is spoken to in revision 1 again"
+    await client.send(f'b UNAUTHENTICATE\r\nc LOGIN ann "{PASSWORD}"\r\nd STATUS INBOX (MESSAGES)\r\n'.encode())
+    assert (await client.line()).startswith(b"b OK ")
+    assert (await client.line()).startswith(b"c OK ")
+    assert [await client.line() for _ in range(2)] == [b"* STATUS INBOX (MESSAGES 1)", b"d OK STATUS completed"]
+
+
+async def test_who_has_logged_out_must_hurry_again(open_door: Opening) -> None:
+    door = await open_door(login_timeout=0.5)
+    client = await door.client()
+    await asyncio.sleep(0.6)
+    await client.ok("UNAUTHENTICATE")
+    await client.ok("NOOP")
+    assert (await client.rest()).startswith(b"* BYE too long without a command")
+
+
+async def test_unauthenticate_can_be_switched_off(door: Door) -> None:
+    await door.store.accounts.set_capabilities_off("ann@example.org", ["UNAUTHENTICATE"])
+    client = await door.client()
+    assert b"UNAUTHENTICATE" not in (await client.ok("CAPABILITY"))[0]
+    assert (await client.say("UNAUTHENTICATE")).status == "BAD"
+    await client.ok("NOOP")
+    await client.ok("STATUS INBOX (MESSAGES)")

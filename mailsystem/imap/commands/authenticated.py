@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailsystem.imap import news, reply
-from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.command import AUTHENTICATED, Ok, capabilities, command
 from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import CompressionActive, Goodbye, Session, State
@@ -172,3 +172,13 @@ async def compress(session: Session, args: Arguments, by_uid: bool) -> Ok | None
         # Whoever does not wait for the answer cannot know how to speak, and it may be somebody else who speaks.
         raise Goodbye("octets behind COMPRESS")
     return Ok("compressed from here on", then=session.compress)
+
+
+@command("UNAUTHENTICATE", AUTHENTICATED, capability="UNAUTHENTICATE")
+async def unauthenticate(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 8437: as before login, in the same connection."""
+    args.end()
+    if "UNAUTHENTICATE" in session.hidden:
+        raise SyntaxFault("not offered to you")  # RFC 8437 8: it can be switched off
+    session.log_out()
+    return Ok(code=b"CAPABILITY " + capabilities(session), then=session.decompress)
