@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, NamedTuple, NewType
 
@@ -20,6 +20,8 @@ Flag = NewType("Flag", str)
 
 DELIMITER: Final = "/"
 INBOX: Final = "INBOX"
+OTHERS: Final = "Other Users"
+"""Below this level everybody sees the mailboxes that others share with them: the namespace of RFC 2342 for that."""
 STAR: Final = 1 << 32
 """`*` in a `MessageSet` that has not met a mailbox yet: larger than any number that can be written (RFC 9051 `nz-number`)."""
 
@@ -169,6 +171,13 @@ class Mailbox:
     """The highest of any change in it (HIGHESTMODSEQ)."""
     special_use: str | None = None
     """RFC 6154: `\\Sent`, `\\Trash`, …; several are parted by spaces."""
+    seen_as: str | None = field(default=None, compare=False)
+    """Its name in the eyes of the account that has looked, where it is somebody else's."""
+
+    @property
+    def shown(self) -> str:
+        """The name as the account knows it that has looked."""
+        return self.seen_as or self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
-from mailsystem.store import logins, names, routes, secrets
+from mailsystem.store import logins, names, rights, routes, secrets
 from mailsystem.store.database import Database, Row, Sql, Unit
 from mailsystem.store.logins import Login, LoginHistory
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
@@ -328,6 +328,7 @@ def _summary_of(row: Row) -> AccountSummary:
 def _remove(login: str, now: float) -> Unit[None]:
     account = yield from _known(login)
     yield from names.drop_all(account.id, now)
+    yield from rights.forget(account.id)
     for table in ("leases", "addresses", "app_passwords", "logins"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

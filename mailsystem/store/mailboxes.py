@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import NoSuchMailbox, OverQuota, Unavailable
+from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, OverQuota, Unavailable
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
-from mailsystem.store import counting, listing, messages, names
+from mailsystem.mail.rights import FLAG_RIGHTS, Rights, settable
+from mailsystem.store import counting, listing, messages, names, rights, sharing
 from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
@@ -26,6 +27,10 @@ _HISTORY: Final = 50_000
 
 class Mailboxes:
     """Names, messages and changes of every account.
+
+    A name is what the account calls the mailbox that asks: below `Other Users` there are those that others share with it.
+    Where a mailbox is given by its owner and number, `actor` is who acts, if that is not the owner. What one has no right to
+    do raises `NotPermitted`, or `NoSuchMailbox` where one may not even know of the mailbox (see `rights`).
 
     UIDs that do not exist (any more) are passed over in silence. A `MessageSet` of UIDs may span holes, so a contiguous pick
     is best given as one range.
@@ -44,21 +49,26 @@ class Mailboxes:
         """All mailboxes by name, INBOX first."""
         return await self._database.read(names.all_of(account))
 
+    async def shared_with(self, account: AccountId) -> Sequence[tuple[Mailbox, Rights]]:
+        """The mailboxes of others that the account may look up, and what it may do there; `shown` is how it calls them."""
+        return await self._database.read(rights.shared_with(account))
+
     async def find(self, account: AccountId, name: str) -> Mailbox:
         """Raises `NoSuchMailbox`."""
-        return await self._database.read(names.find(account, name))
+        mailbox, _ = await self._database.read(rights.found(account, name))
+        return mailbox
 
     async def create(self, account: AccountId, name: str, special_use: str | None = None) -> Mailbox:
-        """Make a mailbox and those above it. Raises `MailboxExists`, `SyntaxFault`, `TooMany`."""
-        return await self._database.write(names.create(account, name, special_use, self._clock.now()))
+        """Make a mailbox and those above it. Raises `MailboxExists`, `NotPermitted`, `SyntaxFault`, `TooMany`."""
+        return await self._database.write(sharing.create(account, name, special_use, self._clock.now()))
 
     async def delete(self, account: AccountId, name: str) -> None:
         """Drop a mailbox with its messages. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
-        await self._database.write(names.delete(account, name, self._clock.now()))
+        await self._database.write(sharing.delete(account, name, self._clock.now()))
 
     async def rename(self, account: AccountId, old: str, new: str) -> None:
         """Rename with all below it. Raises `NoSuchMailbox`, `MailboxExists`, `NotPermitted`, `SyntaxFault`."""
-        await self._database.write(names.rename(account, old, new, self._clock.now()))
+        await self._database.write(sharing.rename(account, old, new, self._clock.now()))
 
     async def subscriptions(self, account: AccountId) -> Sequence[str]:
         """Subscribed names, whether they exist or not."""
@@ -73,7 +83,7 @@ class Mailboxes:
         """Raises `NoSuchMailbox`."""
 
         def unit() -> Unit[Status]:
-            mailbox = yield from names.find(account, name)
+            mailbox, _ = yield from rights.found(account, name, "r")
             return (yield from listing.counted(mailbox))
 
         return await self._database.read(unit())
@@ -89,23 +99,24 @@ class Mailboxes:
         """
         opened = await self._database.read(self._open(account, name))
         mailbox = opened.status.mailbox
-        self._numbered[account, mailbox.id] = opened
-        self._numbered.move_to_end((account, mailbox.id))
+        self._numbered[mailbox.account, mailbox.id] = opened
+        self._numbered.move_to_end((mailbox.account, mailbox.id))
         if len(self._numbered) > _REMEMBERED:
             self._numbered.popitem(last=False)
-        if claim_recent and opened.recent:
+        # Nobody takes away from the owner what is recent to them.
+        if claim_recent and opened.recent and mailbox.account == account:
             # A full disk keeps nobody from reading: then others may see these as recent, too.
             with suppress(Unavailable):
                 opened = await self._database.write(self._claim(account, name), durable=False)
         return replace(opened, uids=array("I", opened.uids))
 
     def _open(self, account: AccountId, name: str) -> Unit[Opened]:
-        mailbox = yield from names.find(account, name)
-        known = self._numbered.get((account, mailbox.id))
+        mailbox, have = yield from rights.found(account, name, "r")
+        known = self._numbered.get((mailbox.account, mailbox.id))
         # The ModSeq tells whether anything changed at all; only who may call it recent is apart from that.
         if known is not None and known.status.mailbox == mailbox and not known.recent:
-            return known
-        return (yield from listing.numbered(mailbox))
+            return replace(known, status=replace(known.status, mailbox=mailbox), rights=have)
+        return replace((yield from listing.numbered(mailbox)), rights=have)
 
     def _claim(self, account: AccountId, name: str) -> Unit[Opened]:
         mailbox = yield from names.find(account, name)
@@ -125,8 +136,13 @@ class Mailboxes:
         internaldate: float | None = None,
         prefix: bytes = b"",
     ) -> Appended:
-        """Add a message to one mailbox. Raises `NoSuchMailbox` and `OverQuota`."""
-        [done] = await self.deliver([Drop(account, name, flags)], spool, internaldate=internaldate, prefix=prefix)
+        """Add a message to one mailbox, with those flags that `account` may set. Raises `NoSuchMailbox` and `OverQuota`."""
+
+        def drops() -> Unit[list[Drop]]:
+            owner, own, have = yield from rights.place(account, name, "i")
+            return [Drop(owner, own, settable(flags, have))]
+
+        [done] = await self._deliver(drops(), spool, internaldate, prefix)
         return done
 
     async def deliver(
@@ -137,21 +153,45 @@ class Mailboxes:
         Committed and on disk when this returns. Raises `NoSuchMailbox`, `OverQuota` where one of the
         accounts would keep more than it may, and `Unavailable`.
         """
+
+        def given() -> Unit[Sequence[Drop]]:
+            yield from ()
+            return drops
+
+        return await self._deliver(given(), spool, internaldate, prefix)
+
+    async def _deliver(
+        self, drops: Unit[Sequence[Drop]], spool: Spool, internaldate: float | None, prefix: bytes
+    ) -> Sequence[Appended]:
         staged = await self._contents.stage(spool, prefix)
         now = self._clock.now()
         date = now if internaldate is None else internaldate
+
+        def unit() -> Unit[list[Appended]]:
+            where = yield from drops
+            return (yield from messages.deliver(where, staged, date, now))
+
         try:
-            return await self._database.write(messages.deliver(drops, staged, date, now), weight=staged.weight)
-        except (NoSuchMailbox, OverQuota):
+            return await self._database.write(unit(), weight=staged.weight)
+        except (NoSuchMailbox, NotPermitted, OverQuota):
             await self._contents.unstage(staged, spool)
             raise
 
-    async def messages(self, account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Sequence[Message]:
+    async def messages(
+        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, *, actor: AccountId | None = None
+    ) -> Sequence[Message]:
         """The messages' own rows, by UID."""
-        return await self._database.read(listing.listing(account, mailbox, uids))
+        unit = listing.listing(account, mailbox, uids)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
 
     async def fetch(
-        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, want: Want = Want.NONE
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        want: Want = Want.NONE,
+        *,
+        actor: AccountId | None = None,
     ) -> AsyncIterator[Sequence[Fetched]]:
         """Messages by UID with what `want` asks for, in slices of at most about 1,000 rows or 1 MiB.
 
@@ -161,7 +201,7 @@ class Mailboxes:
             rest = portion
             while rest:
                 unit = listing.fetched(account, mailbox, rest, want, _SLICE_ROWS, _SLICE_OCTETS)
-                slice_, rest = await self._database.read(unit)
+                slice_, rest = await self._database.read(rights.within(actor, account, mailbox, "r", unit))
                 if slice_:
                     yield slice_
 
@@ -174,36 +214,104 @@ class Mailboxes:
         flags: frozenset[Flag],
         *,
         since: ModSeq | None = None,
+        actor: AccountId | None = None,
+        quietly: bool = False,
     ) -> Changes:
         """STORE, with `since` only of what has not changed after it; `messages` are those that did change.
 
-        Raises `NoSuchMailbox`, `TooMany`.
+        Flags that `actor` may not change stay as they are (RFC 4314 4).
+
+        Raises `NoSuchMailbox`, `TooMany`, and `NotPermitted` where none of them may be changed, but `quietly`.
         """
-        return await self._database.write(messages.set_flags(account, mailbox, uids, op, flags, since))
 
-    async def copy(self, account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str) -> Copied:
-        """Copy with flags and dates. Raises `NoSuchMailbox` and `OverQuota`."""
+        def unit() -> Unit[Changes]:
+            have = yield from rights.held(actor, account, mailbox)
+            if not (settable(flags, have) or (op is FlagOp.SET and have & FLAG_RIGHTS)):
+                if quietly or not flags:
+                    return Changes(ModSeq(0), [], MessageSet())
+                raise NotPermitted
+            return (yield from messages.set_flags(account, mailbox, uids, op, flags, since, have))
+
+        return await self._database.write(unit())
+
+    async def copy(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        target: str,
+        *,
+        actor: AccountId | None = None,
+    ) -> Copied:
+        """Copy with dates, and flags as far as they may be set. Raises `NoSuchMailbox` and `OverQuota`."""
+        return await self._database.write(self._copy(account, mailbox, uids, target, actor, leave=True))
+
+    async def move(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        target: str,
+        *,
+        actor: AccountId | None = None,
+    ) -> Copied:
+        """Copy and remove in one transaction, within an account whatever the quota. Raises `NoSuchMailbox`, `OverQuota`."""
+        return await self._database.write(self._copy(account, mailbox, uids, target, actor, leave=False))
+
+    def _copy(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        target: str,
+        actor: AccountId | None,
+        *,
+        leave: bool,
+    ) -> Unit[Copied]:
+        # RFC 6851 3.3: what is moved is also marked and expunged.
+        yield from rights.held(actor, account, mailbox, "r" if leave else "rte")
+        owner, own, have = yield from rights.place(account if actor is None else actor, target, "i")
         now = self._clock.now()
-        return await self._database.write(messages.copy(account, mailbox, uids, target, now, leave=True))
+        return (yield from messages.copy(account, mailbox, uids, own, now, leave=leave, to=owner, rights=have))
 
-    async def move(self, account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str) -> Copied:
-        """Copy and remove in one transaction, whatever the quota. Raises `NoSuchMailbox`."""
-        now = self._clock.now()
-        return await self._database.write(messages.copy(account, mailbox, uids, target, now, leave=False))
+    async def expunge(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet | None = None,
+        *,
+        actor: AccountId | None = None,
+        quietly: bool = False,
+    ) -> Changes:
+        """Remove what is marked `\\Deleted`, within `uids` if given. Without the right to, `quietly` does nothing."""
 
-    async def expunge(self, account: AccountId, mailbox: MailboxId, uids: MessageSet | None = None) -> Changes:
-        """Remove what is marked `\\Deleted`, within `uids` if given."""
-        return await self._database.write(messages.expunge(account, mailbox, uids, self._clock.now()))
+        def unit() -> Unit[Changes]:
+            have = yield from rights.held(actor, account, mailbox, "" if quietly else "e")
+            if "e" not in have:
+                return Changes(ModSeq(0), [], MessageSet())
+            return (yield from messages.expunge(account, mailbox, uids, self._clock.now()))
 
-    async def changes(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes:
+        return await self._database.write(unit())
+
+    async def changes(
+        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+    ) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
-        return await self._database.read(listing.changes(account, mailbox, since))
+        unit = listing.changes(account, mailbox, since)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
 
     async def changed(
-        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, vanished_too: bool
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+        *,
+        vanished_too: bool,
+        actor: AccountId | None = None,
     ) -> tuple[MessageSet, MessageSet]:
         """The UIDs of what has changed after `since`, and if asked of what has vanished. Raises `NoSuchMailbox`."""
-        return await self._database.read(listing.changed(account, mailbox, since, vanished_too=vanished_too))
+        unit = listing.changed(account, mailbox, since, vanished_too=vanished_too)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
 
     async def forget(self, most: int = _HISTORY) -> int:
         """Keep about `most` entries of each mailbox's history of what vanished; returns how many were dropped."""

@@ -22,6 +22,7 @@ from mailsystem.mail.mailbox import (
     ModSeq,
     Uid,
 )
+from mailsystem.mail.rights import EVERY, Rights, settable
 from mailsystem.store import contents
 from mailsystem.store.contents import Staged
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
@@ -149,8 +150,13 @@ def set_flags(
     op: FlagOp,
     flags: frozenset[Flag],
     since: ModSeq | None = None,
+    rights: Rights = EVERY,
 ) -> Unit[Changes]:
-    """Change flags, with `since` only of messages that have not changed after it; `messages` are those that did change."""
+    """Change those flags that `rights` allow to change, with `since` only of messages that have not changed after it.
+
+    `messages` are those that did change.
+    """
+    flags = settable(flags, rights)
     modseq = yield from next_modseq(account)
     unchanged = None
     if since is not None:
@@ -158,7 +164,7 @@ def set_flags(
         uids = unchanged = MessageSet.of(row[0] for row in rows)
     bits, keywords = stored(flags)
     if keywords or op is FlagOp.SET:
-        changed = yield from _set_each_kind(account, mailbox, uids, _edit(op, flags), modseq)
+        changed = yield from _set_each_kind(account, mailbox, uids, _edit(op, flags, rights), modseq)
     else:
         value, condition = (
             ("flags | $4", "flags & $4 <> $4") if op is FlagOp.ADD else ("flags & ~$4", "flags & $4 <> 0")
@@ -180,12 +186,12 @@ def set_flags(
     return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet(), before, unchanged)
 
 
-def _edit(op: FlagOp, flags: frozenset[Flag]) -> Callable[[frozenset[Flag]], tuple[int, str]]:
+def _edit(op: FlagOp, flags: frozenset[Flag], rights: Rights) -> Callable[[frozenset[Flag]], tuple[int, str]]:
     named = {flag.lower() for flag in flags}
 
     def edit(old: frozenset[Flag]) -> tuple[int, str]:
         if op is FlagOp.SET:
-            return stored(flags)
+            return stored((*flags, *(old - settable(old, rights))))
         if op is FlagOp.ADD:
             return stored((*flags, *old))
         return stored(flag for flag in old if flag.lower() not in named)
@@ -230,13 +236,27 @@ def _set_each_kind(
 
 
 def copy(
-    account: AccountId, mailbox: MailboxId, uids: MessageSet, target: str, now: float, *, leave: bool
+    account: AccountId,
+    mailbox: MailboxId,
+    uids: MessageSet,
+    target: str,
+    now: float,
+    *,
+    leave: bool,
+    to: AccountId | None = None,
+    rights: Rights = EVERY,
 ) -> Unit[Copied]:
-    """Copy, or with `leave` unset move, into the mailbox named `target`.
+    """Copy, or with `leave` unset move, into the mailbox named `target`, which is of `to` where that is somebody else.
 
-    Raises `NoSuchMailbox`, and `OverQuota` for a copy: what is moved was counted before.
+    The copies have the flags that `rights` allow. Raises `NoSuchMailbox`, and `OverQuota` where an account would keep more
+    than before: what is moved within it was counted already.
     """
-    modseq = yield from next_modseq(account)
+    to = account if to is None else to
+    # Always in the same order, so that two who copy to each other never wait for each other.
+    taken = {}
+    for each in sorted({to} if leave else {account, to}):
+        taken[each] = yield from next_modseq(each)
+    modseq = taken[to]
     rows = yield Sql(
         "SELECT m.uid, m.flags, m.keywords, m.internaldate, m.size, m.content_id FROM RANGES $3 CROSS JOIN messages m"
         " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid",
@@ -244,20 +264,31 @@ def copy(
         mailbox,
         uids,
     )
-    there, first = yield from take_uids(account, target, len(rows), modseq)
-    if leave and rows:
-        yield from count(account, len(rows), sum(row[4] for row in rows))
+    there, first = yield from take_uids(to, target, len(rows), modseq)
+    octets = sum(row[4] for row in rows)
+    if rows and (leave or to != account):
+        yield from count(to, len(rows), octets)
     yield Many(
         _INSERT,
         [
-            (account, there.id, first + index, modseq, bits, keywords, date, size, content, now)
+            (to, there.id, first + index, modseq, *_allowed(bits, keywords, rights), date, size, content, now)
             for index, (_, bits, keywords, date, size, content) in enumerate(rows)
         ],
     )
     source = [Uid(row[0]) for row in rows]
     if not leave and source:
-        yield from remove(account, mailbox, source, modseq)
-    return Copied(there.uidvalidity, source, [Uid(first + index) for index in range(len(rows))], modseq)
+        yield from remove(account, mailbox, source, taken[account])
+        if to != account:
+            yield from count(account, -len(source), -octets)
+    new = [Uid(first + index) for index in range(len(rows))]
+    return Copied(there.uidvalidity, source, new, taken.get(account, modseq))
+
+
+def _allowed(bits: int, keywords: str, rights: Rights) -> tuple[int, str]:
+    """A message's flags as they are stored for somebody with these rights on where it goes."""
+    if rights == EVERY:
+        return bits, keywords
+    return stored(settable(flags_of(bits, keywords), rights))
 
 
 def remove(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], modseq: ModSeq) -> Unit[None]:

@@ -156,6 +156,25 @@ MIGRATIONS: Final = (
         # Of what vanished up to this ModSeq nothing is remembered.
         ("ALTER TABLE mailboxes ADD COLUMN forgotten BIGINT NOT NULL DEFAULT 0",),
     ),
+    Migration(
+        6,
+        "rights on mailboxes",
+        (
+            """CREATE TABLE rights (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                grantee BIGINT NOT NULL,
+                negative INTEGER NOT NULL,
+                letters TEXT NOT NULL,
+                PRIMARY KEY (account_id, mailbox_id, grantee, negative)) {clustered}""",
+            "CREATE INDEX rights_by_grantee ON rights (grantee, account_id, mailbox_id)",
+            # The mailboxes of others are seen there from now on: what somebody called so stays, by another name.
+            """UPDATE mailboxes SET name = 'My ' || name
+                WHERE (name = 'Other Users' OR substr(name, 1, 12) = 'Other Users/') AND NOT EXISTS (
+                    SELECT 1 FROM mailboxes m
+                    WHERE m.account_id = mailboxes.account_id AND m.name = 'My ' || mailboxes.name)""",
+        ),
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from mailsystem.mail.mailbox import (
     MailboxId,
     MessageSet,
 )
+from mailsystem.mail.rights import is_of_others
 from mailsystem.store import contents, messages
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
 from mailsystem.store.rows import MAILBOX, mailbox_of
@@ -49,6 +50,13 @@ def checked(name: str) -> str:
     return DELIMITER.join(levels)
 
 
+def own(name: str) -> str:
+    """`checked`, and not a name where the mailboxes of others are seen. Raises `SyntaxFault`, `NotPermitted`."""
+    if is_of_others(name):
+        raise NotPermitted("other people's mailboxes are seen there")
+    return checked(name)
+
+
 def all_of(account: AccountId) -> Unit[list[Mailbox]]:
     """Every mailbox by name, INBOX first."""
     rows = yield Sql(f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 ORDER BY name <> $2, name", account, INBOX)  # noqa: S608
@@ -72,7 +80,7 @@ def create(account: AccountId, name: str, special_use: str | None, now: float) -
 
     Raises `MailboxExists`, `TooMany`, and `BadUse`.
     """
-    name = checked(name)
+    name = own(name)
     if (yield from _rows(account, name)):
         raise MailboxExists
     [[count]] = yield Sql("SELECT COUNT(*) FROM mailboxes WHERE account_id = $1", account)
@@ -124,6 +132,16 @@ def _insert(account: AccountId, name: str, special_use: str | None, now: float) 
         modseq,
         special_use,
     )
+    if above := name.rpartition(DELIMITER)[0]:
+        # RFC 4314 4: a new mailbox inherits the rights on the one above it.
+        yield Sql(
+            "INSERT INTO rights (account_id, mailbox_id, grantee, negative, letters)"
+            " SELECT r.account_id, $3, r.grantee, r.negative, r.letters FROM mailboxes m"
+            " JOIN rights r ON r.account_id = m.account_id AND r.mailbox_id = m.id WHERE m.account_id = $1 AND m.name = $2",
+            account,
+            above,
+            number,
+        )
     return mailbox_of(row)
 
 
@@ -144,6 +162,7 @@ def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[None]:
         yield from messages.count(account, -len(rows), -sum(row[1] for row in rows))
     yield from contents.orphan({ContentId(row[0]) for row in rows}, now)
     yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
+    yield Sql("DELETE FROM rights WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
     yield Ring((account, mailbox))
 
@@ -160,7 +179,7 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
 
     Raises `NoSuchMailbox`, `MailboxExists`, and `NotPermitted` for a name within itself.
     """
-    new = checked(new)
+    new = own(new)
     if old == INBOX:
         yield from find(account, INBOX)
         created = yield from create(account, new, None, now)

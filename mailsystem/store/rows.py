@@ -28,6 +28,7 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
+from mailsystem.mail.rights import EVERY, Rights
 from mailsystem.store.database import Row
 
 MAILBOX: Final = "account_id, id, name, objectid, uidvalidity, uidnext, modseq, special_use"
@@ -80,6 +81,8 @@ class Opened:
     first_unseen: Uid | None
     keywords: tuple[Flag, ...]
     """Those in use, sorted."""
+    rights: Rights = EVERY
+    """What the account that has looked may do in it."""
 
 
 class Want(Bits):

@@ -19,6 +19,7 @@ from mailsystem.store.database import Database
 from mailsystem.store.greylist import Greylist
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
+from mailsystem.store.sharing import Sharing
 from mailsystem.telemetry import Trace
 
 SWEEP_EVERY: Final = 3600.0
@@ -35,6 +36,7 @@ class Store:
     accounts: Accounts
     maildrops: Maildrops
     greylist: Greylist
+    sharing: Sharing
     bell: Bell
     clock: Clock
 
@@ -71,6 +73,7 @@ async def open_store(
                 accounts=accounts,
                 maildrops=Maildrops(database, clock=clock),
                 greylist=Greylist(database, clock=clock),
+                sharing=Sharing(database),
                 bell=database.bell,
                 clock=clock,
             )
