@@ -53,6 +53,10 @@ class Directory(Protocol):
         """
         ...
 
+    def login_key(self, name: str) -> str:
+        """A login in its one spelling, as it is kept. Raises `SyntaxFault`."""
+        ...
+
     async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
         """Note that somebody logged in as `who`, or tried to, for the owner of the account to see. Costs no time."""
         ...

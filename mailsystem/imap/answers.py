@@ -64,7 +64,7 @@ class Answers:
         session, told = self._session, 0
         changes: Changes | None = None
         async for slice_ in session.store.mailboxes.fetch(
-            session.mailbox.account, session.mailbox.id, uids, self._want
+            session.mailbox.account, session.mailbox.id, uids, self._want, actor=session.account.id
         ):
             if self._marks_seen and changes is None and not all(SEEN in each.message.flags for each in slice_):
                 changes, slice_ = await self._see(uids, slice_)
@@ -78,7 +78,13 @@ class Answers:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
         session = self._session
         changes = await session.store.mailboxes.set_flags(
-            session.mailbox.account, session.mailbox.id, uids, FlagOp.ADD, frozenset({SEEN})
+            session.mailbox.account,
+            session.mailbox.id,
+            uids,
+            FlagOp.ADD,
+            frozenset({SEEN}),
+            actor=session.account.id,
+            quietly=True,
         )
         now = {message.uid: message for message in changes.messages}
         self._changed = frozenset(now)
@@ -121,7 +127,9 @@ class Answers:
         if fetched.head is None or len(fetched.head) < HEAD_LIMIT:
             return fetched
         session, one = self._session, MessageSet.of([fetched.message.uid])
-        async for slice_ in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, one, Want.FACTS):
+        async for slice_ in session.store.mailboxes.fetch(
+            session.mailbox.account, session.mailbox.id, one, Want.FACTS, actor=session.account.id
+        ):
             return fetched._replace(facts=slice_[0].facts, head=None)
         return None
 

@@ -76,6 +76,7 @@ FEATURES: Final = (
     "SORT=DISPLAY",
     "ESORT",
     "THREAD=ORDEREDSUBJECT",
+    "RIGHTS=kxte",
 )
 """What is listed by CAPABILITY and is no command."""
 

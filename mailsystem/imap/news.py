@@ -9,6 +9,7 @@ from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
 from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message
+from mailsystem.mail.rights import Rights, settable
 from mailsystem.telemetry.trace import CLIENT
 
 _LINES_AT_ONCE: Final = 4096
@@ -28,7 +29,9 @@ async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool 
         return
     rung = bell.rung
     try:
-        changes = await session.store.mailboxes.changes(selected.mailbox.account, selected.mailbox.id, view.modseq)
+        changes = await session.store.mailboxes.changes(
+            selected.mailbox.account, selected.mailbox.id, view.modseq, actor=session.account.id
+        )
     except NoSuchMailbox:
         # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.
         session.select(None)
@@ -69,6 +72,13 @@ def tell_keywords(session: Session, messages: list[Message]) -> None:
 def flags_in_use(keywords: set[Flag]) -> bytes:
     """The flags of a mailbox: those that are always there, then its keywords."""
     return " ".join((*SYSTEM_FLAGS, *sorted(keywords))).encode("ascii")
+
+
+def permanent_flags(keywords: set[Flag], rights: Rights) -> bytes:
+    """Those of them that may be changed with these rights, and `\\*` where new keywords may be made (RFC 4314 5.1.1)."""
+    may = settable((*SYSTEM_FLAGS, *keywords), rights)
+    flags: list[str] = [flag for flag in (*SYSTEM_FLAGS, *sorted(keywords)) if flag in may]
+    return " ".join([*flags, "\\*"] if "w" in rights else flags).encode("ascii")
 
 
 async def idle(session: Session) -> bytes:

@@ -70,7 +70,9 @@ class Searching:
         mailbox, candidates = self._selected.mailbox, frozenset(self._candidates)
         uids = _ranges(self._view, self._candidates, bridge)
         self._candidates = []
-        async for read in self._session.store.mailboxes.fetch(mailbox.account, mailbox.id, uids, want):
+        async for read in self._session.store.mailboxes.fetch(
+            mailbox.account, mailbox.id, uids, want, actor=self._session.account.id
+        ):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
                 self._settle(self._weighed(slice_))

@@ -19,6 +19,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, WrongState
 from mailsystem.mail.mailbox import Flag, Mailbox
+from mailsystem.mail.rights import EVERY, Rights
 from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import BadStream, Closed, Connection, Injected, Stopping
 from mailsystem.store import Spool, Store
@@ -86,6 +87,8 @@ class Selected:
     read_only: bool
     keywords: set[Flag] = field(default_factory=set)
     """Those that the client was told to be in use."""
+    rights: Rights = EVERY
+    """What this client might do in it when it came; each act asks anew (RFC 4314 5.1.1)."""
 
 
 class Session:

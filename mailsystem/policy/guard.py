@@ -92,6 +92,9 @@ class Guard:
     async def resolve(self, address: Address) -> tuple[Target, ...]:
         return await self._directory.resolve(address)
 
+    def login_key(self, name: str) -> str:
+        return self._directory.login_key(name)
+
     def forget(self) -> None:
         self._directory.forget()
 

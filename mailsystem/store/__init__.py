@@ -16,7 +16,7 @@ from mailsystem.store.names import BadUse
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
-from mailsystem.store.sharing import Sharing
+from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Route",
     "Secrets",
     "Sharing",
+    "Sign",
     "Spool",
     "Store",
     "Topic",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Status
+from mailsystem.store import rights
 from mailsystem.store.database import Database, Sql, Unit
 from mailsystem.store.rows import DELETED_BIT, MAILBOX, SEEN_BIT, mailbox_of
 
@@ -30,10 +31,17 @@ class Counts:
     def __init__(self) -> None:
         self._known: OrderedDict[_Key, _Counted] = OrderedDict()
 
-    async def read(self, database: Database, mailboxes: Sequence[Mailbox]) -> list[Status]:
-        """Each of `mailboxes` that is still there, in that order."""
+    async def read(
+        self, database: Database, mailboxes: Sequence[Mailbox], actor: AccountId | None = None
+    ) -> list[Status]:
+        """Each of `mailboxes` that is still there for `actor` to read, in that order; None stands for the owner."""
         known = {key: self._known[key] for key in map(_key, mailboxes) if key in self._known}
-        found = await database.read(_counted(mailboxes, known))
+
+        def unit() -> Unit[dict[_Key, _Counted]]:
+            readable = yield from rights.readable(actor, mailboxes)
+            return (yield from _counted(readable, known))
+
+        found = await database.read(unit())
         for key, counted in found.items():
             self._known[key] = counted
             self._known.move_to_end(key)
@@ -54,7 +62,7 @@ def _key(mailbox: Mailbox) -> _Key:
 def _named(mailboxes: Iterable[Mailbox], found: Mapping[_Key, _Counted]) -> list[Status]:
     """With the names by which they were asked for."""
     return [
-        replace(counted.status, mailbox=replace(counted.status.mailbox, name=mailbox.name))
+        replace(counted.status, mailbox=replace(counted.status.mailbox, name=mailbox.name, seen_as=mailbox.seen_as))
         for mailbox in mailboxes
         if (counted := found.get(_key(mailbox))) is not None
     ]

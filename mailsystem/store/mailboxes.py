@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, OverQuota, Unavailable
 from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
-from mailsystem.mail.rights import FLAG_RIGHTS, Rights, settable
+from mailsystem.mail.rights import EVERY, FLAG_RIGHTS, Rights, settable
 from mailsystem.store import counting, listing, messages, names, rights, sharing
 from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.database import Database, Unit
@@ -46,12 +46,17 @@ class Mailboxes:
     # -- names
 
     async def list(self, account: AccountId) -> list[Mailbox]:
-        """All mailboxes by name, INBOX first."""
+        """All mailboxes of its own by name, INBOX first."""
         return await self._database.read(names.all_of(account))
 
-    async def shared_with(self, account: AccountId) -> Sequence[tuple[Mailbox, Rights]]:
-        """The mailboxes of others that the account may look up, and what it may do there; `shown` is how it calls them."""
-        return await self._database.read(rights.shared_with(account))
+    async def visible(self, account: AccountId) -> Sequence[tuple[Mailbox, Rights]]:
+        """All that the account may look up, its own first, and what it may do there; `shown` is how it calls each."""
+
+        def unit() -> Unit[list[tuple[Mailbox, Rights]]]:
+            own = yield from names.all_of(account)
+            return [*((mailbox, EVERY) for mailbox in own), *(yield from rights.shared_with(account))]
+
+        return await self._database.read(unit())
 
     async def find(self, account: AccountId, name: str) -> Mailbox:
         """Raises `NoSuchMailbox`."""
@@ -88,9 +93,10 @@ class Mailboxes:
 
         return await self._database.read(unit())
 
-    async def statuses(self, mailboxes: Sequence[Mailbox]) -> Sequence[Status]:
-        """What STATUS counts in each of these, all from one snapshot; those that are gone are left out."""
-        return await self._counts.read(self._database, mailboxes)
+    async def statuses(self, mailboxes: Sequence[Mailbox], *, actor: AccountId | None = None) -> Sequence[Status]:
+        """What STATUS counts in each of these, all from one snapshot; those that are gone, or not for `actor` to read, are
+        left out."""
+        return await self._counts.read(self._database, mailboxes, actor)
 
     async def open(self, account: AccountId, name: str, *, claim_recent: bool) -> Opened:
         """What SELECT tells, from one snapshot; with `claim_recent` nobody else sees these as `\\Recent`.

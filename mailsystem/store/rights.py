@@ -102,7 +102,8 @@ def found(actor: AccountId, name: str, letters: str = "") -> Unit[tuple[Mailbox,
 
 def _seen(columns: Sequence[Any], owner: str) -> Mailbox:
     mailbox = mailbox_of(tuple(columns))
-    return replace(mailbox, seen_as=seen_as(owner, mailbox.name))
+    # What the owner uses it for is not what it is for others: nobody's client shall put its own mail there.
+    return replace(mailbox, special_use=None, seen_as=seen_as(owner, mailbox.name))
 
 
 def place(actor: AccountId, name: str, letters: str) -> Unit[tuple[AccountId, str, Rights]]:
@@ -131,6 +132,24 @@ def shared_with(actor: AccountId) -> Unit[list[tuple[Mailbox, Rights]]]:
             [*columns, login, _, _] = same[0]
             listed.append((_seen(columns, login), rights))
     return listed
+
+
+def readable(actor: AccountId | None, mailboxes: Sequence[Mailbox]) -> Unit[Sequence[Mailbox]]:
+    """Those that `actor` may read: one's own cost no statement, and all others one together."""
+    if actor is None or all(mailbox.account == actor for mailbox in mailboxes):
+        return mailboxes
+    rows = yield Sql(
+        f"SELECT account_id, mailbox_id, negative, letters FROM rights WHERE grantee IN ($1, {EVERYBODY})",  # noqa: S608
+        actor,
+    )
+    entries: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        entries.setdefault((row[0], row[1]), []).append(row[2:])
+    return [
+        mailbox
+        for mailbox in mailboxes
+        if mailbox.account == actor or "r" in combined_rows(entries.get((mailbox.account, mailbox.id), ()))
+    ]
 
 
 def entries_of(mailbox: Mailbox) -> Unit[list[Entry]]:

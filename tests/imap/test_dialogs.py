@@ -279,7 +279,7 @@ async def test_namespace_enable_and_unselect(door: Door) -> None:
         S1: * ENABLED CONDSTORE
         S1: a1 OK ENABLE completed
         C1: a2 NAMESPACE
-        S1: * NAMESPACE (("" "/")) NIL NIL
+        S1: * NAMESPACE (("" "/")) (("Other Users/" "/")) NIL
         S1: a2 OK NAMESPACE completed
         C1: a3 EXAMINE INBOX
         S1: * FLAGS ...

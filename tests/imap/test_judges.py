@@ -44,7 +44,7 @@ async def test_imaplib_finds_its_way(door: Door) -> None:
             assert client.expunge() == ("OK", [b"1"])
             assert client.status("work", "(MESSAGES UIDNEXT)") == ("OK", [b"work (MESSAGES 1 UIDNEXT 3)"])
             assert client.lsub('""', "w*") == ("OK", [b'() "/" work'])
-            assert client.namespace() == ("OK", [b'(("" "/")) NIL NIL'])
+            assert client.namespace() == ("OK", [b'(("" "/")) (("Other Users/" "/")) NIL'])
             assert client.noop()[0] == client.check()[0] == client.close()[0] == "OK"
             assert client.rename("work", "done")[0] == client.delete("done")[0] == "OK"
             assert client.select()[0] == client.unselect()[0] == "OK"

@@ -30,7 +30,7 @@ def test_every_command_of_the_rfcs_is_there() -> None:
         "CAPABILITY NOOP LOGOUT STARTTLS AUTHENTICATE LOGIN SELECT EXAMINE CREATE DELETE RENAME SUBSCRIBE UNSUBSCRIBE LIST"
         " LSUB STATUS APPEND CHECK CLOSE EXPUNGE SEARCH FETCH STORE COPY"
     )
-    extensions = "IDLE MOVE UNSELECT NAMESPACE ID ENABLE"
+    extensions = "IDLE MOVE UNSELECT NAMESPACE ID ENABLE SETACL DELETEACL GETACL LISTRIGHTS MYRIGHTS"
     assert set(TABLE) >= {*rfc3501.split(), *extensions.split()}
     assert {name for name, entry in TABLE.items() if entry.uid} == {
         "FETCH",

@@ -11,8 +11,8 @@ from vault import Vault, letter, post, spooled
 
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, OverQuota, TooMany
-from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flag, MessageSet, ModSeq
-from mailsystem.mail.rights import ANYONE, EVERY, Entry, Identifier, rights_of
+from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flag, Mailbox, MessageSet, ModSeq
+from mailsystem.mail.rights import ANYONE, EVERY, Entry, Identifier, Rights, rights_of
 from mailsystem.store import FlagOp, Quota, Want
 from mailsystem.store.rights import MOST_ENTRIES
 
@@ -35,6 +35,11 @@ class Shared:
         negative = who.startswith("-")
         identifier = Identifier(who.removeprefix("-"), negative)
         await self.vault.here.sharing.change(self.ann.id, name, identifier, rights_of(letters))
+
+    async def others(self, account: Account) -> list[tuple[Mailbox, Rights]]:
+        """What somebody sees of others' mailboxes."""
+        visible = await self.vault.there.mailboxes.visible(account.id)
+        return [(mailbox, rights) for mailbox, rights in visible if mailbox.account != account.id]
 
     async def flags(self, name: str = "Team") -> list[set[Flag]]:
         mailbox = await self.vault.there.mailboxes.find(self.ann.id, name)
@@ -59,7 +64,7 @@ async def shared(vault: Vault) -> Shared:
 
 async def test_nobody_sees_what_is_not_shared(shared: Shared) -> None:
     there = shared.vault.there
-    assert list(await there.mailboxes.shared_with(shared.bob.id)) == []
+    assert await shared.others(shared.bob) == []
     with pytest.raises(NoSuchMailbox):
         await there.mailboxes.find(shared.bob.id, TEAM)
 
@@ -67,7 +72,7 @@ async def test_nobody_sees_what_is_not_shared(shared: Shared) -> None:
 async def test_a_shared_mailbox_is_seen_below_other_users(shared: Shared) -> None:
     await shared.give("lr")
     await shared.give("lrs", name="INBOX")
-    listed = await shared.vault.there.mailboxes.shared_with(shared.bob.id)
+    listed = await shared.others(shared.bob)
     assert [(mailbox.shown, "".join(sorted(rights))) for mailbox, rights in listed] == [
         (f"Other Users/{ANN}/INBOX", "lrs"),
         (TEAM, "lr"),
@@ -77,10 +82,20 @@ async def test_a_shared_mailbox_is_seen_below_other_users(shared: Shared) -> Non
     assert (await shared.vault.there.mailboxes.status(shared.bob.id, TEAM)).messages == 3
 
 
+async def test_what_the_owner_uses_a_mailbox_for_is_not_told_to_others(shared: Shared) -> None:
+    await shared.give("lr", name="Archive")
+    [(mailbox, _)] = await shared.others(shared.bob)
+    assert (mailbox.name, mailbox.special_use) == ("Archive", None)
+    opened = await shared.vault.there.mailboxes.open(shared.bob.id, mailbox.shown, claim_recent=False)
+    assert opened.status.mailbox.special_use is None
+    mine = await shared.vault.there.mailboxes.open(shared.ann.id, "Archive", claim_recent=False)
+    assert mine.status.mailbox.special_use == "\\Archive"
+
+
 async def test_the_owner_sees_it_as_before_and_not_among_the_others(shared: Shared) -> None:
     await shared.give("lr", ANYONE)
     mailboxes = shared.vault.there.mailboxes
-    assert list(await mailboxes.shared_with(shared.ann.id)) == []
+    assert await shared.others(shared.ann) == []
     assert (await mailboxes.find(shared.ann.id, "Team")).shown == "Team"
     with pytest.raises(NoSuchMailbox):
         await mailboxes.find(shared.ann.id, TEAM)
@@ -89,7 +104,7 @@ async def test_the_owner_sees_it_as_before_and_not_among_the_others(shared: Shar
 async def test_what_one_may_not_look_up_is_not_listed_but_can_be_used(shared: Shared) -> None:
     await shared.give("ip")
     there = shared.vault.there
-    assert list(await there.mailboxes.shared_with(shared.bob.id)) == []
+    assert await shared.others(shared.bob) == []
     await there.mailboxes.append(shared.bob.id, TEAM, spooled(there, letter("dropped")))
     assert len(await shared.flags()) == 4
     with pytest.raises(NoSuchMailbox):
@@ -114,7 +129,7 @@ async def test_a_login_with_a_slash_is_one_level(shared: Shared) -> None:
     here = shared.vault.here
     odd = await here.accounts.add("50%/cid@example.org", None)
     await here.sharing.change(odd.id, "INBOX", Identifier(BOB), rights_of("lr"))
-    [(mailbox, _)] = await here.mailboxes.shared_with(shared.bob.id)
+    [(mailbox, _)] = await shared.others(shared.bob)
     assert mailbox.shown == "Other Users/50%25%2Fcid@example.org/INBOX"
     assert await here.mailboxes.find(shared.bob.id, mailbox.shown) == mailbox
 
@@ -228,7 +243,7 @@ async def test_nobody_inherits_rights_by_a_login(shared: Shared) -> None:
     accounts = shared.vault.here.accounts
     await accounts.remove(BOB)
     bob = await accounts.add(BOB, None)
-    assert list(await shared.vault.there.mailboxes.shared_with(bob.id)) == []
+    assert await shared.others(bob) == []
     with pytest.raises(NoSuchMailbox):
         await shared.vault.there.mailboxes.find(bob.id, TEAM)
     assert len((await shared.vault.there.sharing.entries(shared.ann.id, "Team"))[1]) == 1
@@ -238,7 +253,7 @@ async def test_with_the_owner_goes_what_they_shared(shared: Shared) -> None:
     await shared.give("lr")
     accounts = shared.vault.here.accounts
     await accounts.remove(ANN)
-    assert list(await shared.vault.there.mailboxes.shared_with(shared.bob.id)) == []
+    assert await shared.others(shared.bob) == []
     ann = await accounts.add(ANN, None, mailboxes=[("Team", None)])
     assert ann.id != shared.ann.id
     with pytest.raises(NoSuchMailbox):

@@ -1,6 +1,7 @@
 """The commands of IMAP, by the state they belong to (RFC 3501 6). Importing this fills `command.TABLE`."""
 
 from mailsystem.imap.commands import (
+    acl,
     any_state,
     authenticated,
     entering,
@@ -17,6 +18,7 @@ from mailsystem.imap.commands import (
 )
 
 __all__ = [
+    "acl",
     "any_state",
     "authenticated",
     "entering",

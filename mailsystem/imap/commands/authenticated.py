@@ -8,6 +8,7 @@ from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import CompressionActive, Goodbye, Session, State
 from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.mailbox import OTHERS
 from mailsystem.store import Spool
 
 
@@ -52,7 +53,8 @@ async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.end()
     mailbox = await session.store.mailboxes.find(session.account.id, name)
     await session.store.mailboxes.delete(session.account.id, name)
-    if session.state is State.SELECTED and session.mailbox.id == mailbox.id:
+    where = session.mailbox if session.state is State.SELECTED else None
+    if where is not None and (where.account, where.id) == (mailbox.account, mailbox.id):
         # The client knows what it did; it is simply in no mailbox any more.
         session.select(None)
         session.send(b"* OK [CLOSED] the selected mailbox was deleted\r\n")
@@ -127,9 +129,9 @@ async def append(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 
 @command("NAMESPACE", AUTHENTICATED, capability="NAMESPACE")
 async def namespace(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 2342: one personal namespace without a prefix."""
+    """RFC 2342: one's own mailboxes without a prefix, and below one those that others share."""
     args.end()
-    session.send(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    session.send(b'* NAMESPACE (("" "/")) (("%b/" "/")) NIL\r\n' % OTHERS.encode("ascii"))
     return None
 
 

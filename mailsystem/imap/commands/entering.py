@@ -10,11 +10,12 @@ from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.commands import quota
 from mailsystem.imap.dialect import vanished
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.news import flags_in_use
+from mailsystem.imap.news import flags_in_use, permanent_flags
 from mailsystem.imap.session import FLUSH_AT, Selected, Session, State
 from mailsystem.imap.view import View
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import MessageSet, ModSeq
+from mailsystem.mail.rights import FLAG_RIGHTS
 
 _LINES_AT_ONCE: Final = 1000
 
@@ -55,10 +56,12 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
     mailbox = opened.status.mailbox
     view = View(opened.uids, mailbox.modseq, opened.recent)
     keywords = set(opened.keywords)
-    session.select(Selected(mailbox, view, read_only, keywords), heard=heard)
-    session.trace.event("selected", mailbox=mailbox.name, messages=view.exists, read_only=read_only)
+    # RFC 4314 5.2: who may change nothing at all is in it as if it were only examined.
+    read_only = read_only or not opened.rights & {"i", "e", *FLAG_RIGHTS}
+    session.select(Selected(mailbox, view, read_only, keywords, opened.rights), heard=heard)
+    session.trace.event("selected", mailbox=mailbox.shown, messages=view.exists, read_only=read_only)
     dialect, flags = session.dialect, flags_in_use(keywords)
-    permanent = b"()" if read_only else b"(" + flags + b" \\*)"
+    permanent = b"(" + (b"" if read_only else permanent_flags(keywords, opened.rights)) + b")"
     lines = [
         b"* FLAGS (" + flags + b")",
         b"* OK [PERMANENTFLAGS " + permanent + b"] kept",
@@ -75,7 +78,7 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
         b"* OK [MAILBOXID (%b)] its own for ever" % mailbox.objectid.encode("ascii"),
     ]
     if dialect.rev2:
-        lines.append(reply.listed(b"LIST", (), dialect.mailbox(mailbox.name)).removesuffix(reply.CRLF))
+        lines.append(reply.listed(b"LIST", (), dialect.mailbox(mailbox.shown)).removesuffix(reply.CRLF))
     session.send(b"\r\n".join(lines) + reply.CRLF)
     await quota.warn(session)
     if known is not None and known.uidvalidity == mailbox.uidvalidity:
@@ -133,7 +136,7 @@ async def _catch_up(session: Session, known: Known) -> None:
     mailbox, view = session.mailbox, session.view
     if known.modseq >= mailbox.modseq:
         return
-    changes = await session.store.mailboxes.changes(mailbox.account, mailbox.id, known.modseq)
+    changes = await session.store.mailboxes.changes(mailbox.account, mailbox.id, known.modseq, actor=session.account.id)
     uids = MessageSet(((1, mailbox.uidnext - 1),)) if known.uids is None else known.uids
     # What vanished or came after the mailbox was entered is news, and told with the rest of that.
     gone = (changes.vanished & uids) - MessageSet.of(view.members(changes.vanished))

@@ -56,7 +56,9 @@ def _check(session: Session, modifiers: Modifiers, by_uid: bool) -> None:
 async def _changed(session: Session, chosen: MessageSet, since: ModSeq, *, vanished_too: bool) -> MessageSet:
     """The UIDs of what has changed since; what has vanished, of those chosen, is told first (RFC 7162 3.2.6)."""
     mailbox, view = session.mailbox, session.view
-    changed, gone = await session.store.mailboxes.changed(mailbox.account, mailbox.id, since, vanished_too=vanished_too)
+    changed, gone = await session.store.mailboxes.changed(
+        mailbox.account, mailbox.id, since, vanished_too=vanished_too, actor=session.account.id
+    )
     if gone:
         # What is gone and was not told yet is news, and told with the rest of that.
         for line in vanished((gone & chosen) - MessageSet.of(view.members(gone)), earlier=True):

@@ -49,7 +49,7 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         # It is only the delimiter that is asked for.
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
-    mailboxes = {mailbox.name: mailbox for mailbox in await session.store.mailboxes.list(session.account.id)}
+    mailboxes = {mailbox.shown: mailbox for mailbox, _ in await session.store.mailboxes.visible(session.account.id)}
     subscribed: Collection[str] = ()
     if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
         subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
@@ -96,10 +96,11 @@ async def _tellers(session: Session, query: _Query, mailboxes: list[Mailbox]) ->
     """One for each return option that tells more of a mailbox; each looks once, whatever their number."""
     tellers: list[Teller] = []
     if query.status_atts:
-        counted = {each.mailbox.id: each for each in await session.store.mailboxes.statuses(mailboxes)}
+        statuses = await session.store.mailboxes.statuses(mailboxes, actor=session.account.id)
+        counted = {each.mailbox.shown: each for each in statuses}
 
         def tell_status(mailbox: Mailbox) -> bytes:
-            found = counted.get(mailbox.id)
+            found = counted.get(mailbox.shown)
             return b"" if found is None else status.line(session, found, query.status_atts)
 
         tellers.append(tell_status)
@@ -190,7 +191,7 @@ async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         session.send(b'* LSUB (\\Noselect) "/" ""\r\n')
         return None
     subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
-    existing = {mailbox.name for mailbox in await session.store.mailboxes.list(session.account.id)}
+    existing = {mailbox.shown for mailbox, _ in await session.store.mailboxes.visible(session.account.id)}
     matches = names.matcher(pattern)
     # RFC 3501 6.3.9: a level that is not subscribed but stands above one that is, is told where `%` stopped at it.
     implied = _above(subscribed) - subscribed if pattern.endswith("%") else set()

@@ -122,7 +122,7 @@ async def highest(session: Session, selected: Selected, uids: Sequence[int]) -> 
     mailbox = selected.mailbox
     chosen = selected.view.pick(MessageSet.of(uids), True)
     known, most = frozenset(uids), 0
-    async for read in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen):
+    async for read in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen, actor=session.account.id):
         most = max([most, *(each.message.modseq for each in read if each.message.uid in known)])
     return most or None
 

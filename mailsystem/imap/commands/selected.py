@@ -21,7 +21,9 @@ async def close(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.2: expunge without a word, then leave; one that was only examined stays as it is."""
     args.end()
     if not session.read_only:
-        await session.store.mailboxes.expunge(session.mailbox.account, session.mailbox.id)
+        await session.store.mailboxes.expunge(
+            session.mailbox.account, session.mailbox.id, actor=session.account.id, quietly=True
+        )
     session.select(None)
     return None
 
@@ -45,7 +47,9 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     session.need_write()
     if uids is not None and not uids:
         return None
-    changes = await session.store.mailboxes.expunge(session.mailbox.account, session.mailbox.id, uids)
+    changes = await session.store.mailboxes.expunge(
+        session.mailbox.account, session.mailbox.id, uids, actor=session.account.id
+    )
     if changes.vanished and session.dialect.condstore:
         return Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
     return None
@@ -55,7 +59,9 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.7: copy messages with their flags and dates; all or none."""
     uids, target = _picked(session, args, by_uid)
-    copied = await session.store.mailboxes.copy(session.mailbox.account, session.mailbox.id, uids, target)
+    copied = await session.store.mailboxes.copy(
+        session.mailbox.account, session.mailbox.id, uids, target, actor=session.account.id
+    )
     return Ok(code=_copyuid(copied))
 
 
@@ -64,7 +70,9 @@ async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 6851: copy and remove in one; where they are now is told before they vanish here (6851 4.3)."""
     uids, target = _picked(session, args, by_uid)
     session.need_write()
-    moved = await session.store.mailboxes.move(session.mailbox.account, session.mailbox.id, uids, target)
+    moved = await session.store.mailboxes.move(
+        session.mailbox.account, session.mailbox.id, uids, target, actor=session.account.id
+    )
     if not moved.source:
         return None
     session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")

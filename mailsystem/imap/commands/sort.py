@@ -58,7 +58,9 @@ async def read(
         return [make(each) for each in slice_ if each.message.uid in known]
 
     chosen = session.view.pick(MessageSet.of(uids), True)
-    async for slice_ in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen, want):
+    async for slice_ in session.store.mailboxes.fetch(
+        mailbox.account, mailbox.id, chosen, want, actor=session.account.id
+    ):
         made += await asyncio.to_thread(decode, slice_)
         progress.done = len(made)
     return made

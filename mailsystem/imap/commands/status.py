@@ -52,7 +52,7 @@ def status_atts(session: Session, args: Arguments) -> tuple[str, ...]:
 def line(session: Session, counted: Status, atts: Sequence[str]) -> bytes:
     """mailbox-data =/ "STATUS" SP mailbox SP "(" [status-att-list] ")" """
     items = b" ".join(_item(session, counted, att) for att in atts)
-    return b"* STATUS %b (%b)\r\n" % (session.dialect.mailbox(counted.mailbox.name), items)
+    return b"* STATUS %b (%b)\r\n" % (session.dialect.mailbox(counted.mailbox.shown), items)
 
 
 def _item(session: Session, counted: Status, att: str) -> bytes:

@@ -33,7 +33,7 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     if not uids:
         return None
     changes = await session.store.mailboxes.set_flags(
-        session.mailbox.account, session.mailbox.id, uids, op, flags, since=since
+        session.mailbox.account, session.mailbox.id, uids, op, flags, since=since, actor=session.account.id
     )
     open_ = uids if changes.unchanged is None else changes.unchanged
     if not silent:
@@ -67,7 +67,9 @@ async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: 
     if len(changes.messages) == session.view.count(uids):
         await _say(session, changes.messages, by_uid)
         return
-    async for fetched in session.store.mailboxes.fetch(session.mailbox.account, session.mailbox.id, uids):
+    async for fetched in session.store.mailboxes.fetch(
+        session.mailbox.account, session.mailbox.id, uids, actor=session.account.id
+    ):
         await _say(session, [each.message for each in fetched], by_uid)
 
 
