@@ -166,6 +166,18 @@ def entries_of(mailbox: Mailbox) -> Unit[list[Entry]]:
     return [Entry(Identifier(owner), EVERY), *entries]
 
 
+def given(owner: AccountId) -> Unit[list[tuple[str, Entry]]]:
+    """All that the lists of an account's mailboxes say of others, by name and login, `anyone` last."""
+    rows = yield Sql(
+        "SELECT m.name, COALESCE(a.login, $2), r.negative, r.letters FROM rights r"
+        " JOIN mailboxes m ON m.account_id = r.account_id AND m.id = r.mailbox_id LEFT JOIN accounts a ON a.id = r.grantee"
+        " WHERE r.account_id = $1 ORDER BY m.name, r.grantee = 0, a.login, r.negative",
+        owner,
+        ANYONE,
+    )
+    return [(name, Entry(Identifier(who, bool(negative)), frozenset(letters))) for name, who, negative, letters in rows]
+
+
 def grantee(mailbox: Mailbox, who: str) -> Unit[int | None]:
     """The number of whom an entry is about; None for the owner. Raises `NotPermitted` where nobody has that login."""
     if who == ANYONE:

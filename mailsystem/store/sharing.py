@@ -37,6 +37,10 @@ class Sharing:
 
         return await self._database.read(unit())
 
+    async def given(self, owner: AccountId) -> Sequence[tuple[str, Entry]]:
+        """Everything that an account's own lists say of others, by mailbox."""
+        return await self._database.read(rights.given(owner))
+
     async def grantable(self, actor: AccountId, name: str, who: Identifier) -> tuple[Mailbox, Rights]:
         """The rights that somebody always has there; all others can be granted to them, each alone (LISTRIGHTS).
 

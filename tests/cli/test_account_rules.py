@@ -208,3 +208,40 @@ def test_all_that_is_set_is_shown(here: Cli) -> None:
     assert created in page
     assert re.search(r"most messages +no limit", page)
     assert re.search(r"most size +2\.0 GB", page)
+
+
+def test_mailboxes_are_shared_listed_and_shared_no_more(here: Cli) -> None:
+    here("user", "add", "bob@example.org", "--password-stdin", stdin="secret\n")
+    share = ("user", "share")
+    assert f"mailsystem user share grant {ANN}" in here(*share, "list", ANN).out
+    told = here(*share, "grant", ANN, "Archive", "bob@example.org", "read").out
+    assert told == f"bob@example.org may read Archive of {ANN}\n"
+    assert here(*share, "grant", ANN, "Archive", "bob@example.org", "write", "--json").json["rights"] == "lrswipte"
+    assert here(*share, "grant", ANN, "inbox", "anyone", "cl").out == f"anyone may do lkx in INBOX of {ANN}\n"
+    denied = here(*share, "grant", ANN, "INBOX", "bob@example.org", "l", "--deny").out
+    assert denied == f"bob@example.org may never do l in INBOX of {ANN}\n"
+    assert here(*share, "list", ANN, "--json").json == [
+        {"mailbox": "Archive", "who": "bob@example.org", "rights": "lrswipte"},
+        {"mailbox": "INBOX", "who": "-bob@example.org", "rights": "l"},
+        {"mailbox": "INBOX", "who": "anyone", "rights": "lkx"},
+    ]
+    assert here(*share, "list", "bob@example.org", "--json").json == [
+        {"mailbox": f"Other Users/{ANN}/Archive", "who": "bob@example.org", "rights": "lrswipte"}
+    ]
+    assert "lrswipte" in here(*share, "list", ANN).out
+    assert "no more" in here(*share, "revoke", ANN, "Archive", "bob@example.org").out
+    assert here(*share, "list", "bob@example.org", "--json").json == []
+    here(*share, "revoke", ANN, "INBOX", "bob@example.org", "--deny")
+    assert len(here(*share, "list", "bob@example.org", "--json").json) == 1
+
+
+def test_sharing_says_what_is_wrong(here: Cli) -> None:
+    share = ("user", "share")
+    assert "there is no bob@example.org here" in here.refused(*share, "grant", ANN, "INBOX", "bob@example.org", "read")
+    here("user", "add", "bob@example.org", "--password-stdin", stdin="secret\n")
+    for nonsense in ("", "lq", "Read"):
+        assert "write read, write, all" in here.refused(*share, "grant", ANN, "INBOX", "bob@example.org", nonsense)
+    assert "has no mailbox Nowhere" in here.refused(*share, "grant", ANN, "Nowhere", "bob@example.org", "read")
+    assert "has an empty level" in here.refused(*share, "grant", ANN, "a//b", "bob@example.org", "read")
+    assert "has every right there" in here.refused(*share, "grant", ANN, "INBOX", ANN, "read")
+    assert "mailsystem user share list" in here.refused(*share, "revoke", ANN, "INBOX", "bob@example.org")

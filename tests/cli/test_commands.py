@@ -48,6 +48,7 @@ def test_all_the_commands_are_there() -> None:
         *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
         *(f"user {verb}" for verb in ("quota", "sender", "capability", "disable", "enable", "logins")),
         *(f"user {kind} {verb}" for kind in ("address", "app-password") for verb in ("add", "list", "remove")),
+        *(f"user share {verb}" for verb in ("grant", "list", "revoke")),
         *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
     }

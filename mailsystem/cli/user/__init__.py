@@ -1,6 +1,6 @@
 """`mailsystem user`: the people whose mail is kept here."""
 
-from mailsystem.cli.user import access, addresses, app_passwords, people, rules
+from mailsystem.cli.user import access, addresses, app_passwords, people, rules, sharing
 
 app = people.app
 app.command("show", epilog=rules.show_epilog)(rules.show)
@@ -12,5 +12,6 @@ app.command("enable", epilog=access.enable_epilog)(access.enable)
 app.command("logins", epilog=access.logins_epilog)(access.logins)
 app.add_typer(addresses.app, name="address")
 app.add_typer(app_passwords.app, name="app-password")
+app.add_typer(sharing.app, name="share")
 
 __all__ = ["app"]
