@@ -9,7 +9,7 @@ from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
 from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message
-from mailsystem.mail.rights import Rights, settable
+from mailsystem.mail.rights import Rights, may_change, settable
 from mailsystem.telemetry.trace import CLIENT
 
 _LINES_AT_ONCE: Final = 4096
@@ -29,6 +29,8 @@ async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool 
         return
     rung = bell.rung
     try:
+        if selected.mailbox.account != session.account.id:
+            await _tell_rights(session, selected)
         changes = await session.store.mailboxes.changes(
             selected.mailbox.account, selected.mailbox.id, view.modseq, actor=session.account.id
         )
@@ -41,6 +43,22 @@ async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool 
         return
     session.heard = rung
     await _tell(session, selected, view.apply(changes, hold_expunges=hold_expunges), with_uid)
+
+
+async def _tell_rights(session: Session, selected: Selected) -> None:
+    """In somebody else's mailbox: say what the client may do there, if that has changed (RFC 4314 5.1.1)."""
+    mailbox = selected.mailbox
+    rights = await session.store.mailboxes.rights(mailbox.account, mailbox.id, actor=session.account.id)
+    if rights == selected.rights:
+        return
+    selected.rights = rights
+    if selected.examined:
+        return
+    selected.read_only = not may_change(rights)
+    permanent = b"" if selected.read_only else permanent_flags(selected.keywords, rights)
+    session.send(b"* FLAGS (%b)\r\n" % flags_in_use(selected.keywords))
+    session.send(b"* OK [PERMANENTFLAGS (%b)] your rights have changed\r\n" % permanent)
+    session.send(b"* OK [%b] your rights have changed\r\n" % (b"READ-ONLY" if selected.read_only else b"READ-WRITE"))
 
 
 async def _tell(session: Session, selected: Selected, news: News, with_uid: bool) -> None:

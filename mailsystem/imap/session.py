@@ -88,7 +88,9 @@ class Selected:
     keywords: set[Flag] = field(default_factory=set)
     """Those that the client was told to be in use."""
     rights: Rights = EVERY
-    """What this client might do in it when it came; each act asks anew (RFC 4314 5.1.1)."""
+    """What this client was told that it may do there; each act asks anew (RFC 4314 5.1.1)."""
+    examined: bool = False
+    """Read-only by the client's own wish."""
 
 
 class Session:

@@ -76,6 +76,11 @@ def right_for(flag: Flag) -> str:
     return "s" if flag == SEEN else "t" if flag == DELETED else "w"
 
 
+def may_change(rights: Rights) -> bool:
+    """Whether somebody with these rights is there to read and write (RFC 4314 5.2)."""
+    return bool(rights & {"i", "e", *FLAG_RIGHTS})
+
+
 def settable(flags: Iterable[Flag], rights: Rights) -> frozenset[Flag]:
     """Those of them that one with these rights may change."""
     return frozenset(flag for flag in flags if right_for(flag) in rights)

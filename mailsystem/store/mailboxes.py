@@ -130,6 +130,10 @@ class Mailboxes:
         yield from messages.claim_recent(mailbox)
         return opened
 
+    async def rights(self, account: AccountId, mailbox: MailboxId, *, actor: AccountId) -> Rights:
+        """What `actor`, who is in that mailbox, may do there by now. Raises `NoSuchMailbox` where that is nothing any more."""
+        return await self._database.read(rights.held(actor, account, mailbox))
+
     # -- messages
 
     async def append(

@@ -388,6 +388,42 @@ async def test_who_loses_the_right_to_read_is_told_goodbye_at_once(door: Door) -
     assert await bob.rest() == b""
 
 
+async def test_who_is_in_a_mailbox_hears_what_they_may_do_from_now_on(door: Door) -> None:
+    """RFC 4314 5.1.1: a server that asks at each command SHOULD send FLAGS and PERMANENTFLAGS when they have changed."""
+    bob = await shared(door, "lr")
+    await bob.ok(f"SELECT {DRAFTS}")
+    ann = await door.client()
+    await door.dialog(
+        f"""
+        C2: b1 IDLE
+        S2: + ...
+        C1: a1 SETACL Drafts {BOB} lrst
+        S1: a1 OK SETACL completed
+        S2: * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)
+        S2: * OK [PERMANENTFLAGS (\\Deleted \\Seen)] ...
+        S2: * OK [READ-WRITE] ...
+        C2: DONE
+        S2: b1 OK IDLE completed
+        C2: b2 STORE 1 +FLAGS.SILENT (\\Seen)
+        S2: b2 OK STORE completed
+        C1: a2 SETACL Drafts {BOB} lr
+        S1: a2 OK SETACL completed
+        C2: b3 NOOP
+        S2: * FLAGS ...
+        S2: * OK [PERMANENTFLAGS ()] ...
+        S2: * OK [READ-ONLY] ...
+        S2: b3 OK NOOP completed
+        C2: b4 EXAMINE {DRAFTS}
+        """,
+        c1=ann,
+        c2=bob,
+    )
+    await bob.answer(b"b4")
+    await give(door, "lrst")
+    assert await bob.ok("NOOP") == []
+    assert (await bob.say("STORE 1 -FLAGS (\\Seen)")).code == "NOPERM"
+
+
 INSIDE = {
     "FETCH": "FETCH 1 BODY[]",
     "UID FETCH": "UID FETCH 1 (FLAGS)",

@@ -430,6 +430,20 @@ async def test_two_who_copy_to_each_other_from_two_processes_lose_nothing(shared
     assert list(opened.uids) == list(range(1, 22))
 
 
+async def test_one_may_copy_and_move_between_two_others(shared: Shared) -> None:
+    cid = await shared.vault.here.accounts.add("cid@example.org", None, mailboxes=[("Box", None)])
+    await shared.vault.here.sharing.change(cid.id, "Box", Identifier(BOB), rights_of("lriw"))
+    await shared.give("lrte")
+    await shared.vault.here.mailboxes.set_flags(shared.ann.id, shared.team, ALL, FlagOp.ADD, frozenset({SEEN, FLAGGED}))
+    mailboxes, box = shared.vault.there.mailboxes, "Other Users/cid@example.org/Box"
+    await mailboxes.copy(shared.ann.id, shared.team, MessageSet.of([1]), box, actor=shared.bob.id)
+    await mailboxes.move(shared.ann.id, shared.team, MessageSet.of([2]), box, actor=shared.bob.id)
+    theirs = await mailboxes.find(cid.id, "Box")
+    assert [each.flags for each in await mailboxes.messages(cid.id, theirs.id, ALL)] == [frozenset({FLAGGED})] * 2
+    counts = [(await shared.vault.here.accounts.summary(login)).messages for login in (ANN, BOB, "cid@example.org")]
+    assert counts == [2, 0, 2]
+
+
 # -- names
 
 

@@ -15,7 +15,7 @@ from mailsystem.imap.session import FLUSH_AT, Selected, Session, State
 from mailsystem.imap.view import View
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import MessageSet, ModSeq
-from mailsystem.mail.rights import FLAG_RIGHTS
+from mailsystem.mail.rights import may_change
 
 _LINES_AT_ONCE: Final = 1000
 
@@ -56,9 +56,8 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
     mailbox = opened.status.mailbox
     view = View(opened.uids, mailbox.modseq, opened.recent)
     keywords = set(opened.keywords)
-    # RFC 4314 5.2: who may change nothing at all is in it as if it were only examined.
-    read_only = read_only or not opened.rights & {"i", "e", *FLAG_RIGHTS}
-    session.select(Selected(mailbox, view, read_only, keywords, opened.rights), heard=heard)
+    examined, read_only = read_only, read_only or not may_change(opened.rights)
+    session.select(Selected(mailbox, view, read_only, keywords, opened.rights, examined), heard=heard)
     session.trace.event("selected", mailbox=mailbox.shown, messages=view.exists, read_only=read_only)
     dialect, flags = session.dialect, flags_in_use(keywords)
     permanent = b"(" + (b"" if read_only else permanent_flags(keywords, opened.rights)) + b")"
