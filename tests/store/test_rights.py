@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -226,6 +228,13 @@ async def test_rights_are_given_to_people_who_are_here_only_and_to_few_enough(
 # -- how long rights live
 
 
+def entries(shared: Shared) -> int:
+    """How many entries there are in all lists together."""
+    with contextlib.closing(sqlite3.connect(shared.vault.directory / "mail.db")) as database:
+        [[count]] = database.execute("SELECT COUNT(*) FROM rights")
+    return int(count)
+
+
 async def test_rights_outlive_a_rename_and_go_with_the_mailbox(shared: Shared) -> None:
     await shared.give("lr")
     here = shared.vault.here
@@ -234,6 +243,7 @@ async def test_rights_outlive_a_rename_and_go_with_the_mailbox(shared: Shared) -
     assert (await here.sharing.rights(shared.bob.id, renamed))[1] == frozenset("lr")
     await here.mailboxes.delete(shared.ann.id, "Old/Team")
     await here.mailboxes.create(shared.ann.id, "Old/Team")
+    assert entries(shared) == 0
     with pytest.raises(NoSuchMailbox):
         await here.mailboxes.find(shared.bob.id, renamed)
 
@@ -253,6 +263,7 @@ async def test_with_the_owner_goes_what_they_shared(shared: Shared) -> None:
     await shared.give("lr")
     accounts = shared.vault.here.accounts
     await accounts.remove(ANN)
+    assert entries(shared) == 0
     assert await shared.others(shared.bob) == []
     ann = await accounts.add(ANN, None, mailboxes=[("Team", None)])
     assert ann.id != shared.ann.id
@@ -669,13 +680,10 @@ async def test_owners_pay_no_statement_for_what_others_may(shared: Shared) -> No
 
 
 async def test_looking_for_what_is_shared_uses_the_index(shared: Shared) -> None:
-    import sqlite3
-
     from mailsystem.store import rights
 
     unit = rights.shared_with(shared.bob.id)
     statement = next(unit)
-    with sqlite3.connect(shared.vault.directory / "mail.db") as database:
+    with contextlib.closing(sqlite3.connect(shared.vault.directory / "mail.db")) as database:
         plan = database.execute("EXPLAIN QUERY PLAN " + statement.text.replace("$", "?"), statement.params).fetchall()
-    database.close()
     assert not [step for step in plan if step[3].startswith("SCAN")], plan
