@@ -39,8 +39,10 @@ def test_every_command_of_the_rfcs_is_there() -> None:
         "COPY",
         "MOVE",
         "EXPUNGE",
+        "SORT",
+        "THREAD",
     }
-    assert {name for name, entry in TABLE.items() if entry.numbers} == {"FETCH", "STORE", "SEARCH"}
+    assert {name for name, entry in TABLE.items() if entry.numbers} == {"FETCH", "STORE", "SEARCH", "SORT", "THREAD"}
     assert {name for name, entry in TABLE.items() if entry.target} == {"APPEND", "COPY", "MOVE"}
     assert {name for name, entry in TABLE.items() if entry.secret} == {"LOGIN", "AUTHENTICATE"}
 
