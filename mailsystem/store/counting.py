@@ -62,7 +62,12 @@ def _key(mailbox: Mailbox) -> _Key:
 def _named(mailboxes: Iterable[Mailbox], found: Mapping[_Key, _Counted]) -> list[Status]:
     """With the names by which they were asked for."""
     return [
-        replace(counted.status, mailbox=replace(counted.status.mailbox, name=mailbox.name, seen_as=mailbox.seen_as))
+        replace(
+            counted.status,
+            mailbox=replace(
+                counted.status.mailbox, name=mailbox.name, special_use=mailbox.special_use, seen_as=mailbox.seen_as
+            ),
+        )
         for mailbox in mailboxes
         if (counted := found.get(_key(mailbox))) is not None
     ]

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from mailsystem.imap import names, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands import status
+from mailsystem.imap.commands import acl, status
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.errors import SyntaxFault
@@ -41,20 +41,24 @@ class _Query:
         return lambda name: any(matches(name) for matches in matchers)
 
 
-@command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS")
+@command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS")
 async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 9051 6.3.9: the names that match patterns, and what is asked for of each of them (RFC 5258, 5819, 6154)."""
+    """RFC 9051 6.3.9: the names that match patterns, and what is asked for of each of them (RFC 5258, 5819, 6154, 8440)."""
     query = _query(session, args)
     if not query.extended and query.patterns == [""]:
         # It is only the delimiter that is asked for.
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
-    mailboxes = {mailbox.shown: mailbox for mailbox, _ in await session.store.mailboxes.visible(session.account.id)}
+    visible = await session.store.mailboxes.visible(session.account.id)
+    mailboxes = {mailbox.shown: mailbox for mailbox, _ in visible}
     subscribed: Collection[str] = ()
     if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
         subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
     chosen, parents = _chosen(query, mailboxes, subscribed)
     tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
+    if "MYRIGHTS" in query.returns:
+        rights = {mailbox.shown: held for mailbox, held in visible}
+        tellers.append(lambda mailbox: acl.my_rights(session, mailbox.shown, rights[mailbox.shown]))
     above = _above(mailboxes)
     plain = not query.extended and not session.dialect.rev2
     for name in _ordered({*chosen, *parents}):
@@ -168,7 +172,7 @@ def _returns(session: Session, args: Arguments, query: _Query) -> None:
         if word in query.returns:
             raise SyntaxFault("repeated return option")
         match word:
-            case "SUBSCRIBED" | "CHILDREN" | "SPECIAL-USE":
+            case "SUBSCRIBED" | "CHILDREN" | "SPECIAL-USE" | "MYRIGHTS":
                 pass  # children and uses are always told
             case "STATUS":
                 args.sp()
