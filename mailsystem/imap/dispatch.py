@@ -8,6 +8,7 @@ from typing import Final
 
 import mailsystem.imap.commands  # noqa: F401 - fills the table
 from mailsystem.imap import news, reply
+from mailsystem.imap.batches import ClientBug, TooFew
 from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
@@ -40,6 +41,8 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     CompressionActive: (b"NO", b"COMPRESSIONACTIVE"),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
+    TooFew: (b"NO", b"TOOFEW"),
+    ClientBug: (b"BAD", b"CLIENTBUG"),
 }
 """How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
 

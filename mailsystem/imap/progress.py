@@ -26,9 +26,11 @@ class Progress:
         """How many there will be; 0 while that is not known."""
         self._session = session
         self._due = asyncio.get_running_loop().time() + FIRST
+        self._over = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Progress:
+        self._over.clear()
         self._telling = asyncio.create_task(self._tell())
         return self
 
@@ -38,19 +40,22 @@ class Progress:
         telling, self._telling = self._telling, None
         if telling is None:
             return
-        # A wait for time or for the client: what was to be said is handed over before that begins.
-        telling.cancel()
+        # It is asked to end, not cancelled: what it is just handing over must not be lost.
+        self._over.set()
         [outcome] = await asyncio.gather(telling, return_exceptions=True)
         if error is None and isinstance(outcome, Exception):
             raise outcome
 
     async def _tell(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(max(0.0, self._due - loop.time()))
-            self._due = loop.time() + AGAIN
-            self._session.send(self.notice())
-            await self._session.flush()
+        while not self._over.is_set():
+            try:
+                async with asyncio.timeout_at(self._due):
+                    await self._over.wait()
+            except TimeoutError:
+                self._due = loop.time() + AGAIN
+                self._session.send(self.notice())
+                await self._session.flush()
 
     def notice(self) -> bytes:
         """ "INPROGRESS" SP "(" inprogress-tag SP inprogress-state ")" """

@@ -147,9 +147,9 @@ async def test_the_ends_are_found_without_reading_what_lies_between(
     read = 0
     fetch = door.store.mailboxes.fetch
 
-    async def counting(*args: object, **options: object):  # type: ignore[no-untyped-def]
+    async def counting(*args: object, **more: object):  # type: ignore[no-untyped-def]
         nonlocal read
-        async for slice_ in fetch(*args, **options):  # type: ignore[arg-type]
+        async for slice_ in fetch(*args, **more):  # type: ignore[arg-type]
             read += len(slice_)
             yield slice_
 
@@ -251,9 +251,9 @@ async def test_a_long_search_tells_how_far_it_has_come(door: Door, monkeypatch: 
     monkeypatch.setattr(progress, "AGAIN", 0.1)
     fetch = door.store.mailboxes.fetch
 
-    async def slow(*args: object, **options: object):  # type: ignore[no-untyped-def]
+    async def slow(*args: object, **more: object):  # type: ignore[no-untyped-def]
         await asyncio.sleep(0.2)
-        async for slice_ in fetch(*args, **options):  # type: ignore[arg-type]
+        async for slice_ in fetch(*args, **more):  # type: ignore[arg-type]
             yield slice_
 
     monkeypatch.setattr(door.store.mailboxes, "fetch", slow)

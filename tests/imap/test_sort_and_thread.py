@@ -143,9 +143,9 @@ async def test_a_long_sort_tells_how_far_it_has_come(door: Door, monkeypatch: py
     monkeypatch.setattr(progress, "FIRST", 0.05)
     fetch = door.store.mailboxes.fetch
 
-    async def slow(account: object, mailbox: object, uids: MessageSet, *want: object, **options: object):  # type: ignore[no-untyped-def]
+    async def slow(account: object, mailbox: object, uids: MessageSet, *want: object, **more: object):  # type: ignore[no-untyped-def]
         for uid in uids:
-            async for slice_ in fetch(account, mailbox, MessageSet.of([uid]), *want, **options):  # type: ignore[arg-type]
+            async for slice_ in fetch(account, mailbox, MessageSet.of([uid]), *want, **more):  # type: ignore[arg-type]
                 yield slice_
             await asyncio.sleep(0.04)
 

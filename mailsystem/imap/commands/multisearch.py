@@ -1,0 +1,94 @@
+"""ESEARCH (RFC 7377): one search in several mailboxes, without leaving the selected one."""
+
+from __future__ import annotations
+
+from mailsystem.imap.command import AUTHENTICATED, Ok, command
+from mailsystem.imap.commands.search import asks_modseq, correlator, highest, saving
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.progress import Progress
+from mailsystem.imap.results import Returns, read_returns
+from mailsystem.imap.search import read_search
+from mailsystem.imap.search_key import Key, resolved
+from mailsystem.imap.searching import Searching
+from mailsystem.imap.session import FLUSH_AT, Selected, Session
+from mailsystem.imap.sources import Source, chosen, read_sources
+from mailsystem.imap.view import View
+from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, SyntaxFault
+from mailsystem.mail.mailbox import SAVED, MessageSet
+
+
+@command("ESEARCH", AUTHENTICATED, capability="MULTISEARCH")
+async def esearch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+    """RFC 7377 2: the messages for which all keys hold, in each of the mailboxes that are named, by UID."""
+    args.sp()
+    sources = read_sources(args) or [Source("SELECTED")]
+    returns = read_returns(args) or Returns(all=True)
+    in_selected = any(source.is_selected for source in sources)
+    if in_selected:
+        _ = session.selected  # RFC 7377 2.2: without one that is a mistake
+    if returns.save and not all(source.is_selected for source in sources):
+        raise SyntaxFault("only what is found in the selected mailbox can be saved")
+    with saving(session, returns):
+        key = read_search(
+            args, _only_uids, now=session.store.clock.now(), may_name_charset=not session.dialect.accepts_utf8
+        )
+        tell_modseq = asks_modseq(session, key)
+        progress = Progress(session)
+        done: set[tuple[int, int]] = set()
+        if in_selected:
+            await _search(session, session.selected, session.mailbox.shown, key, returns, progress, tell_modseq)
+            done.add((session.mailbox.account, session.mailbox.id))
+        for name in await _names(session, sources):
+            within = await _opened(session, name)
+            if within is not None and (place := (within.mailbox.account, within.mailbox.id)) not in done:
+                done.add(place)
+                await _search(session, within, name, key, returns, progress, tell_modseq)
+    return None
+
+
+def _only_uids(uids: MessageSet, of_uids: bool) -> MessageSet:
+    """RFC 7377 2.1: numbers mean nothing in several mailboxes. What UIDs mean is said for each of them."""
+    if not of_uids and uids != SAVED:
+        raise SyntaxFault("no sequence numbers here")
+    return uids
+
+
+async def _names(session: Session, sources: list[Source]) -> list[str]:
+    if all(source.is_selected for source in sources):
+        return []
+    store, account = session.store.mailboxes, session.account.id
+    seen = [mailbox for mailbox, _ in await store.visible(account)]
+    own = [mailbox.shown for mailbox in seen if mailbox.account == account]
+    others = [mailbox.shown for mailbox in seen if mailbox.account != account]
+    subscribed = await store.subscriptions(account) if any(source.kind == "SUBSCRIBED" for source in sources) else ()
+    return chosen(sources, own, others, frozenset(subscribed))
+
+
+async def _opened(session: Session, name: str) -> Selected | None:
+    """A mailbox as if it were entered; None where that is not possible: RFC 7377 2.2 has such left out in silence."""
+    try:
+        opened = await session.store.mailboxes.open(session.account.id, name, claim_recent=False)
+    except (NoSuchMailbox, NotPermitted):
+        return None
+    mailbox = opened.status.mailbox
+    return Selected(mailbox, View(opened.uids, mailbox.modseq, opened.recent), read_only=True)
+
+
+async def _search(
+    session: Session, within: Selected, name: str, key: Key, returns: Returns, progress: Progress, tell_modseq: bool
+) -> None:
+    here = resolved(key, lambda uids: within.view.pick(uids, True))
+    async with progress:
+        progress.total += within.view.exists
+        uids = await Searching(session, here, within=within, progress=progress).run()
+        progress.done = progress.total
+    meant = returns.meant(uids)
+    if returns.save:
+        within.view.saved = MessageSet.of(meant)
+    if not uids or not returns.answers:
+        return
+    modseq = await highest(session, within, meant) if tell_modseq else None
+    mailbox = b"MAILBOX %b UIDVALIDITY %d" % (session.dialect.mailbox(name), within.mailbox.uidvalidity)
+    session.send(returns.response(correlator(session) + b" " + mailbox, uids, by_uid=True, modseq=modseq))
+    if session.buffered > FLUSH_AT:
+        await session.flush()
