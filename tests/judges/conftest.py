@@ -14,6 +14,8 @@ from outside import Certificates, Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from overheard import Overheard
+
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[program.House]:
@@ -22,9 +24,14 @@ def house(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) 
     env = {
         "MAILSYSTEM_TLS__CERT": str(certificates.certificate),
         "MAILSYSTEM_TLS__KEY": str(certificates.key),
+        "MAILSYSTEM_LOG__FORMAT": "json",  # what `Overheard` reads
+        "MAILSYSTEM_LOG__LEVEL": "debug",
+        "MAILSYSTEM_LOG__LINES": "true",
     }
     with program.serve(home, env=env) as running:
         yield program.House(running, certificates.authority)
+        bugs = [event for event in running.log() if event["event"] == "bug"]
+        assert not bugs, "whatever a client says, it is never a bug of ours"
 
 
 _people = itertools.count(1)
@@ -34,6 +41,12 @@ _people = itertools.count(1)
 def person(house: program.House) -> program.Person:
     """Somebody new at example.org."""
     return house.add(f"person{next(_people)}@example.org")
+
+
+@pytest.fixture
+def overheard(house: program.House, person: program.Person) -> Overheard:
+    """What the clients of `person` and the house say to each other."""
+    return Overheard(house.program, person.login)
 
 
 @pytest.fixture
