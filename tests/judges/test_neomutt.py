@@ -48,8 +48,10 @@ class Terminal:
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
         pushed = "".join(keys).replace('"', '\\"')
         process = subprocess.Popen(
-            [self._neomutt, "-n", "-F", f"{self._home}/neomuttrc", "-e", f'push "{pushed}<quit>"', "-d", "3"]
-            + ["-l", f"{self._home}/debug.log"],
+            [
+                *(self._neomutt, "-n", "-F", f"{self._home}/neomuttrc", "-d", "3", "-l", f"{self._home}/debug.log"),
+                *("-e", f'push "{pushed}<quit>"'),
+            ],
             stdin=inner,
             stdout=inner,
             stderr=inner,

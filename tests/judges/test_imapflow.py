@@ -1,0 +1,198 @@
+"""ImapFlow, the IMAP client of EmailEngine and much else on Node.js: it takes every fast path that a server offers."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import messages
+import program
+import pytest
+from outside import Tool, missing
+from overheard import Overheard
+from program import House, Person
+from wire import Imap, Smtp
+
+import mailsystem
+
+pytestmark = pytest.mark.judge
+
+SCRIPT = Path(__file__).parent / "imapflow/client.js"
+INSTALLED = Path(mailsystem.__file__).parents[1] / ".venv/imapflow/node_modules"
+PATIENCE = 20.0
+
+
+class ImapFlow:
+    """A process that holds one ImapFlow and does what it is told."""
+
+    def __init__(self, node: str, modules: str, home: Path) -> None:
+        self._process = subprocess.Popen(
+            [node, str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=program.environment(home, NODE_PATH=modules),
+        )
+        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put(b"")
+
+    def tell(self, *words: Any) -> dict[str, Any]:
+        """Its answer, be it an error."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(words).encode() + b"\n")
+        self._process.stdin.flush()
+        line = self._answers.get(timeout=PATIENCE)
+        if not line:
+            assert self._process.stderr is not None
+            raise AssertionError(self._process.stderr.read().decode())
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __call__(self, *words: Any) -> Any:
+        answer = self.tell(*words)
+        assert "error" not in answer, (words, answer)
+        return answer["value"]
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+Connect = Callable[..., tuple[ImapFlow, dict[str, Any]]]
+
+
+@pytest.fixture
+def connect(house: House, person: Person, tool: Tool, tmp_path: Path) -> Iterator[Connect]:
+    """`connect(**options)`: one that has logged in as `person`, and what it knows of the server."""
+    node = tool("node")
+    modules = os.environ.get("IMAPFLOW", str(INSTALLED))
+    if not (Path(modules) / "imapflow/package.json").exists():
+        missing("imapflow")
+    started: list[ImapFlow] = []
+
+    def go(**options: Any) -> tuple[ImapFlow, dict[str, Any]]:
+        client = ImapFlow(node, modules, tmp_path)
+        started.append(client)
+        known = client(
+            "connect",
+            {
+                "host": "localhost",
+                "port": house.program.ready["imaps"]["port"],
+                "secure": True,
+                "tls": {"ca": house.authority.read_text()},
+                "auth": {"user": person.login, "pass": person.password},
+                **options,
+            },
+        )
+        return client, known
+
+    yield go
+    for client in started:
+        client.close()
+
+
+def test_mailboxes_are_listed_with_their_status_made_renamed_and_deleted(
+    connect: Connect, overheard: Overheard
+) -> None:
+    client, _ = connect()
+    client("append", "INBOX", messages.simple().decode(), ["\\Seen"])
+    listed = {
+        folder["path"]: folder
+        for folder in client("list", {"statusQuery": {"messages": True, "unseen": True, "uidNext": True}})
+    }
+    assert listed["Trash"]["specialUse"] == "\\Trash"
+    status = listed["INBOX"]["status"]
+    assert (status["messages"], status["unseen"], status["uidNext"]) == (1, 0, 2)
+    assert client("mailboxCreate", ["Reisen", "Zürich & Köln"])["path"] == "Reisen/Zürich & Köln"
+    assert client("mailboxCreate", "INBOX")["created"] is False
+    client("mailboxRename", "Reisen", "Fahrten")
+    client("mailboxSubscribe", "Fahrten/Zürich & Köln")
+    tree = client("listTree")
+    assert [f["path"] for f in tree["folders"] if f["name"] == "Fahrten"] == ["Fahrten"]
+    client("mailboxDelete", "Fahrten/Zürich & Köln")
+    assert "Fahrten/Zürich & Köln" not in [folder["path"] for folder in client("list")]
+    assert not overheard.dialog().told(r"^BAD")
+    assert client("logout")
+
+
+def test_messages_are_fetched_downloaded_flagged_copied_moved_and_deleted(
+    connect: Connect, overheard: Overheard
+) -> None:
+    client, _ = connect()
+    for raw in (messages.many_parts(3), messages.ODD["8-bit"], messages.large(300_000)):
+        told = client("append", "INBOX", raw.decode("latin1"), ["\\Seen", "$Later"], "2024-02-29T12:00:00Z")
+        assert told["uidValidity"]
+    opened = client("open", "INBOX")
+    assert (opened["exists"], opened["uidNext"], opened["readOnly"]) == (3, 4, False)
+    found = client(
+        "fetch",
+        "1:*",
+        {"uid": True, "flags": True, "envelope": True, "bodyStructure": True, "internalDate": True, "size": True},
+    )
+    assert [message["uid"] for message in found] == [1, 2, 3]
+    assert len(found[0]["bodyStructure"]["childNodes"]) == 3
+    assert found[2]["size"] == len(messages.large(300_000))
+    assert found[0]["internalDate"] == "2024-02-29T12:00:00.000Z"
+    assert set(found[1]["flags"]) >= {"\\Seen", "$Later"}
+    assert client("download", "3")["content"].encode("latin1") == messages.large(300_000)
+    [one] = client("fetch", "2", {"source": True, "headers": ["subject"], "bodyParts": ["TEXT"]})
+    assert one["source"].encode("latin1") == messages.ODD["8-bit"]
+
+    assert client("search", {"keyword": "$Later", "larger": 100_000}, {"uid": True}) == [3]
+    assert client("search", {"or": [{"subject": "nothing such"}, {"on": "2024-02-29"}]}) == [1, 2, 3]
+    assert client("messageFlagsAdd", "1", ["\\Flagged"])
+    assert client("messageFlagsRemove", {"all": True}, ["$Later"])
+    assert client("search", {"flagged": True}) == [1]
+    assert client("messageCopy", "1:2", "Archive")["uidMap"] == {"1": 1, "2": 2}
+    assert client("messageMove", "2", "Trash")["uidMap"] == {"2": 1}
+    assert client("messageDelete", "1", {"uid": True})
+    assert client("search", {"all": True}, {"uid": True}) == [3]
+    assert client("status", "Archive", {"messages": True})["messages"] == 2
+    assert not overheard.dialog().refused()
+
+
+def test_events_are_heard_while_it_idles(connect: Connect, house: House, person: Person, overheard: Overheard) -> None:
+    client, _ = connect()
+    client("open", "INBOX")
+    client("idleNow")
+    with Smtp(house.program.smtp) as sender:
+        assert sender.message("ann@elsewhere.example", [person.login], messages.simple())[0] == 250
+    assert client("heard", "exists") == {"path": "INBOX", "count": 1, "prevCount": 0}
+    with Imap(house.program.imap, person.login, person.password) as other:
+        other.ok(b"SELECT INBOX")
+        other.ok(b"STORE 1 +FLAGS (\\Flagged)")
+        assert "\\Flagged" in client("heard", "flags")["flags"]
+        other.ok(b"STORE 1 +FLAGS (\\Deleted)")
+        other.ok(b"EXPUNGE")
+    assert client("heard", "expunge")["path"] == "INBOX"
+    assert client("search", {"all": True}) == []
+    said = overheard.dialog()
+    assert said.asked("IDLE")
+    assert not said.refused()
+
+
+def test_a_wrong_password_is_told(connect: Connect, person: Person, house: House, tool: Tool, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="AUTHENTICATIONFAILED"):
+        connect(auth={"user": person.login, "pass": "wrong"})
