@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import messages
-import program
 import pytest
+from obedient import Obedient
 from outside import Tool, missing
 from overheard import Overheard
 from program import House, Person
@@ -25,62 +21,9 @@ pytestmark = pytest.mark.judge
 
 SCRIPT = Path(__file__).parent / "imapflow/client.js"
 INSTALLED = Path(mailsystem.__file__).parents[1] / ".venv/imapflow/node_modules"
-PATIENCE = 20.0
 
 
-class ImapFlow:
-    """A process that holds one ImapFlow and does what it is told."""
-
-    def __init__(self, node: str, modules: str, home: Path) -> None:
-        self._process = subprocess.Popen(
-            [node, str(SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=program.environment(home, NODE_PATH=modules),
-        )
-        self._answers: queue.Queue[bytes] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
-        self._answers.put(b"")
-
-    def tell(self, *words: Any) -> dict[str, Any]:
-        """Its answer, be it an error."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(words).encode() + b"\n")
-        self._process.stdin.flush()
-        line = self._answers.get(timeout=PATIENCE)
-        if not line:
-            assert self._process.stderr is not None
-            raise AssertionError(self._process.stderr.read().decode())
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def __call__(self, *words: Any) -> Any:
-        answer = self.tell(*words)
-        assert "error" not in answer, (words, answer)
-        return answer["value"]
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
-
-
-Connect = Callable[..., tuple[ImapFlow, dict[str, Any]]]
+Connect = Callable[..., tuple[Obedient, dict[str, Any]]]
 
 
 @pytest.fixture
@@ -90,10 +33,10 @@ def connect(house: House, person: Person, tool: Tool, tmp_path: Path) -> Iterato
     modules = os.environ.get("IMAPFLOW", str(INSTALLED))
     if not (Path(modules) / "imapflow/package.json").exists():
         missing("imapflow")
-    started: list[ImapFlow] = []
+    started: list[Obedient] = []
 
-    def go(**options: Any) -> tuple[ImapFlow, dict[str, Any]]:
-        client = ImapFlow(node, modules, tmp_path)
+    def go(**options: Any) -> tuple[Obedient, dict[str, Any]]:
+        client = Obedient(node, str(SCRIPT), home=tmp_path, env={"NODE_PATH": modules})
         started.append(client)
         known = client(
             "connect",
