@@ -55,7 +55,7 @@ class Terminal:
             stdin=inner,
             stdout=inner,
             stderr=inner,
-            env=program.environment(self._home, TERM="xterm", LC_ALL="C.UTF-8"),
+            env=program.environment(self._home, TERM="xterm", LC_ALL="C.UTF-8", LINES="40", COLUMNS="160"),
             start_new_session=True,
         )
         os.close(inner)
