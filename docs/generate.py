@@ -168,12 +168,22 @@ def protocols() -> str:
         "## IMAP",
         "IMAP4rev1. Beside the capabilities that are commands: " + ", ".join([*FEATURES, "SASL-IR"]) + ".",
         _table((*head, "where", "capability"), told["imap"].values()),
+        "## POP2",
+        "RFC 937 of 1985, after its own decision table: the first thing that goes wrong is the last. There for history's "
+        "sake, if `mailsystem serve pop2` asks for it, on port 109 of this machine only; `mailsystem demo --history` shows it. "
+        "Messages come by count, octet for octet. POP1, POP2 and POP3 wait for the same lock.",
+        _table(head, told["pop2"].values()),
+        "## POP1",
+        "RFC 918 of 1984, by `mailsystem serve pop1`. The RFC names no port; POP had 109 in those days, which POP2 took over, "
+        "so here it is 918. Nor does it say what stands between the messages of a mailbox: each comes behind a line with its "
+        "date and its count of octets, as mail lay on the disks of TOPS-20, where an early server ran.",
+        _table(head, told["pop1"].values()),
     )
 
 
 def verbs() -> dict[str, dict[str, tuple[str, ...]]]:
     """By door, every command and the cells of its row."""
-    return {"smtp": _smtp(), "pop3": _pop3(), "imap": _imap()}
+    return {"smtp": _smtp(), "pop3": _pop3(), "imap": _imap(), "pop2": _historic("pop2"), "pop1": _historic("pop1")}
 
 
 def _smtp() -> dict[str, tuple[str, ...]]:
@@ -192,6 +202,13 @@ def _pop3() -> dict[str, tuple[str, ...]]:
     from mailsystem.pop3.verbs import TABLE
 
     return {name: (f"`{entry.syntax}`", _first_line(entry.handler)) for name, entry in TABLE.items()}
+
+
+def _historic(door: str) -> dict[str, tuple[str, ...]]:
+    import importlib
+
+    table = importlib.import_module(f"mailsystem.{door}.verbs").TABLE
+    return {name: (f"`{entry.syntax}`", _first_line(entry.handler)) for name, entry in table.items()}
 
 
 def _imap() -> dict[str, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
 from mailsystem.mail.errors import MailError
 from mailsystem.mail.mailbox import SPECIAL_USES
-from mailsystem.net import BadCertificate, Bound, Certificates, Limits, Pair, Terms, self_signed
+from mailsystem.net import BadCertificate, Bound, Certificates, Limits, Pair, Terms, is_loopback, self_signed
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
 from mailsystem.policy.relay import open_relay_reasons
@@ -28,10 +28,10 @@ from mailsystem.settings import Settings, Tls
 from mailsystem.store import Store, open_store
 from mailsystem.telemetry import Sink, Trace
 
-Role = Literal["smtp", "pop3", "imap"]
+Role = Literal["smtp", "pop3", "imap", "pop2", "pop1"]
 ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap")
 
-Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps"]
+Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1"]
 LISTENERS: Final[Mapping[Listener, Role]] = {
     "smtp": "smtp",
     "submission": "smtp",
@@ -43,6 +43,8 @@ LISTENERS: Final[Mapping[Listener, Role]] = {
     "imaps": "imap",
 }
 """Every place where a role may listen; each has settings of its own under its name."""
+HISTORIC: Final[Mapping[Listener, Role]] = {"pop2": "pop2", "pop1": "pop1"}
+"""Those of roles that nobody is unless they are named."""
 TLS_AT_ONCE: Final = frozenset({"submissions", "pop3s", "imaps"})
 SELF_SIGNED: Final = "self-signed.pem"
 """The sink's certificate and key, in its data directory."""
@@ -85,12 +87,12 @@ async def running(
     With `sink`, every recipient and every password is good. With `own_certificate`, and in a sink, a certificate is made
     where the settings name none, so that TLS is there to be tried. Raises `StartupError`.
     """
-    unknown = sorted(set(roles) - set(ROLES))
+    unknown = sorted(set(roles) - {*ROLES, *HISTORIC})
     if unknown or not roles:
         asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
-        raise StartupError(f"{asked}; the roles are {', '.join(ROLES)}")
+        raise StartupError(f"{asked}; the roles are {', '.join([*ROLES, *HISTORIC])}")
     trace = Trace(sinks, lines=settings.log.lines)
-    wanted = [name for name, role in LISTENERS.items() if role in roles and _is_open(name, settings)]
+    wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and _is_open(name, settings)]
 
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace))
@@ -117,7 +119,7 @@ async def running(
         for name in wanted:
             place = {**common, **_place(name, settings)}
             # Doors are imported when they are wanted: a process that only speaks IMAP does not wait for aiosmtpd.
-            match LISTENERS[name]:
+            match LISTENERS.get(name) or HISTORIC[name]:
                 case "smtp":
                     from mailsystem.smtp.server import serving as smtp
 
@@ -138,6 +140,14 @@ async def running(
                     from mailsystem.imap.server import serving as imap
 
                     doors[name] = imap(store, directory, trace, **place, largest_message=settings.limits.message_size)
+                case "pop2":
+                    from mailsystem.pop2.server import serving as pop2
+
+                    doors[name] = pop2(store, directory, trace, **await _historic(name, settings, place))
+                case "pop1":
+                    from mailsystem.pop1.server import serving as pop1
+
+                    doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         bound = await stack.enter_async_context(_listening(doors, settings))
         trace.event("listening", **{name: str(place) for name, place in bound.items()})
         stack.callback(trace.event, "stopping")
@@ -160,7 +170,20 @@ def _place(name: Listener, settings: Settings) -> dict[str, Any]:
 
 
 def _host(name: Listener, settings: Settings) -> str:
-    return settings.lmtp.host if name == "lmtp" else settings.host
+    return str(getattr(getattr(settings, name), "host", settings.host))
+
+
+async def _historic(name: Listener, settings: Settings, place: dict[str, Any]) -> dict[str, Any]:
+    """Where a door from before TLS listens: on this machine, unless that is forced otherwise. Raises `StartupError`."""
+    own = settings.pop2 if name == "pop2" else settings.pop1
+    if not own.anywhere and not await asyncio.to_thread(is_loopback, own.host):
+        raise StartupError(
+            f"{name} takes passwords in clear and so listens on this machine only; set {name}.host to 127.0.0.1, "
+            f"or {name}.anywhere to true if everybody on the way may read them"
+        )
+    # It has no TLS, and cleartext_login is not meant for it.
+    kept = {key: place[key] for key in ("host", "port", "hostname", "terms", "grace")}
+    return {**kept, "cleartext_login": own.anywhere}
 
 
 def _smtp(name: Listener, settings: Settings, *, sink: bool) -> dict[str, Any]:
@@ -359,7 +382,7 @@ def _why_not(error: OSError | MailError, name: Listener, settings: Settings) -> 
             return f"{own.path} (lmtp.path) is in use by another program, or is no socket; stop that one, or choose another"
         return f"cannot listen on {own.path} (lmtp.path): {_said(error)}"
     port: int = own.port
-    elsewhere = "setting lmtp.host" if name == "lmtp" else "--host (setting host)"
+    elsewhere = f"setting {name}.host" if hasattr(own, "host") else "--host (setting host)"
     match error:
         case OSError(errno=errno.EADDRINUSE):
             return (

@@ -154,8 +154,11 @@ def test_each_reason_why_a_door_cannot_listen_has_its_sentence(error: Any, sente
 
 
 async def test_unknown_roles_are_refused(tmp_path: Path) -> None:
-    assert await why_not(settings(tmp_path), ("imap", "web")) == "there is no role web; the roles are smtp, pop3, imap"
-    assert await why_not(settings(tmp_path), ()) == "no role was named; the roles are smtp, pop3, imap"
+    assert (
+        await why_not(settings(tmp_path), ("imap", "web"))
+        == "there is no role web; the roles are smtp, pop3, imap, pop2, pop1"
+    )
+    assert await why_not(settings(tmp_path), ()) == "no role was named; the roles are smtp, pop3, imap, pop2, pop1"
 
 
 async def test_the_data_directory_is_made_but_not_what_is_above_it(tmp_path: Path) -> None:

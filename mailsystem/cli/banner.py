@@ -34,7 +34,7 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
     lines = ["", f"  {ink('mailsystem', BOLD)} {__version__}  {name}", ""]
     width = max(5, *map(len, bound))
     for door, place in bound.items():
-        lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop3') else BLUE)} {place}")
+        lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop') else BLUE)} {place}")
     lines += [f"  {'mail':<{width}} {_tilde(settings.data_dir.absolute())}"]
     if sink and settings.tls.cert is None:
         lines.append(f"  {'TLS':<{width}} if asked for, by {_tilde(settings.data_dir.absolute() / SELF_SIGNED)}")
@@ -87,7 +87,7 @@ def message_line(event: Event, *, colour: bool = False) -> str | None:
             arrow, code = "→", BLUE
             text = f"{_who(data['sender'])} → {', '.join(data['recipients'])}  {size(data['octets'])}"
         case "retrieved":
-            arrow, code = "←", RED if event.door == "pop3" else BLUE
+            arrow, code = "←", RED if event.door.startswith("pop") else BLUE
             messages = data.get("messages", 1)
             what = size(data["octets"]) if "octets" in data else f"{messages:,} message{'' if messages == 1 else 's'}"
             text = f"{data.get('login') or 'somebody'} read {what}"

@@ -15,6 +15,8 @@ class Role(StrEnum):
     SMTP = "smtp"
     POP3 = "pop3"
     IMAP = "imap"
+    POP2 = "pop2"
+    POP1 = "pop1"
 
 
 class LogFormat(StrEnum):
@@ -67,6 +69,14 @@ Pop3sPort = Annotated[
 ImapsPort = Annotated[
     str | None,
     typer.Option("--imaps-port", metavar="PORT", help="Port for IMAP under TLS; 0 takes a free one, off none."),
+]
+Pop2Port = Annotated[
+    int | None,
+    typer.Option("--pop2-port", metavar="PORT", help="Port for POP2, where that is served; 0 takes a free one."),
+]
+Pop1Port = Annotated[
+    int | None,
+    typer.Option("--pop1-port", metavar="PORT", help="Port for POP1, where that is served; 0 takes a free one."),
 ]
 ReadyFile = Annotated[
     Path | None,

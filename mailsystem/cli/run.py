@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _SAME_WISH: Final = 0.3
 """Seconds within which a second signal says no more than the first."""
-_LISTENERS: Final = ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps")
+_LISTENERS: Final = ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1")
+"""Those with a flag of their own."""
+_ROLES: Final = (options.Role.SMTP, options.Role.POP3, options.Role.IMAP)
+"""Whoever names none is these."""
 
 
 def sink(
@@ -50,7 +53,7 @@ def sink(
     mailsystem.toml is read only if --config names it.
     """
     flags = _flags(locals())
-    _run(flags, config, tuple(options.Role), sink=True, ready_file=ready_file)
+    _run(flags, config, _ROLES, sink=True, ready_file=ready_file)
 
 
 sink_epilog = examples(
@@ -63,7 +66,8 @@ sink_epilog = examples(
 
 def serve(
     roles: Annotated[
-        list[options.Role] | None, typer.Argument(help="The doors that this process is; all of them if none is named.")
+        list[options.Role] | None,
+        typer.Argument(help="The doors that this process is; smtp, pop3 and imap if none is named."),
     ] = None,
     data_dir: options.DataDir = None,
     host: options.Host = None,
@@ -75,6 +79,8 @@ def serve(
     pop3s_port: options.Pop3sPort = None,
     imap_port: options.ImapPort = None,
     imaps_port: options.ImapsPort = None,
+    pop2_port: options.Pop2Port = None,
+    pop1_port: options.Pop1Port = None,
     ready_file: options.ReadyFile = None,
     config: options.Config = None,
     log_format: options.Format = None,
@@ -89,15 +95,19 @@ def serve(
     With a certificate, submission listens on 587, and under TLS from the first
     octet submission on 465, POP3 on 995 and IMAP on 993. New files of the
     certificate are noticed; SIGHUP has them read at once.
+
+    Two doors are there for history's sake, if they are named: pop2 of 1985 on
+    port 109 and pop1 of 1984 on 918, for this machine only.
     """
     flags = _flags(locals())
-    _run(flags, config, tuple(roles or options.Role), sink=False, ready_file=ready_file)
+    _run(flags, config, tuple(roles or _ROLES), sink=False, ready_file=ready_file)
 
 
 serve_epilog = examples(
     "mailsystem serve",
     "mailsystem serve imap --data-dir /srv/mail",
     "mailsystem serve smtp --smtp-port 2525 --log-format json",
+    "mailsystem serve pop2 pop1 --pop2-port 1109 --pop1-port 1918",
 )
 
 

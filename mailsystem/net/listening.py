@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 import ssl
@@ -54,6 +55,17 @@ class Terms:
     """Shared by all doors of the process."""
     proxies: tuple[proxy.Network, ...] = ()
     """Who begins each connection with a PROXY header that says for whom."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether who listens on a name or an address is reached from this machine alone. Blocks."""
+    if host in ("", "*"):
+        return False
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return True  # nobody can listen there, which is told better by trying to
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 class _Listener:

@@ -125,6 +125,31 @@ class Pop3s(Group):
     )
 
 
+class Pop2(Group):
+    """The door of 1985 (RFC 937), for history's sake."""
+
+    port: Port = Field(
+        default=109, description="Port for POP2, once `mailsystem serve pop2` asks for it; 0 takes a free one."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address for POP2, whose passwords go in clear.")
+    anywhere: bool = Field(
+        default=False, description="Let POP2 listen beyond this machine, where its passwords can be read on the way."
+    )
+
+
+class Pop1(Group):
+    """The door of 1984 (RFC 918), for history's sake."""
+
+    # RFC 918 names no port. Assigned Numbers of its month (RFC 923) gave POP 109, which POP2 took over; 918 is nobody's.
+    port: Port = Field(
+        default=918, description="Port for POP1, once `mailsystem serve pop1` asks for it; 0 takes a free one."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address for POP1, whose passwords go in clear.")
+    anywhere: bool = Field(
+        default=False, description="Let POP1 listen beyond this machine, where its passwords can be read on the way."
+    )
+
+
 class Imap(Group):
     """The door for those who stay and are told."""
 
@@ -299,6 +324,8 @@ class Settings(BaseSettings):
     pop3s: Pop3s = Pop3s()
     imap: Imap = Imap()
     imaps: Imaps = Imaps()
+    pop2: Pop2 = Pop2()
+    pop1: Pop1 = Pop1()
     tls: Tls = Tls()
     proxies: Networks = Field(
         default=(),

@@ -42,7 +42,16 @@ LEVEL_OF: Final = {
 MOST_WAITING: Final = 100_000
 """Events kept for a reader of the log who does not keep up; what comes on top is dropped and counted."""
 
-_COLOURS = {"smtp": "34", "pop3": "31", "imap": "36", "debug": "2", "warning": "33", "error": "1;31"}
+_COLOURS = {
+    "smtp": "34",
+    "pop3": "31",
+    "pop2": "31",
+    "pop1": "31",
+    "imap": "36",
+    "debug": "2",
+    "warning": "33",
+    "error": "1;31",
+}
 _RESERVED = frozenset({"time", "level", "door", "session", "event"})
 
 

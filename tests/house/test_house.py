@@ -21,6 +21,8 @@ DOORS = {
     "smtp": "mailsystem.smtp.replies",
     "pop3": "mailsystem.pop3.replies",
     "imap": "mailsystem.imap.dispatch",
+    "pop2": "mailsystem.pop2.replies",
+    "pop1": "mailsystem.pop1.replies",
 }
 
 
