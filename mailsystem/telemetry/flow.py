@@ -1,7 +1,7 @@
 """The flow: who told whom what, and who had to ask. A sink that turns protocol lines into arrows between lanes.
 
 - *Push*: whoever has the news speaks by itself. All of SMTP is that, and what an IMAP server says during IDLE.
-- *Pull*: whoever wants the news must ask. All of POP3 is that, and every IMAP command with its answer.
+- *Pull*: whoever wants the news must ask. All of POP is that, and every IMAP command with its answer.
 
 Nothing here is made up: an arrow holds the lines that the doors traced, and its time is theirs.
 """

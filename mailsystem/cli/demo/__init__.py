@@ -1,4 +1,4 @@
-"""`mailsystem demo`: one message's life, push and pull, through the real doors."""
+"""`mailsystem demo`: one message's life, push and pull, or the history of POP, through the real doors."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from mailsystem.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from mailsystem.app import Running
+    from mailsystem.cli.demo.story import Play
     from mailsystem.telemetry.flow import Flow
 
 BETWEEN_STEPS, BETWEEN_ARROWS, BETWEEN_CHAPTERS, IN_SILENCE = 0.6, 0.2, 2.5, 3.0
 """Seconds for somebody to read what has come."""
 
 
-epilog = examples("mailsystem demo", "mailsystem demo --fast", "mailsystem demo --json")
+epilog = examples("mailsystem demo", "mailsystem demo --fast", "mailsystem demo --json", "mailsystem demo --history")
 
 
 def watch(
     fast: Annotated[bool, typer.Option("--fast", help="Do not wait for anybody to read.")] = False,
     json: AsJson = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="Show three generations of POP, of 1984, 1985 and today, fetch the same mail."),
+    ] = False,
 ) -> None:
     """Watch one message's life: pushed by SMTP and IMAP, pulled by POP3.
 
@@ -35,21 +40,24 @@ def watch(
     """
     import asyncio
 
+    from mailsystem.cli.demo import history as past
+    from mailsystem.cli.demo import story
     from mailsystem.cli.demo.clients import NoAnswer
     from mailsystem.cli.run import loop_factory
 
+    play = past.PLAY if history else story.PLAY
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_demo(fast=fast, as_json=json))
+            runner.run(_demo(play, fast=fast, as_json=json))
     except NoAnswer as error:
         raise Refused(f"the demonstration broke off: {error}") from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-async def _demo(*, fast: bool, as_json: bool) -> None:
+async def _demo(play: Play, *, fast: bool, as_json: bool) -> None:
     from mailsystem.app import running
-    from mailsystem.settings import Imap, Log, Pop3, Settings, Smtp
+    from mailsystem.settings import Accounts, Imap, Log, Pop1, Pop2, Pop3, Settings, Smtp
     from mailsystem.telemetry.flow import Flow
 
     flow = Flow()
@@ -61,43 +69,47 @@ async def _demo(*, fast: bool, as_json: bool) -> None:
             smtp=Smtp(port=0),
             pop3=Pop3(port=0),
             imap=Imap(port=0),
+            pop2=Pop2(port=0),
+            pop1=Pop1(port=0),
+            accounts=Accounts(detail_folder=True),
             log=Log(lines=True),
         )
-        async with running(settings, own_certificate=True, sinks=[flow]) as house:
-            await _move_in(house)
+        async with running(settings, play.roles, own_certificate=True, sinks=[flow]) as house:
+            await _move_in(house, play)
             if as_json:
-                print_json(await _told(house, flow))
+                print_json(await _told(play, house, flow, Path(place)))
             else:
-                await _shown(house, flow, fast=fast)
+                await _shown(play, house, flow, Path(place), fast=fast)
 
 
-async def _move_in(house: Running) -> None:
+async def _move_in(house: Running, play: Play) -> None:
     from mailsystem.app import MAILBOXES
     from mailsystem.cli.demo.story import BOB, DOMAIN, PASSWORD
     from mailsystem.directory import hash_password
 
     await house.store.accounts.add_domain(DOMAIN)
-    await house.store.accounts.add(BOB, await hash_password(PASSWORD), mailboxes=MAILBOXES)
+    await house.store.accounts.add(BOB, await hash_password(PASSWORD), mailboxes=(*MAILBOXES, *play.mailboxes))
 
 
-async def _told(house: Running, flow: Flow) -> dict[str, Any]:
+async def _told(play: Play, house: Running, flow: Flow, place: Path) -> dict[str, Any]:
     """The story for machines."""
-    from mailsystem.cli.demo.story import LANES, Cast, Chapter, story, taken
+    from mailsystem.cli.demo.story import Chapter
     from mailsystem.telemetry.flow import as_dict
 
     chapters: list[dict[str, Any]] = []
     shown = 0
-    with Cast(house.bound, flow) as cast:
-        async for moment in story(cast):
+    with play.cast(house.bound, flow, place) as cast:
+        async for moment in play.tell(cast):
             if isinstance(moment, Chapter):
                 chapters.append({"title": moment.title, "text": moment.text, "arrows": []})
             start = flow.arrows[0].time if flow.arrows else 0.0
             chapters[-1]["arrows"] += [as_dict(arrow, start=start) for arrow in flow.arrows[shown:]]
             shown = len(flow.arrows)
     return {
-        "lanes": [lane._asdict() for lane in LANES],
+        "lanes": [lane._asdict() for lane in play.lanes],
         "chapters": chapters,
-        "milliseconds": {one.key: one.ms for one in taken(flow)},
+        "milliseconds": {one.key: one.ms for one in play.taken(flow)},
+        **({"generations": [one._asdict() for one in play.generations]} if play.generations else {}),
         "events": [
             {
                 "time": round(event.time - start, 6),
@@ -112,27 +124,27 @@ async def _told(house: Running, flow: Flow) -> dict[str, Any]:
     }
 
 
-async def _shown(house: Running, flow: Flow, *, fast: bool) -> None:
+async def _shown(play: Play, house: Running, flow: Flow, place: Path, *, fast: bool) -> None:
     """The story for people."""
     import asyncio
 
     from rich.console import Console
 
-    from mailsystem.cli.demo.story import Cast, Chapter, Silence, story, taken
+    from mailsystem.cli.demo.story import Chapter, Silence
     from mailsystem.cli.demo.view import Sheet, spell_ms
 
     console = Console()
-    sheet = Sheet(console, flow.is_open)
+    sheet = Sheet(console, flow.is_open, play.lanes)
 
     async def rest(seconds: float) -> None:
         # Who reads a pipe reads it later anyway.
         if not fast and console.is_terminal:
             await asyncio.sleep(seconds)
 
-    sheet.title()
+    sheet.title(play.title)
     shown = 0
-    with Cast(house.bound, flow) as cast:
-        async for moment in story(cast):
+    with play.cast(house.bound, flow, place) as cast:
+        async for moment in play.tell(cast):
             for arrow in flow.arrows[shown:]:
                 sheet.arrow(arrow)
                 await rest(BETWEEN_ARROWS)
@@ -148,4 +160,6 @@ async def _shown(house: Running, flow: Flow, *, fast: bool) -> None:
                         sheet.silence(lane, f"for {spell_ms((time.time() - since) * 1000)} now")
                 case _:
                     await rest(BETWEEN_STEPS)
-    sheet.summary(taken(flow))
+    sheet.summary(play.taken(flow))
+    if play.generations:
+        sheet.generations(play.generations)

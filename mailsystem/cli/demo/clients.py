@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from typing import Final
 
 from mailsystem.net import Bound
@@ -12,6 +13,7 @@ from mailsystem.telemetry.flow import Flow
 PATIENCE: Final = 10.0
 """Seconds after which an answer that does not come is a failure."""
 
+_COUNT = re.compile(rb"[#=]([0-9]+)")
 _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n\Z")
 
 
@@ -51,6 +53,18 @@ class Client:
                 return line
         except (TimeoutError, asyncio.IncompleteReadError):
             raise NoAnswer(f"{self.lane} waited in vain for the server") from None
+
+    async def exactly(self, octets: int) -> bytes:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await self._reader.readexactly(octets)
+        except (TimeoutError, asyncio.IncompleteReadError):
+            raise NoAnswer(f"{self.lane} waited in vain for {octets} octets") from None
+
+    async def secure(self, trusting: ssl.SSLContext) -> None:
+        """Go on under TLS."""
+        if self._writer is not None:
+            await self._writer.start_tls(trusting, server_hostname="localhost")
 
     async def line_with(self, mark: bytes) -> bytes:
         """The next line that has `mark` in it."""
@@ -103,6 +117,29 @@ class Pop3(Client):
         while many and await self.line() != b".\r\n":
             pass
         return first
+
+
+class Counted(Client):
+    """One that speaks POP1 or POP2: what it is sent is as long as it was told."""
+
+    async def reply(self, begin: bytes) -> bytes:
+        line = await self.line()
+        if not line.startswith(begin):
+            raise NoAnswer(
+                f"{self.lane} wanted {begin.decode()}, the server said {line.decode(errors='replace').strip()}"
+            )
+        return line
+
+    async def ask(self, line: bytes, begin: bytes) -> int:
+        """The number in the answer, where it has one."""
+        await self.say(line)
+        found = _COUNT.match(await self.reply(begin))
+        return int(found[1]) if found else 0
+
+    async def fetch(self, line: bytes, octets: int) -> bytes:
+        """So much mail."""
+        await self.say(line)
+        return await self.exactly(octets)
 
 
 class Imap(Client):

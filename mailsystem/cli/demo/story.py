@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mailsystem.cli.demo.clients import Imap, Pop3, Smtp
 from mailsystem.net import Bound
 from mailsystem.telemetry.flow import SERVER_LANE, Flow, Way
+
+if TYPE_CHECKING:
+    from mailsystem.app import Role
 
 DOMAIN: Final = "example.org"
 BOB: Final = f"bob@{DOMAIN}"
@@ -61,10 +66,44 @@ Moment = Chapter | Step | Silence
 STEP: Final = Step()
 
 
+class Generation(NamedTuple):
+    """What one generation of a protocol brought."""
+
+    name: str
+    year: str
+    rfc: str
+    added: str
+
+
+class Took(NamedTuple):
+    """How long something in the story took, and whether somebody had to ask for it."""
+
+    key: str
+    text: str
+    ms: float
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A story with everything that it takes to put it on."""
+
+    title: str
+    lanes: tuple[Lane, ...]
+    cast: Callable[[Mapping[str, Bound], Flow, Path], AbstractContextManager[Any]]
+    """Everybody, by where the doors listen and where the server's files are."""
+    tell: Callable[[Any], AsyncIterator[Moment]]
+    taken: Callable[[Flow], list[Took]]
+    roles: tuple[Role, ...]
+    mailboxes: tuple[tuple[str, str | None], ...] = ()
+    """That Bob has besides the usual ones."""
+    generations: tuple[Generation, ...] = ()
+
+
 class Cast:
     """Everybody in the story. Use it in a `with`; nobody stays connected behind it."""
 
-    def __init__(self, bound: Mapping[str, Bound], flow: Flow) -> None:
+    def __init__(self, bound: Mapping[str, Bound], flow: Flow, place: Path) -> None:
         self.phone = Imap(PHONE, bound["imap"], flow)
         self.pc = Imap(PC, bound["imap"], flow)
         self.old_pc = Pop3(OLD_PC, bound["pop3"], flow)
@@ -228,15 +267,6 @@ def _message(number: int, subject: str, text: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-class Took(NamedTuple):
-    """How long something in the story took, and whether somebody had to ask for it."""
-
-    key: str
-    text: str
-    ms: float
-    way: Way
-
-
 def taken(flow: Flow) -> list[Took]:
     """What the story took, read from the flow."""
     pushes = [arrow for arrow in flow.arrows if arrow.way == "push" and arrow.door == "imap"]
@@ -267,3 +297,6 @@ def taken(flow: Flow) -> list[Took]:
         ),
     ]
     return [Took(key, text, ms, way) for key, text, ms, way in found if ms is not None]
+
+
+PLAY: Final = Play("One message, pushed and pulled", LANES, Cast, story, taken, roles=("smtp", "pop3", "imap"))

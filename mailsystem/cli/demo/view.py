@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from mailsystem.cli.demo.story import LANES, Chapter, Took
+from mailsystem.cli.demo.story import LANES, Chapter, Generation, Lane, Took
 from mailsystem.telemetry.flow import SERVER_LANE, Arrow, Way
 
 COLOUR: Final[Mapping[str, str]] = {"push": "#4c8dff", "pull": "#e0584a"}
@@ -36,6 +36,9 @@ class Glyphs:
 
 UNICODE = Glyphs({"push": "─", "pull": "╌"}, "▶", "◀", "│", "·", "▬", "…")
 ASCII = Glyphs({"push": "-", "pull": "- "}, ">", "<", "|", ".", "=", "...")
+
+
+_PLAIN: Final = str.maketrans({"’": "'", "…": "...", "–": "-", "“": '"', "”": '"'})
 
 
 class Row:
@@ -64,24 +67,25 @@ class Row:
 class Sheet:
     """Draws to a console. `is_open` tells whether somebody in a lane is connected at a time."""
 
-    def __init__(self, console: Console, is_open: Callable[[str, float], bool]) -> None:
+    def __init__(self, console: Console, is_open: Callable[[str, float], bool], lanes: Sequence[Lane] = LANES) -> None:
         self._console = console
+        self._lanes = lanes
         self._is_open = is_open
         self._glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
         self._width = min(max(console.width - 1, NARROWEST), WIDEST)
-        step = (self._width - GUTTER - 14) // (len(LANES) - 1)
-        self._at = {lane.key: GUTTER + 7 + number * step for number, lane in enumerate(LANES)}
+        step = (self._width - GUTTER - 14) // (len(lanes) - 1)
+        self._at = {lane.key: GUTTER + 7 + number * step for number, lane in enumerate(lanes)}
         self._chapters = 0
         self._start: float | None = None
 
-    def title(self) -> None:
+    def title(self, text: str) -> None:
         """What this is, and how to read it."""
         row = Row(self._width)
         for x in range(1, self._width - 1, 12):
             row.put(x, self._glyphs.stripe * 4, COLOUR["pull"])
             row.put(x + 6, self._glyphs.stripe * 4, COLOUR["push"])
         self._print(row.text())
-        self._print(Text(" One message, pushed and pulled", "bold"))
+        self._print(Text(f" {text}", "bold"))
         key = Text(" ")
         key.append(self._shaft("push", 6) + self._glyphs.right, COLOUR["push"])
         key.append(" push: whoever has news speaks   ")
@@ -96,9 +100,12 @@ class Sheet:
         self._print(Text(f" {self._chapters}  {self._plain(chapter.title)}", "bold"))
         self._say(chapter.text, "dim", indent=4)
         self._print(Text())
-        for titles, style in (([lane.title for lane in LANES], "bold"), ([lane.note for lane in LANES], "dim")):
+        for titles, style in (
+            ([lane.title for lane in self._lanes], "bold"),
+            ([lane.note for lane in self._lanes], "dim"),
+        ):
             row = Row(self._width)
-            for lane, title in zip(LANES, titles, strict=True):
+            for lane, title in zip(self._lanes, titles, strict=True):
                 plain = self._plain(title)
                 row.put(self._at[lane.key] - len(plain) // 2, plain, style)
             self._print(row.text())
@@ -156,14 +163,24 @@ class Sheet:
             self._print(line)
         self._print(Text())
 
+    def generations(self, generations: Sequence[Generation]) -> None:
+        """What each of them brought."""
+        self._print(Text(" What each generation added", "bold"))
+        for one in generations:
+            line = Text(f" {one.name:>{GUTTER - 1}}  ", COLOUR["pull"])
+            line.append(self._plain(f"{one.year}  {one.rfc}"), "bold")
+            self._print(line)
+            self._say(one.added, "dim", indent=GUTTER + 2)
+        self._print(Text())
+
     def _lifelines(self, at: float | None = None) -> Row:
         row = Row(self._width)
-        for lane in LANES:
+        for lane in self._lanes:
             if lane.key == SERVER_LANE or self._is_open(lane.key, at or time.time()):
                 row.put(self._at[lane.key], self._glyphs.open, "dim")
             else:
-                # Nobody is connected here. For POP3 that is the silent stretch.
-                row.put(self._at[lane.key], self._glyphs.away, COLOUR["pull"] if lane.note == "POP3" else "dim")
+                # Nobody is connected here. For POP that is the silent stretch.
+                row.put(self._at[lane.key], self._glyphs.away, COLOUR["pull"] if lane.note.startswith("POP") else "dim")
         return row
 
     def _shortened(self, lines: Sequence[str]) -> list[str]:
@@ -180,7 +197,7 @@ class Sheet:
             self._print(Text(" " * indent + line, style))
 
     def _plain(self, text: str) -> str:
-        return text if self._glyphs is UNICODE else text.replace("’", "'").replace("…", "...")
+        return text if self._glyphs is UNICODE else text.translate(_PLAIN)
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)
