@@ -135,7 +135,7 @@ async def running(
                 case "pop3":
                     from mailsystem.pop3.server import serving as pop3
 
-                    doors[name] = pop3(store, directory, trace, **place)
+                    doors[name] = pop3(store, directory, trace, **place, login_delay=settings.pop3.login_delay)
                 case "imap":
                     from mailsystem.imap.server import serving as imap
 

@@ -7,6 +7,14 @@ from typing import Final
 
 from mailsystem.mail import errors
 from mailsystem.mail.errors import MailError
+from mailsystem.pop3.languages import translated
+
+
+class NeedsUtf8(errors.NotPermitted):
+    """RFC 6856 5: the client would have to say UTF8 first."""
+
+    text = "this message needs UTF8 mode"
+
 
 REPLIES: Final[Mapping[type[MailError], str]] = {
     errors.SyntaxFault: "",
@@ -14,7 +22,7 @@ REPLIES: Final[Mapping[type[MailError], str]] = {
     errors.AuthRequired: "",
     errors.AuthFailed: "AUTH",
     errors.NotPermitted: "SYS/PERM",
-    errors.NoSuchMailbox: "",
+    errors.NoSuchMailbox: "SYS/PERM",
     errors.MailboxExists: "",
     errors.NoSuchRecipient: "",
     errors.InUse: "IN-USE",
@@ -23,22 +31,32 @@ REPLIES: Final[Mapping[type[MailError], str]] = {
     errors.TooMany: "LOGIN-DELAY",
     errors.Rejected: "",
     errors.Unavailable: "SYS/TEMP",
+    NeedsUtf8: "UTF8",
 }
-"""The response code of each failure (RFC 2449 8, RFC 3206), which goes with its own text; empty where there is none."""
+"""The response code of each failure (RFC 2449 8, RFC 3206, RFC 6856 5), which goes with its own text; empty where there is
+none."""
 
-BUG: Final = b"-ERR [SYS/TEMP] something went wrong here"
-STOPPING: Final = b"-ERR [SYS/TEMP] server is shutting down"
+BUG: Final = "something went wrong here"
+STOPPING: Final = "server is shutting down"
 LONGEST: Final = 510
 """RFC 2449 4: octets of a status line, without its end."""
 
 
-def ok(text: str) -> bytes:
+def ok(text: str, language: str = "") -> bytes:
     """A line that says yes."""
-    return f"+OK {text}".encode("ascii", "replace") if text else b"+OK"
+    return _line(f"+OK {translated(text, language)}" if text else "+OK", language)
 
 
-def refusal(error: MailError) -> bytes:
-    """A line that says no, and why: in printable ASCII, whatever the text came from."""
+def refusal(error: MailError, language: str = "") -> bytes:
+    """A line that says no, and why: in printable characters, whatever the text came from."""
     code = next(REPLIES[kind] for kind in type(error).__mro__ if kind in REPLIES)
-    text = "".join(c if c.isprintable() else "?" for c in str(error))
-    return f"-ERR {f'[{code}] ' if code else ''}{text}".encode("ascii", "replace")[:LONGEST]
+    said = error.args[0]
+    text = "".join(c if c.isprintable() else "?" for c in translated(said, language))
+    return _line(f"-ERR {f'[{code}] ' if code else ''}{text}", language)
+
+
+def _line(text: str, language: str) -> bytes:
+    if not language:
+        return text.encode("ascii", "replace")[:LONGEST]
+    # RFC 6856 3.2: UTF-8 once a language was chosen; no character is cut in two.
+    return text.encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore").encode()

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mailsystem.directory import Directory
-from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, WrongState
+from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, Unavailable, WrongState
 from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
 from mailsystem.pop3 import grammar, replies
+from mailsystem.pop3.languages import Phrase
 from mailsystem.pop3.session import Options, Session, State
 from mailsystem.pop3.verbs import TABLE, Verb
 from mailsystem.store import Store
@@ -42,6 +43,7 @@ async def serving(
     idle_timeout: float = 600,
     login_attempts: int = 3,
     bad_commands: int = 20,
+    login_delay: int = 0,
     grace: float = 5.0,
     terms: Terms = OPEN,
 ) -> AsyncIterator[Bound]:
@@ -57,6 +59,7 @@ async def serving(
         idle_timeout=idle_timeout,
         login_attempts=login_attempts,
         bad_commands=bad_commands,
+        login_delay=login_delay,
     )
 
     async def serve(connection: Connection) -> None:
@@ -75,11 +78,11 @@ async def _serve(connection: Connection, store: Store, directory: Directory, tra
         reason = await _converse(session)
     except Stopping:
         reason = "server is shutting down"
-        await _last_word(session, replies.STOPPING)
+        await _last_word(session, Unavailable(replies.STOPPING))
     except Injected:
         reason = "octets in clear behind STLS"
         trace.event("attacked", reason=reason)
-        await _last_word(session, b"-ERR nothing may follow STLS")
+        await _last_word(session, SyntaxFault("nothing may follow STLS"))
     except TimeoutError:
         # RFC 1939 3: without UPDATE and without a word.
         reason = "too long without a command"
@@ -93,15 +96,15 @@ async def _serve(connection: Connection, store: Store, directory: Directory, tra
         trace.event("disconnected", reason=reason)
 
 
-async def _last_word(session: Session, line: bytes) -> None:
-    session.say(line)
+async def _last_word(session: Session, error: MailError) -> None:
+    session.say(replies.refusal(error, session.language))
     with suppress(Closed):
         await session.flush()
 
 
 async def _converse(session: Session) -> str:
     """Greet, then one command after the other, strictly in order; returns why it is over."""
-    session.say(replies.ok(f"{session.options.hostname} POP3 ready"))
+    session.say(replies.ok(Phrase("{host} POP3 ready", host=session.options.hostname)))
     turns = 0
     while not session.ended:
         try:
@@ -117,7 +120,7 @@ async def _converse(session: Session) -> str:
                 continue
             await _run(session, line)
         if why := _enough(session):
-            await _last_word(session, b"-ERR " + why.encode())
+            await _last_word(session, SyntaxFault(why))
             return why
         await session.flush_if_much()
         turns += 1
@@ -147,7 +150,7 @@ async def _run(session: Session, line: bytes) -> None:
         if session.trace.wants_lines:
             session.trace.line(CLIENT, _spoken(line, entry))
         if session.state not in entry.states:
-            raise WrongState(f"{name} is not possible now")
+            raise WrongState(Phrase("{verb} is not possible now", verb=name))
     except MailError as error:
         if entry is None:
             # It may be anything, a password that was sent at the wrong moment too.
@@ -176,17 +179,17 @@ async def _run(session: Session, line: bytes) -> None:
         )
         if session.midway:
             session.cut("answer not finished")
-        session.say(replies.BUG)
+        session.say(replies.refusal(Unavailable(replies.BUG), session.language))
     else:
         session.bad = 0
         if text is not None:
-            session.say(replies.ok(text))
+            session.say(replies.ok(text, session.language))
 
 
 def _refuse(session: Session, error: MailError, entry: Verb | None = None) -> None:
     if isinstance(error, AuthFailed):
         session.failures += 1
-    session.say(replies.refusal(error))
+    session.say(replies.refusal(error, session.language))
     session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
 
 

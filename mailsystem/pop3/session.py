@@ -15,27 +15,22 @@ from mailsystem.directory import Directory
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, AuthRequired, InUse, MailError, WrongState
-from mailsystem.mail.mailbox import MailboxId, MessageSet, Uid
+from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mail.sasl import BINDING, Cancelled
 from mailsystem.net import Closed, Connection, Injected
 from mailsystem.pop3 import replies
 from mailsystem.pop3.grammar import AUTH_LIMIT, Lines, Stuffing
-from mailsystem.pop3.view import Entry, View
-from mailsystem.store import Lease, Store, Want
+from mailsystem.pop3.lock import Lock
+from mailsystem.pop3.reading import Reading
+from mailsystem.pop3.view import View
+from mailsystem.store import Choices, Handled, Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
 
 FLUSH_AT: Final = 64 * 1024
 """Octets of answers that are collected before they leave."""
-_RENEW_EVERY: Final = 20.0
-"""Seconds; the lease lives 60."""
-_ACQUIRE_PAUSES: Final = (0.05, 0.2, 0.5)
-"""A client that lost its connection comes back faster than its old session has noticed: worth a moment."""
 _LINES_AT_ONCE: Final = 1000
 _LINES_TRACED: Final = 100
-_AHEAD_MOST: Final = 64
-_AHEAD_OCTETS: Final = 256 * 1024
-_AHEAD_LARGEST: Final = 64 * 1024
 
 
 class State(enum.Flag):
@@ -61,34 +56,35 @@ class Options:
     login_attempts: int = 3
     bad_commands: int = 20
     """So many lines in a row that are no commands, and we hang up."""
+    login_delay: int = 0
+    """RFC 2449 6.5: between two logins of one person who has chosen nothing else."""
 
 
 class Session:
     """One client."""
 
     __slots__ = (
-        "_ahead",
         "_buffered",
+        "_choices",
         "_connection",
-        "_last",
-        "_lease",
+        "_lock",
         "_out",
-        "_renewal",
+        "_reading",
         "_since",
-        "_timer",
         "_view",
         "account",
         "bad",
         "directory",
         "ended",
         "failures",
+        "language",
         "lines",
-        "lost",
         "midway",
         "name",
         "options",
         "store",
         "trace",
+        "utf8",
     )
 
     def __init__(
@@ -104,8 +100,10 @@ class Session:
         """What USER said."""
         self.ended = False
         """The last answer was given."""
-        self.lost = False
-        """The lock on the maildrop is somebody else's, or may be."""
+        self.utf8 = False
+        """The client takes UTF-8 in header fields (RFC 6856 2)."""
+        self.language = ""
+        """In which replies speak to people; empty until the client has chosen one."""
         self.midway = False
         """A multi-line answer was begun: whatever goes wrong now, no word of ours could be told from it."""
         self.failures = 0
@@ -117,11 +115,9 @@ class Session:
         self._out: list[bytes] = []
         self._buffered = 0
         self._view: View | None = None
-        self._lease: Lease | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._renewal: asyncio.Task[None] | None = None
-        self._ahead: dict[Uid, bytes] = {}
-        self._last = 0
+        self._reading: Reading | None = None
+        self._choices = Choices()
+        self._lock = Lock(store.maildrops, trace)
 
     # Where the client stands
 
@@ -140,6 +136,11 @@ class Session:
         if self._view is None:
             raise WrongState("log in first")
         return self._view
+
+    @property
+    def lost(self) -> bool:
+        """The lock on the maildrop is somebody else's, or may be."""
+        return self._lock.lost
 
     @property
     def may_start_tls(self) -> bool:
@@ -191,7 +192,7 @@ class Session:
 
     async def listing(self, text: str, lines: Iterable[bytes], count: int) -> None:
         """A multi-line answer of short lines, of which none begins with a dot."""
-        self.say(replies.ok(text))
+        self.say(replies.ok(text, self.language))
         self.midway = True
         traced = self.trace.wants_lines and count <= _LINES_TRACED
         if self.trace.wants_lines and not traced:
@@ -217,7 +218,7 @@ class Session:
         size = 0
         async with aclosing(octets):
             chunk = await anext(octets, None)
-            self.say(replies.ok(text))
+            self.say(replies.ok(text, self.language))
             self.midway = True
             while chunk is not None:
                 self.send(stuffing.feed(chunk))
@@ -262,10 +263,12 @@ class Session:
         """Say yes in clear, then go on under TLS, with everything forgotten. Raises `Injected`, `Closed`."""
         if self.options.tls is None or self._connection.secure is not None:
             raise WrongState("no TLS here" if self.options.tls is None else "TLS is on already")
+        if self.utf8:
+            raise WrongState("STLS must come before UTF8")  # RFC 6856 2.1
         if self.lines.pending or self._connection.pending:
             # RFC 2595 4 says to discard it; but it is either an attack or a client that would wait for its answer.
             raise Injected
-        self.say(replies.ok("begin TLS"))
+        self.say(replies.ok("begin TLS", self.language))
         data = b"".join(self._out)
         self._out.clear()
         self._buffered = 0
@@ -301,115 +304,71 @@ class Session:
             await self.directory.record_login(login, door="pop3", peer=self.peer, ok=False, mechanism=mechanism)
             raise
         await self.directory.record_login(account, door="pop3", peer=self.peer, ok=True, mechanism=mechanism)
-        self._lease = await self._acquire(account)
-        self._view = await self._look(account)
+        await self._lock.take(account.id, login_delay=self.options.login_delay)
+        self._view = view = await self._look(account)
+        self._reading = Reading(self.store, view, utf8=self.utf8)
         self.account = account
-        self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
-        holds = {"messages": self._view.count, "octets": self._view.octets}
+        self._lock.keep()
+        holds = {"messages": view.count, "octets": view.octets}
         self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=self._connection.secure, **holds)
-
-    async def _acquire(self, account: Account) -> Lease:
-        for pause in _ACQUIRE_PAUSES:
-            try:
-                return await self.store.maildrops.acquire(account.id)
-            except InUse:
-                await asyncio.sleep(pause)
-        return await self.store.maildrops.acquire(account.id)
 
     async def _look(self, account: Account) -> View:
         try:
             maildrop = await self.store.maildrops.listing(account.id)
         except MailError:
-            await self._release()
+            await self._lock.leave(undone=True)
             raise
-        return View(maildrop.mailbox, maildrop.messages)
+        self._choices = maildrop.choices
+        return View(*((folder.mailbox, folder.messages) for folder in maildrop.folders))
+
+    async def policies(self) -> list[str]:
+        """What CAPA says of how this server treats people: before login of all of them, after it of this one."""
+        delay = self.options.login_delay
+        if self.account is None:
+            known = await self.store.maildrops.announced()
+            days, longest = known.shortest_keep_days, known.longest_login_delay
+            told = ["EXPIRE NEVER" if days is None else f"EXPIRE {days} USER"]
+            if delay or longest is not None:
+                told.append(f"LOGIN-DELAY {max(delay, longest or 0)}{'' if longest is None else ' USER'}")
+            return told
+        days, own = self._choices.keep_days, self._choices.login_delay
+        told = ["EXPIRE NEVER" if days is None else f"EXPIRE {days}"]
+        if delay or own is not None:
+            told.append(f"LOGIN-DELAY {delay if own is None else own}")
+        return told
 
     def check_lease(self) -> None:
         """Raises `InUse` when the maildrop may be somebody else's by now; then there is nothing more to do here."""
-        if self.lost:
+        try:
+            self._lock.check()
+        except InUse:
             self.ended = True
-            raise InUse("the maildrop lock was lost")
+            raise
 
-    async def octets(self, number: int) -> AsyncGenerator[bytes, None]:
-        """The octets of a message in slices. Raises `MailError`."""
-        message = self.view.message(number)
-        whole = await self._small(number, message)
-        self._last = number
-        if whole is not None:
-            yield whole
-            return
-        async for chunk in self.store.contents.stream(message.content):
-            yield chunk
-
-    async def _small(self, number: int, message: Entry) -> bytes | None:
-        """A small message whole; None where it has to be streamed.
-
-        Most clients fetch one message after the other: from the second on, the next few are read with it.
-        """
-        whole = self._ahead.pop(message.uid, None)
-        if whole is not None or message.size > _AHEAD_LARGEST:
-            return whole
-        view = self.view
-        if number == self._last + 1:
-            uids = view.following(number, most=_AHEAD_MOST, octets=_AHEAD_OCTETS, largest=_AHEAD_LARGEST)
-        else:
-            uids = MessageSet(((message.uid, message.uid),))
-        self._ahead.clear()
-        async for some in self.store.mailboxes.fetch(view.mailbox.account, view.mailbox.id, uids, Want.RAW):
-            self._ahead.update((fetched.message.uid, fetched.raw) for fetched in some if fetched.raw is not None)
-        # It may be missing: another client has expunged it since. Its content stays for a while, so it can be streamed.
-        return self._ahead.pop(message.uid, None)
+    def octets(self, number: int) -> AsyncGenerator[bytes, None]:
+        """The octets of a message in slices, as this client can take them. Raises `MailError`."""
+        if self._reading is None:
+            raise WrongState("log in first")
+        return self._reading.octets(number)
 
     async def update(self) -> int:
-        """The UPDATE state (RFC 1939 6): what is marked goes, and so does the lock; returns how many messages went.
+        """The UPDATE state (RFC 1939 6): what is marked goes, with what was retrieved if that was chosen, and so does the
+        lock; returns how many messages went.
 
         All or none. Raises `MailError`.
         """
-        if self._lease is None or self._view is None:
+        if self._view is None:
             return 0
-        await self._stop_renewing()
-        self.check_lease()
-        uids = self._view.deleted()
-        mailbox: MailboxId = self._view.mailbox.id
-        await self.store.maildrops.update(self._lease, mailbox, uids)
-        self._lease = None
-        return len(uids)
+        # What was retrieved matters to those alone who do not keep it for ever.
+        forgetful = self._choices.keep_days is not None
+        handled = [
+            Handled(mailbox.id, deleted, retrieved if forgetful else MessageSet())
+            for mailbox, deleted, retrieved in self._view.handled()
+            if deleted or forgetful
+        ]
+        # What another client has removed meanwhile went, too.
+        return max(await self._lock.finish(handled), self._view.marked)
 
     async def leave(self) -> None:
         """However it ended: give the lock back."""
-        await self._stop_renewing()
-        await self._release()
-
-    async def _release(self) -> None:
-        lease, self._lease = self._lease, None
-        if lease is not None and not self.lost:
-            try:
-                await self.store.maildrops.release(lease)
-            except MailError as error:
-                self.trace.event("lease kept", reason=str(error))  # it ends by itself
-
-    def _renew_soon(self) -> None:
-        self._timer = None
-        self._renewal = asyncio.get_running_loop().create_task(self._renew())
-
-    async def _renew(self) -> None:
-        if self._lease is None:
-            return
-        try:
-            self._lease = await self.store.maildrops.renew(self._lease)
-        except InUse as error:
-            self.lost = True
-            self.trace.event("lease lost", reason=str(error))
-            return
-        except MailError as error:
-            self.trace.event("lease not renewed", reason=str(error))  # there is time for another attempt
-        self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
-
-    async def _stop_renewing(self) -> None:
-        # A renewal that runs is not cancelled: it writes. It is over soon, and may have set the next timer.
-        if self._renewal is not None:
-            await asyncio.wait([self._renewal])
-            self._renewal = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        await self._lock.leave()

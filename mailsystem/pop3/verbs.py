@@ -9,7 +9,9 @@ from typing import Final, TypeAlias
 
 from mailsystem.mail.errors import SyntaxFault, WrongState
 from mailsystem.mail.sasl import Credentials
+from mailsystem.pop3 import languages
 from mailsystem.pop3.grammar import Arguments, Top
+from mailsystem.pop3.languages import Phrase
 from mailsystem.pop3.session import Session, State
 
 AUTHORIZATION: Final = State.AUTHORIZATION
@@ -38,8 +40,8 @@ class Verb:
 
 TABLE: Final[dict[str, Verb]] = {}
 
-FEATURES: Final = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "IMPLEMENTATION mailsystem")
-"""What is listed by CAPA and is no verb."""
+FEATURES: Final = ("PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "IMPLEMENTATION mailsystem")
+"""What is listed by CAPA and is no verb; `Session.policies` adds EXPIRE and LOGIN-DELAY."""
 
 
 def verb(
@@ -65,12 +67,43 @@ def verb(
 
 @verb("CAPA", ANY)
 async def capa(session: Session, args: Arguments) -> str | None:
-    """RFC 2449 5: what can be used here and now."""
+    """RFC 2449 5: what can be used here and now, without what is switched off for this account."""
     args.end()
     tags = [tag for entry in TABLE.values() if entry.capability and (tag := entry.capability(session))]
-    lines = [tag.encode() for tag in (*tags, *FEATURES)]
+    tags += [*FEATURES, *await session.policies()]
+    off = session.account.capabilities_off if session.account is not None else ()
+    lines = [tag.encode() for tag in tags if tag.partition(" ")[0] not in off]
     await session.listing("capabilities follow", lines, len(lines))
     return None
+
+
+# RFC 6856
+
+
+@verb("UTF8", AUTHORIZATION, capability="UTF8 USER")
+async def utf8(session: Session, args: Arguments) -> str:
+    """RFC 6856 2.1: messages come as they are, with UTF-8 in their header fields."""
+    args.end()
+    session.utf8 = True
+    return "UTF-8 from here on"
+
+
+@verb("LANG [language]", ANY, capability="LANG")
+async def lang(session: Session, args: Arguments) -> str | None:
+    """RFC 6856 3: the language in which replies speak to people, or which there are."""
+    if args.at_end():
+        lines = [f"{tag} {name}".encode() for tag, name in languages.NAMES.items()]
+        await session.listing("languages follow", lines, len(lines))
+        return None
+    wanted = args.word().decode("ascii", "replace")
+    args.end()
+    tag = languages.matching(wanted) if languages.is_range(wanted) else None
+    if tag is None:
+        no = Phrase("no language {tag} here", tag=wanted[:40])
+        spoken = session.language  # which stays, and is named as in the RFC's example
+        raise SyntaxFault(f"{spoken} {languages.translated(no, spoken)}" if spoken else no)
+    session.language = tag
+    return f"{tag} {languages.translated('language changed', tag)}"
 
 
 # AUTHORIZATION
@@ -130,8 +163,8 @@ async def auth(session: Session, args: Arguments) -> str | None:
     return _welcome(session)
 
 
-def _welcome(session: Session) -> str:
-    return f"{session.view.count} messages ({session.view.octets} octets)"
+def _welcome(session: Session) -> Phrase:
+    return Phrase("{count} messages ({octets} octets)", count=session.view.count, octets=session.view.octets)
 
 
 # TRANSACTION
@@ -153,7 +186,7 @@ async def list_(session: Session, args: Arguments) -> str | None:
         args.end()
         return f"{number} {view.message(number).size}"
     lines = (b"%d %d" % (number, message.size) for number, message in view)
-    await session.listing(f"{view.count} messages ({view.octets} octets)", lines, view.count)
+    await session.listing(_welcome(session), lines, view.count)
     return None
 
 
@@ -176,7 +209,8 @@ async def retr(session: Session, args: Arguments) -> None:
     number = args.number()
     args.end()
     size = session.view.message(number).size
-    await session.message(f"{size} octets", session.octets(number))
+    await session.message(Phrase("{octets} octets", octets=size), session.octets(number))
+    session.view.retrieved(number)
     session.trace.event("retrieved", login=session.login, message=number, octets=size)
 
 
@@ -204,7 +238,7 @@ async def dele(session: Session, args: Arguments) -> str:
     number = args.number()
     args.end()
     session.view.delete(number)
-    return f"message {number} deleted"
+    return Phrase("message {number} deleted", number=number)
 
 
 @verb("RSET", TRANSACTION)
@@ -230,4 +264,4 @@ async def quit_(session: Session, args: Arguments) -> str:
     removed = await session.update()
     if removed:
         session.trace.event("deleted", login=session.login, messages=removed)
-    return f"bye, {removed} deleted" if removed else "bye"
+    return Phrase("bye, {count} deleted", count=removed) if removed else "bye"

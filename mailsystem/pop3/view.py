@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from mailsystem.mail.errors import SyntaxFault
@@ -13,6 +15,7 @@ from mailsystem.mail.mailbox import ContentId, Mailbox, Message, MessageSet, Uid
 class Entry(NamedTuple):
     """One message of the maildrop."""
 
+    mailbox: Mailbox
     uid: Uid
     size: int
     content: ContentId
@@ -21,18 +24,21 @@ class Entry(NamedTuple):
 class View:
     """RFC 1939 5: messages are numbered once, from 1; one that is marked as deleted keeps its number and is not there.
 
-    It keeps 25 octets of memory for each message, since some maildrops hold a hundred thousand.
+    Those of the first mailbox come first. It keeps 26 octets of memory for each, since some maildrops hold a hundred thousand.
     """
 
-    __slots__ = ("_contents", "_marks", "_sizes", "_uids", "count", "mailbox", "octets")
+    __slots__ = ("_contents", "_ends", "_got", "_mailboxes", "_marks", "_sizes", "_uids", "count", "octets")
 
-    def __init__(self, mailbox: Mailbox, messages: Sequence[Message]) -> None:
-        self.mailbox = mailbox
-        self._uids = array("Q", [message.uid for message in messages])
-        self._sizes = array("Q", [message.size for message in messages])
-        self._contents = array("Q", [message.content for message in messages])
-        self._marks = bytearray(len(messages))
-        self.count = len(messages)
+    def __init__(self, *folders: tuple[Mailbox, Sequence[Message]]) -> None:
+        self._mailboxes = [mailbox for mailbox, _ in folders]
+        self._ends = list(accumulate(len(messages) for _, messages in folders))
+        every = [message for _, messages in folders for message in messages]
+        self._uids = array("Q", [message.uid for message in every])
+        self._sizes = array("Q", [message.size for message in every])
+        self._contents = array("Q", [message.content for message in every])
+        self._marks = bytearray(len(every))
+        self._got = bytearray(len(every))
+        self.count = len(every)
         """Messages that are not marked."""
         self.octets = sum(self._sizes)
         """The size of those together."""
@@ -47,11 +53,12 @@ class View:
 
     def _entry(self, number: int) -> Entry:
         at = number - 1
-        return Entry(Uid(self._uids[at]), self._sizes[at], ContentId(self._contents[at]))
+        mailbox = self._mailboxes[bisect_right(self._ends, at)]
+        return Entry(mailbox, Uid(self._uids[at]), self._sizes[at], ContentId(self._contents[at]))
 
     def name(self, entry: Entry) -> str:
-        """The unique-id (RFC 1939 7): a UID is never reused within its mailbox, nor a mailbox's id in the account."""
-        return f"{self.mailbox.objectid}.{entry.uid}"
+        """The unique-id (RFC 1939 7): a mailbox's id is nobody else's, and a UID is never reused within its mailbox."""
+        return f"{entry.mailbox.objectid}.{entry.uid}"
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         """Number and message of all that are not marked."""
@@ -60,9 +67,11 @@ class View:
                 yield number, self._entry(number)
 
     def following(self, number: int, *, most: int, octets: int, largest: int) -> MessageSet:
-        """UIDs of message `number` and of those after it: so many, of so many octets together, none over `largest`."""
+        """UIDs of message `number` and of those after it in its mailbox: so many, of so many octets together, none over
+        `largest`."""
         last = number
-        for size in self._sizes[number : number + most - 1]:
+        end = self._ends[bisect_right(self._ends, number - 1)]
+        for size in self._sizes[number : min(number + most - 1, end)]:
             octets -= size
             if octets < self._sizes[number - 1] or size > largest:
                 break
@@ -75,18 +84,36 @@ class View:
         self.count -= 1
         self._marks[number - 1] = 1
 
+    @property
+    def marked(self) -> int:
+        """How many are marked."""
+        return len(self._uids) - self.count
+
+    def retrieved(self, number: int) -> None:
+        """The client has got the whole of it."""
+        self._got[number - 1] = 1
+
     def reset(self) -> None:
-        """Unmark all."""
+        """Unmark all. What was retrieved stays retrieved."""
         self._marks = bytearray(len(self._uids))
         self.count = len(self._uids)
         self.octets = sum(self._sizes)
 
-    def deleted(self) -> MessageSet:
-        """The UIDs of all that are marked; neighbours as one range, over the holes between their UIDs, which stay empty."""
+    def handled(self) -> Iterator[tuple[Mailbox, MessageSet, MessageSet]]:
+        """Each mailbox in which something was deleted or retrieved, and the UIDs of either."""
+        start = 0
+        for mailbox, end in zip(self._mailboxes, self._ends, strict=True):
+            deleted, retrieved = self._uids_of(self._marks, start, end), self._uids_of(self._got, start, end)
+            if deleted or retrieved:
+                yield mailbox, deleted, retrieved
+            start = end
+
+    def _uids_of(self, marks: bytearray, start: int, end: int) -> MessageSet:
+        """Neighbours as one range, over the holes between their UIDs, which stay empty."""
         ranges: list[tuple[int, int]] = []
-        end = 0
-        while (start := self._marks.find(1, end)) >= 0:
-            end = self._marks.find(0, start)
-            end = end if end >= 0 else len(self._marks)
-            ranges.append((self._uids[start], self._uids[end - 1]))
+        while (start := marks.find(1, start, end)) >= 0:
+            stop = marks.find(0, start, end)
+            stop = stop if stop >= 0 else end
+            ranges.append((self._uids[start], self._uids[stop - 1]))
+            start = stop
         return MessageSet(tuple(ranges))

@@ -114,6 +114,12 @@ class Pop3(Group):
     """The door for those who come and ask."""
 
     port: Port = Field(default=110, description="Port for POP3; 0 takes a free one.")
+    login_delay: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="Seconds that must pass between two logins of one person by POP3, at either port; 0 sets none.",
+    )
 
 
 class Pop3s(Group):

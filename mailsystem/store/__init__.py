@@ -8,10 +8,12 @@
 
 from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.bell import Bell, Topic
+from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents, Spool
+from mailsystem.store.downloads import Handled
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
-from mailsystem.store.maildrops import Lease, Maildrop
+from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.names import BadUse
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
@@ -22,10 +24,12 @@ from mailsystem.store.store import Store, open_store
 __all__ = [
     "AccountSummary",
     "Alias",
+    "Announced",
     "AppPassword",
     "Appended",
     "BadUse",
     "Bell",
+    "Choices",
     "Contents",
     "Copied",
     "Disabled",
@@ -33,10 +37,13 @@ __all__ = [
     "Drop",
     "Fetched",
     "FlagOp",
+    "Folder",
+    "Handled",
     "Lease",
     "Login",
     "Mailboxes",
     "Maildrop",
+    "Maildrops",
     "Opened",
     "Quota",
     "Route",

@@ -329,6 +329,6 @@ def _remove(login: str, now: float) -> Unit[None]:
     account = yield from _known(login)
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
-    for table in ("leases", "addresses", "app_passwords", "logins"):
+    for table in ("leases", "downloads", "addresses", "app_passwords", "logins"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

@@ -1,20 +1,27 @@
 """The maildrop and its lock (RFC 1939 3 and 8): a lease with a fencing token, so that it works across processes, and a
-session that died locks nobody out for longer than the lease."""
+session that died locks nobody out for longer than the lease; one that died with its process, not at all."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import InUse
-from mailsystem.mail.mailbox import INBOX, AccountId, Mailbox, MailboxId, Message, MessageSet
-from mailsystem.store import listing, messages, names
+from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
+from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Message, MessageSet
+from mailsystem.store import choices, downloads, listing
+from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.database import Database, Sql, Unit
+from mailsystem.store.downloads import Handled
+from mailsystem.store.holder import is_gone, this_process
 
 LEASE: Final = 60.0
 """Seconds that a lease lives without being renewed."""
+_LOCKED: Final = "maildrop already locked"
+_LOST: Final = "the maildrop lock was lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,84 +31,207 @@ class Lease:
     account: AccountId
     token: str
     expires: float
+    held: bool = True
+    """Unset where the disk took no lease: nobody is shut out by it, and it has to be taken before anything is changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One mailbox of a maildrop, and what is in it."""
+
+    mailbox: Mailbox
+    messages: list[Message]
 
 
 @dataclass(frozen=True, slots=True)
 class Maildrop:
-    """What a POP3 session sees, from beginning to end."""
+    """What a POP session sees, from beginning to end."""
 
     mailbox: Mailbox
+    """The first that is shown: INBOX, unless something else was chosen."""
     messages: list[Message]
+    others: tuple[Folder, ...] = ()
+    """Further ones that are shown, in their order."""
+    choices: Choices = field(default_factory=Choices)
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        return (Folder(self.mailbox, self.messages), *self.others)
+
+
+class _Locked(InUse):
+    """Somebody's lease lives, and this is whose."""
+
+    def __init__(self, token: str, holder: str) -> None:
+        super().__init__(_LOCKED)
+        self.token = token
+        self.holder = holder
 
 
 class Maildrops:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._process = this_process()
 
-    async def acquire(self, account: AccountId) -> Lease:
-        """Raises `InUse` while somebody else's lease lives."""
-        return await self._database.write(_acquire(account, self._clock.now()), durable=False)
+    async def acquire(self, account: AccountId, *, login_delay: int = 0) -> Lease:
+        """Raises `InUse` while somebody else's lease lives, and `TooMany` within `login_delay` seconds of the last time.
+
+        What the account has chosen beats `login_delay`.
+        """
+        try:
+            return await self._acquire(account, login_delay, None)
+        except _Locked as locked:
+            if not await asyncio.to_thread(is_gone, locked.holder):
+                raise InUse(_LOCKED) from None
+            # Only from the dead: whoever was quicker than we are has another token.
+            return await self._acquire(account, login_delay, locked.token)
+
+    async def _acquire(self, account: AccountId, login_delay: int, dead: str | None) -> Lease:
+        now = self._clock.now()
+        lease = Lease(account, secrets.token_hex(16), now + LEASE)
+        try:
+            await self._database.write(_acquire(lease, self._process, login_delay, dead, now), durable=False)
+        except Unavailable:
+            # A full disk keeps nobody from reading. Two who read at once do no harm: nothing is deleted without the lease.
+            await self._database.read(_free(account, dead, now))
+            return Lease(account, lease.token, lease.expires, held=False)
+        return lease
 
     async def renew(self, lease: Lease) -> Lease:
         """Raises `InUse` if it was lost meanwhile."""
-        return await self._database.write(_renew(lease, self._clock.now()), durable=False)
+        now = self._clock.now()
+        later = Lease(lease.account, lease.token, now + LEASE)
+        taking = _renew(later) if lease.held else _acquire(later, self._process, None, None, now)
+        await self._database.write(taking, durable=False)
+        return later
 
-    async def release(self, lease: Lease) -> None:
-        await self._database.write(_release(lease), durable=False)
+    async def release(self, lease: Lease, *, undone: bool = False) -> None:
+        """Give it back; with `undone` nobody did log in, and the next login need not wait because of it."""
+        if lease.held:
+            await self._database.write(_release(lease, undone), durable=False)
 
     async def listing(self, account: AccountId) -> Maildrop:
-        """INBOX as it is now. Raises `NoSuchMailbox`."""
+        """The mailboxes that are shown as they are now, from one snapshot. Raises `NoSuchMailbox`."""
         return await self._database.read(_listing(account))
 
-    async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> None:
-        """QUIT: remove these and give the lease back, in one transaction. Raises `InUse`, and removes nothing, if lost."""
-        await self._database.write(_update(lease, mailbox, uids, self._clock.now()), durable=bool(uids))
+    async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> int:
+        """`finish`, where one mailbox is all there is."""
+        return await self.finish(lease, [Handled(mailbox, uids)])
+
+    async def finish(self, lease: Lease, handled: Sequence[Handled]) -> int:
+        """QUIT: do with what was deleted and downloaded as the account has chosen, and give the lease back, in one
+        transaction; returns how many messages went. Raises `InUse`, and changes nothing, if the lease was lost.
+        """
+        changing = any(one.deleted or one.downloaded for one in handled)
+        if not (lease.held or changing):
+            return 0
+        return await self._database.write(_finish(lease, handled, self._clock.now()), durable=changing)
+
+    async def expire(self) -> int:
+        """Remove what was downloaded and has stayed as long as its account keeps it; returns how many messages went."""
+        gone = 0
+        while True:
+            some, more = await self._database.write(downloads.expire(self._clock.now()))
+            gone += some
+            if not more:
+                return gone
+
+    # What an account has chosen
+
+    async def choices(self, account: AccountId) -> Choices:
+        """Raises `NoSuchMailbox`."""
+        return (await self._database.read(choices.shown(account)))[0]
+
+    async def choose(self, account: AccountId, wanted: Choices) -> None:
+        """It counts from the next login on. Raises `NoSuchMailbox`."""
+        await self._database.write(choices.choose(account, wanted))
+
+    async def everybodys_choices(self) -> dict[AccountId, Choices]:
+        """Of those who made any."""
+        return await self._database.read(choices.everybody())
+
+    async def announced(self) -> Announced:
+        """What may be said to somebody who has not logged in."""
+        return await self._database.read(choices.announced())
 
 
-def _acquire(account: AccountId, now: float) -> Unit[Lease]:
-    lease = Lease(account, secrets.token_hex(16), now + LEASE)
+def _acquire(lease: Lease, holder: str, delay: int | None, dead: str | None, now: float) -> Unit[None]:
+    """Take the lease, unless it lives (and is not that of the dead) or the last login is too recent.
+
+    The row stays behind when the lease is given back, and knows when that was. No delay is for who has logged in already.
+    """
     rows = yield Sql(
-        "INSERT INTO leases (account_id, token, expires) VALUES ($1, $2, $3) ON CONFLICT (account_id) DO UPDATE"
-        " SET token = excluded.token, expires = excluded.expires WHERE leases.expires < $4 RETURNING token",
-        account,
+        "INSERT INTO leases (account_id, token, expires, holder, acquired) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (account_id) DO UPDATE SET token = excluded.token, expires = excluded.expires,"
+        " holder = excluded.holder, acquired = excluded.acquired WHERE (leases.expires < $5 OR leases.token = $6)"
+        " AND ($7 < 0 OR leases.acquired > $5 OR"
+        " leases.acquired + COALESCE((SELECT pop_login_delay FROM accounts WHERE id = $1), $7) <= $5) RETURNING token",
+        lease.account,
         lease.token,
         lease.expires,
+        holder,
         now,
+        dead or "",
+        -1 if delay is None else delay,
     )
     if not rows:
-        raise InUse("maildrop already locked")
-    return lease
+        yield from _free(lease.account, dead, now)
+        raise TooMany("this maildrop was opened a moment ago, come again later")
 
 
-def _renew(lease: Lease, now: float) -> Unit[Lease]:
+def _free(account: AccountId, dead: str | None, now: float) -> Unit[None]:
+    """Raises `InUse` while the lease lives."""
+    rows = yield Sql(
+        "SELECT token, holder FROM leases WHERE account_id = $1 AND expires >= $2 AND token <> $3",
+        account,
+        now,
+        dead or "",
+    )
+    for token, holder in rows:
+        raise _Locked(token, holder)
+
+
+def _renew(later: Lease) -> Unit[None]:
     # An expired lease that nobody took may be renewed: it was ours all the time.
     rows = yield Sql(
         "UPDATE leases SET expires = $3 WHERE account_id = $1 AND token = $2 RETURNING token",
-        lease.account,
-        lease.token,
-        now + LEASE,
+        later.account,
+        later.token,
+        later.expires,
     )
     if not rows:
-        raise InUse("the maildrop lock was lost")
-    return Lease(lease.account, lease.token, now + LEASE)
+        raise InUse(_LOST)
 
 
-def _release(lease: Lease) -> Unit[None]:
-    yield Sql("DELETE FROM leases WHERE account_id = $1 AND token = $2", lease.account, lease.token)
+def _release(lease: Lease, undone: bool) -> Unit[bool]:
+    """Whether it was ours to give."""
+    rows = yield Sql(
+        f"UPDATE leases SET token = '', expires = 0, holder = ''{', acquired = 0' if undone else ''}"  # noqa: S608
+        " WHERE account_id = $1 AND token = $2 RETURNING account_id",
+        lease.account,
+        lease.token,
+    )
+    return bool(rows)
 
 
 def _listing(account: AccountId) -> Unit[Maildrop]:
-    mailbox = yield from names.find(account, INBOX)
-    found = yield from listing.listing(account, mailbox.id, MessageSet(((1, 0xFFFFFFFF),)))
-    return Maildrop(mailbox, found)
+    chosen, mailboxes = yield from choices.shown(account)
+    folders = []
+    for mailbox in mailboxes:
+        found = yield from listing.listing(account, mailbox.id, MessageSet(((1, 0xFFFFFFFF),)))
+        folders.append(Folder(mailbox, found))
+    first, *others = folders
+    return Maildrop(first.mailbox, first.messages, tuple(others), chosen)
 
 
-def _update(lease: Lease, mailbox: MailboxId, uids: MessageSet, now: float) -> Unit[None]:
-    rows = yield Sql(
-        "DELETE FROM leases WHERE account_id = $1 AND token = $2 RETURNING token", lease.account, lease.token
-    )
-    if not rows:
-        raise InUse("the maildrop lock was lost")
-    if uids:
-        yield from messages.expunge(lease.account, mailbox, uids, now, marked=False)
+def _finish(lease: Lease, handled: Sequence[Handled], now: float) -> Unit[int]:
+    if not lease.held:
+        yield from _acquire(lease, "", None, None, now)
+    if not (yield from _release(lease, False)):
+        raise InUse(_LOST)
+    try:
+        chosen, _ = yield from choices.shown(lease.account)
+    except NoSuchMailbox:
+        raise InUse(_LOST) from None  # the account is gone, and its maildrop with it
+    return (yield from downloads.settle(lease.account, chosen, handled, now))

@@ -175,6 +175,28 @@ MIGRATIONS: Final = (
                     WHERE m.account_id = mailboxes.account_id AND m.name = 'My ' || mailboxes.name)""",
         ),
     ),
+    Migration(
+        7,
+        "maildrops: choices, downloads, who holds a lease",
+        (
+            "ALTER TABLE accounts ADD COLUMN pop_keep_days INTEGER",
+            "ALTER TABLE accounts ADD COLUMN pop_trash INTEGER NOT NULL DEFAULT 0",
+            # The ids of mailboxes, in order: a renamed one stays, and an id is never given twice.
+            "ALTER TABLE accounts ADD COLUMN pop_mailboxes TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE accounts ADD COLUMN pop_login_delay INTEGER",
+            # Before anybody has logged in, the extremes of all accounts are announced.
+            "CREATE INDEX accounts_by_pop_keep_days ON accounts (pop_keep_days) WHERE pop_keep_days IS NOT NULL",
+            "CREATE INDEX accounts_by_pop_login_delay ON accounts (pop_login_delay) WHERE pop_login_delay IS NOT NULL",
+            "ALTER TABLE leases ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE leases ADD COLUMN acquired REAL NOT NULL DEFAULT 0",
+            """CREATE TABLE downloads (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                uid BIGINT NOT NULL,
+                at REAL NOT NULL,
+                PRIMARY KEY (account_id, mailbox_id, uid)) {clustered}""",
+        ),
+    ),
 )
 
 

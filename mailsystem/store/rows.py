@@ -34,6 +34,7 @@ from mailsystem.store.database import Row
 MAILBOX: Final = "account_id, id, name, objectid, uidvalidity, uidnext, modseq, special_use"
 _BITS: Final = {ANSWERED: 1, FLAGGED: 2, DELETED: 4, SEEN: 8, DRAFT: 16}
 SEEN_BIT: Final = _BITS[SEEN]
+FLAGGED_BIT: Final = _BITS[FLAGGED]
 DELETED_BIT: Final = _BITS[DELETED]
 _MOST_KEYWORDS: Final = 64
 RETURNED: Final = "uid, modseq, flags, keywords, internaldate, size, content_id, savedate"

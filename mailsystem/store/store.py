@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mailsystem.mail.clock import Clock, SystemClock
-from mailsystem.mail.errors import Unavailable
+from mailsystem.mail.errors import MailError, Unavailable
 from mailsystem.store import migrations, sqlite
 from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
@@ -61,17 +61,19 @@ async def open_store(
         contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
         await asyncio.to_thread(contents.prepare)
         accounts = Accounts(database, clock=clock)
+        maildrops = Maildrops(database, clock=clock)
         mailboxes = Mailboxes(database, contents, clock=clock)
         chores = [
             asyncio.create_task(_sweep(contents, mailboxes, trace)),
             asyncio.create_task(accounts.history.keep()),
+            asyncio.create_task(_expire(maildrops, trace)),
         ]
         try:
             yield Store(
                 mailboxes=mailboxes,
                 contents=contents,
                 accounts=accounts,
-                maildrops=Maildrops(database, clock=clock),
+                maildrops=maildrops,
                 greylist=Greylist(database, clock=clock),
                 sharing=Sharing(database),
                 bell=database.bell,
@@ -100,3 +102,13 @@ async def _sweep(contents: Contents, mailboxes: Mailboxes, trace: Trace) -> None
             await mailboxes.forget()
         except (Unavailable, OSError) as error:
             trace.event("store failed", what="sweep", reason=str(error))  # the next one may succeed
+
+
+async def _expire(maildrops: Maildrops, trace: Trace) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        try:
+            if gone := await maildrops.expire():
+                trace.event("expired", messages=gone)
+        except MailError as error:
+            trace.event("store failed", what="expire", reason=str(error))  # the next one may succeed

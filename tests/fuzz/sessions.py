@@ -33,7 +33,8 @@ Serve = Callable[[Connection], Awaitable[None]]
 REPLIES: Final[dict[str, re.Pattern[bytes]]] = {
     "smtp": re.compile(rb"(?:[2345]\d\d[ -][\x20-\x7e]*\r\n)*"),
     # After a login messages are among the answers, and they hold anything.
-    "pop3": re.compile(rb"\+OK[ -~]*\r\n(?:(?:\+OK|-ERR|\+ ?)[ -~]*\r\n|[ -~]*\r\n)*"),
+    # LANG lets people be spoken to in UTF-8.
+    "pop3": re.compile(rb"\+OK[ -~]*\r\n(?:(?:\+OK|-ERR|\+ ?)[ -~\x80-\xff]*\r\n|[ -~\x80-\xff]*\r\n)*"),
     "imap": re.compile(rb"\* OK[ -~]*\r\n(?:(?:\* |\+ ?|[^ \r\n\0]+ (?:OK|NO|BAD)).*)?", re.DOTALL),
 }
 

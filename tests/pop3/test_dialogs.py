@@ -290,7 +290,7 @@ async def test_mail_that_arrives_during_the_session_is_not_seen(door: Door) -> N
 async def test_capa_before_and_after_login(door: Door) -> None:
     client = await door.connect()
     always = {b"TOP", b"UIDL", b"USER", b"SASL SCRAM-SHA-256 PLAIN LOGIN", b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE",
-              b"EXPIRE NEVER", b"IMPLEMENTATION mailsystem"}  # fmt: skip
+              b"EXPIRE NEVER", b"UTF8 USER", b"LANG", b"IMPLEMENTATION mailsystem"}  # fmt: skip
     assert set(await client.listing(b"CAPA")) == always
     await client.log_in()
     assert set(await client.listing(b"capa")) == always

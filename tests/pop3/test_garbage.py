@@ -14,13 +14,33 @@ from hypothesis import strategies as st
 from pop3_door import PASSWORD, Door, opened
 
 from mailsystem.mail.sasl import MECHANISMS
+from mailsystem.pop3.languages import NAMES
 from mailsystem.pop3.verbs import FEATURES, TABLE
 
 VERBS = sorted(TABLE)
-LISTED = {b".", *map(str.encode, (*FEATURES, *MECHANISMS, "TOP", "UIDL", "USER", "SASL SCRAM-SHA-256 PLAIN LOGIN"))}
+TAGS = ("TOP", "UIDL", "USER", "UTF8 USER", "LANG", "EXPIRE NEVER", "SASL SCRAM-SHA-256 PLAIN LOGIN")
+LANGUAGES = (f"{tag} {name}" for tag, name in NAMES.items())
+LISTED = {b".", *map(str.encode, (*FEATURES, *MECHANISMS, *TAGS, *LANGUAGES))}
 WORDS = st.one_of(
     st.sampled_from([verb.encode() for verb in VERBS if verb not in {"QUIT", "STLS"}]),
-    st.sampled_from([b"1", b"2", b"3", b"0", b"-1", b"99999999999", b"PLAIN", b"LOGIN", b"=", b"*", b"AGEAYg==", b"."]),
+    st.sampled_from(
+        [
+            b"de",
+            b"fr-CA",
+            b"1",
+            b"2",
+            b"3",
+            b"0",
+            b"-1",
+            b"99999999999",
+            b"PLAIN",
+            b"LOGIN",
+            b"=",
+            b"*",
+            b"AGEAYg==",
+            b".",
+        ]
+    ),
     st.binary(max_size=12),
     st.text(max_size=8).map(str.encode),
 )
@@ -29,7 +49,7 @@ LINES = st.builds(
     st.lists(WORDS, max_size=4),
     st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"", b"x" * 3000 + b"\r\n"]),
 )
-STATUS = re.compile(rb"(?:\+OK|-ERR)(?: [\x20-\x7e]*)?|\+ [A-Za-z0-9+/=]*")
+STATUS = re.compile(rb"(?:\+OK|-ERR)(?: [\x20-\x7e\x80-\xff]*)?|\+ [A-Za-z0-9+/=]*")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pop3_door import PASSWORD, Door, Opening
 
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.errors import InUse, Unavailable
-from mailsystem.pop3 import serving, session
+from mailsystem.pop3 import lock, serving
 from mailsystem.telemetry import Trace
 
 MESSAGE = b"Subject: one\r\n\r\nbody\r\n"
@@ -19,7 +19,7 @@ IN_USE = b"-ERR [IN-USE] maildrop already locked"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_ACQUIRE_PAUSES", (0.01,))
+    monkeypatch.setattr(lock, "_ACQUIRE_PAUSES", (0.01,))
 
 
 async def refused(door: Door) -> bytes:
@@ -64,7 +64,7 @@ async def test_a_refused_session_may_try_again(door: Door) -> None:
 async def test_a_client_that_comes_back_at_once_finds_its_maildrop_free(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_ACQUIRE_PAUSES", (0.05, 0.2, 0.5))
+    monkeypatch.setattr(lock, "_ACQUIRE_PAUSES", (0.05, 0.2, 0.5))
     for _ in range(5):
         (await door.client()).vanish()
     await door.client()
@@ -111,7 +111,7 @@ async def test_a_quit_counts_even_if_nobody_waits_for_its_answer(door: Door) -> 
 
 
 async def test_a_living_session_keeps_its_lock(open_door: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_RENEW_EVERY", 0.02)
+    monkeypatch.setattr(lock, "_RENEW_EVERY", 0.02)
     door = await open_door()
     client = await door.client()
     renewed = []
@@ -135,7 +135,7 @@ async def test_a_living_session_keeps_its_lock(open_door: Opening, monkeypatch: 
 async def test_who_lost_the_lock_is_told_and_deletes_nothing(
     open_door: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_RENEW_EVERY", 0.02)
+    monkeypatch.setattr(lock, "_RENEW_EVERY", 0.02)
     door = await open_door()
     await door.post(MESSAGE)
     client = await door.client()
