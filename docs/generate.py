@@ -66,6 +66,74 @@ EXTENSIONS = (
 )
 """Of SMTP: the keyword, its RFC, what it is here, and a test of it. A test holds them against a running program."""
 
+_POP3 = "tests/pop3/"
+TAGS = (
+    ("USER", "1939", "where a password may be said", _POP3 + "test_judges.py::test_poplib_reads_lists_and_deletes"),
+    (
+        "SASL",
+        "5034",
+        "the mechanisms above, with initial response",
+        _POP3 + "test_judges.py::test_curl_retrieves_octet_for_octet",
+    ),
+    (
+        "STLS",
+        "2595",
+        "in clear where a certificate is set",
+        _POP3 + "test_judges.py::test_curl_asks_for_tls_and_gets_it",
+    ),
+    ("TOP", "1939", "offered", _POP3 + "test_judges.py::test_poplib_reads_lists_and_deletes"),
+    (
+        "UIDL",
+        "1939",
+        "offered; names stay over renames, restarts and copies of the server",
+        _POP3 + "test_judges.py::test_mpop_fetches_everything_once_and_deletes_it",
+    ),
+    (
+        "PIPELINING",
+        "2449",
+        "offered; the answers of a group leave in one piece",
+        _POP3 + "test_dialogs.py::test_a_pipelined_group_is_answered_in_order_and_in_one_write",
+    ),
+    (
+        "RESP-CODES",
+        "2449",
+        "offered: IN-USE, LOGIN-DELAY",
+        _POP3 + "test_policies.py::test_login_delay_is_announced_and_meant_at_every_door",
+    ),
+    (
+        "AUTH-RESP-CODE",
+        "3206",
+        "offered: AUTH, SYS/TEMP, SYS/PERM",
+        _POP3 + "test_login.py::test_a_wrong_password_and_an_unknown_name_are_told_alike",
+    ),
+    (
+        "EXPIRE",
+        "2449",
+        "NEVER, or the days that `mailsystem user maildrop --keep` says: before login the fewest of all accounts, with USER",
+        _POP3 + "test_policies.py::test_the_shortest_time_is_announced_before_login_and_ones_own_after",
+    ),
+    (
+        "LOGIN-DELAY",
+        "2449",
+        "where `pop3.login_delay` or `mailsystem user maildrop --login-delay` sets one",
+        _POP3 + "test_policies.py::test_login_delay_is_announced_and_meant_at_every_door",
+    ),
+    ("UTF8", "6856", "offered, with USER", _POP3 + "test_utf8.py::test_poplib_says_utf8_and_reads_it"),
+    (
+        "LANG",
+        "6856",
+        "offered: en, de, fr, i-default",
+        _POP3 + "test_utf8.py::test_languages_are_listed_chosen_and_refused_as_in_the_rfc",
+    ),
+    (
+        "IMPLEMENTATION",
+        "2449",
+        "offered, without a version",
+        _POP3 + "test_dialogs.py::test_capa_before_and_after_login",
+    ),
+)
+"""Of POP3: what CAPA lists, its RFC, what it is here, and a test of it."""
+
 _DOORS = "tests/directory/test_doors.py::"
 LOGINS = {
     "SCRAM-SHA-256-PLUS": (
@@ -165,6 +233,16 @@ def protocols() -> str:
         ),
         "## POP3",
         _table(head, told["pop3"].values()),
+        "### Capabilities",
+        "What CAPA lists. The same switch as for IMAP, `mailsystem user capability --off`, hides them from an account once it "
+        "has logged in. A client that has not said UTF8 gets a message with internationalised header fields (RFC 6532) as a "
+        "surrogate after RFC 6858, in which names, subjects and file names read the same, and an address that cannot be "
+        "written in ASCII stands beside the name; LIST tells the size of the message itself, as that RFC allows. Bodies, and "
+        "header fields that are no UTF-8, are sent as they came.",
+        _table(
+            ("capability", "RFC", "state", "test"),
+            [(f"`{name}`", rfc, state, f"`{test}`") for name, rfc, state, test in TAGS],
+        ),
         "## IMAP",
         "IMAP4rev1. Beside the capabilities that are commands: " + ", ".join([*FEATURES, "SASL-IR"]) + ".",
         _table((*head, "where", "capability"), told["imap"].values()),

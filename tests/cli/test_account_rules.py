@@ -199,6 +199,10 @@ def test_all_that_is_set_is_shown(here: Cli) -> None:
         "addresses": ["annie@example.org"],
         "any_sender": False,
         "capabilities_off": [],
+        "maildrop_keep_days": None,
+        "maildrop_delete_to_trash": False,
+        "maildrop_shows": ["INBOX"],
+        "maildrop_login_delay": None,
         "messages": 0,
         "size": 0,
         "most_messages": None,
@@ -207,6 +211,8 @@ def test_all_that_is_set_is_shown(here: Cli) -> None:
     page = here("user", "show", ANN).out
     assert created in page
     assert re.search(r"most messages +no limit", page)
+    assert re.search(r"maildrop keep days +forever", page)
+    assert re.search(r"maildrop login delay +as the server's", page)
     assert re.search(r"most size +2\.0 GB", page)
 
 

@@ -46,7 +46,7 @@ def test_all_the_commands_are_there() -> None:
         "settings",
         "doctor",
         *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
-        *(f"user {verb}" for verb in ("quota", "sender", "capability", "disable", "enable", "logins")),
+        *(f"user {verb}" for verb in ("quota", "sender", "capability", "maildrop", "disable", "enable", "logins")),
         *(f"user {kind} {verb}" for kind in ("address", "app-password") for verb in ("add", "list", "remove")),
         *(f"user share {verb}" for verb in ("grant", "list", "revoke")),
         *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),

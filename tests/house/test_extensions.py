@@ -1,8 +1,10 @@
-"""The table of SMTP extensions is true: what it says is offered is, nothing else is, and each has a test that exists."""
+"""The tables of SMTP extensions and POP3 capabilities are true: what they say is offered is, nothing else is, and each has a
+test that exists."""
 
 from __future__ import annotations
 
 import importlib.util
+import poplib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ assert _spec.loader
 _generate: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_generate)
 TABLE: dict[str, tuple[str, str, str]] = {name: (rfc, state, test) for name, rfc, state, test in _generate.EXTENSIONS}
+TAGS: dict[str, tuple[str, str, str]] = {name: (rfc, state, test) for name, rfc, state, test in _generate.TAGS}
 OFFERED = {name for name, (_, state, _) in TABLE.items() if state.startswith("offered")}
 
 
@@ -31,6 +34,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
         "MAILSYSTEM_TLS__CERT": str(certificates.certificate),
         "MAILSYSTEM_TLS__KEY": str(certificates.key),
         "MAILSYSTEM_LMTP__PORT": "0",
+        "MAILSYSTEM_POP3__LOGIN_DELAY": "60",
     }
     with program.serve(tmp_path_factory.mktemp("extensions"), env=env) as running:
         yield running
@@ -57,11 +61,17 @@ def test_what_the_table_says_is_offered_and_nothing_else(running: program.Progra
         assert secure == OFFERED - {"STARTTLS", "AUTH"} | people, door
 
 
-@pytest.mark.parametrize("name", TABLE)
+def test_what_the_table_of_pop3_says_is_listed_and_nothing_else(running: program.Program) -> None:
+    client = poplib.POP3(running.pop3.host, running.pop3.port, timeout=10)
+    assert set(client.capa()) == set(TAGS)
+    client.close()
+
+
+@pytest.mark.parametrize("name", [*TABLE, *TAGS])
 def test_an_extension_has_an_rfc_and_a_test_that_exists(name: str) -> None:
-    rfc, state, test = TABLE[name]
+    rfc, state, test = TAGS.get(name) or TABLE[name]
     assert re.fullmatch(r"\d{4}", rfc)
-    assert bool(test) == state.startswith("offered")
+    assert bool(test) == (state.startswith("offered") or name in TAGS)
     if test:
         file, _, function = test.partition("::")
         assert re.search(rf"^(?:async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE), test

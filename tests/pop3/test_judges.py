@@ -12,6 +12,8 @@ import pytest
 from outside import Certificates, Tool
 from pop3_door import PASSWORD, Door, Opening
 
+from mailsystem.store import Choices
+
 MESSAGES = [
     b"Subject: one\r\n\r\n.\r\n..\r\n.x\r\n\r\n.\r\n",
     b"Subject: two\r\n\r\ncaf\xe9 \xff\r\n",
@@ -183,3 +185,78 @@ async def test_fetchmail_fetches_everything(door: Door, tool: Tool, tmp_path: Pa
     for message in MESSAGES:
         assert complete(message).replace(b"\r\n", b"\n").split(b"\n\n", 1)[1] in mail
     assert await door.kept() == []
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("days", [0, 30, None])
+async def test_mpop_that_leaves_mail_on_the_server_is_overruled_only_where_that_was_chosen(
+    days: int | None, door: Door, tool: Tool, tmp_path: Path
+) -> None:
+    """What EXPIRE says, happens: 0 at QUIT, 30 by the sweep of another month, NEVER never."""
+    mpop = tool("mpop")
+    await door.store.maildrops.choose(door.ann.id, Choices(keep_days=days, mailboxes=("INBOX", "Junk")))
+    await door.post(*MESSAGES[:2])
+    spool = door.store.contents.spool()
+    spool.write(MESSAGES[2])
+    await door.store.mailboxes.append(door.ann.id, "Junk", spool)
+    for folder in ("cur", "new", "tmp"):
+        (tmp_path / "mail" / folder).mkdir(parents=True)
+    said = tmp_path / "said"
+    said.write_text(PASSWORD + "\n")
+    options = [
+        *f"--host=localhost --port={door.bound.port} --user=ann@example.org --auth=user --tls=off --keep=on".split(),
+        f"--passwordeval=cat {said}",
+        f"--delivery=maildir,{tmp_path / 'mail'}",
+        f"--uidls-file={tmp_path / 'uidls'}",
+        "--received-header=off",
+    ]
+    for _ in range(2):
+        await run(mpop, *options)
+        got = [file.read_bytes() for file in (tmp_path / "mail" / "new").iterdir()]
+        assert sorted(got) == sorted(complete(message).replace(b"\r\n", b"\n") for message in MESSAGES[:3])
+
+    async def left() -> int:
+        drop = await door.store.maildrops.listing(door.ann.id)
+        return sum(len(folder.messages) for folder in drop.folders)
+
+    assert await left() == (0 if days == 0 else 3)
+    later = door.store.clock.now() + 31 * 86_400
+    door.store.maildrops._clock = Then(later)
+    await door.store.maildrops.expire()
+    assert await left() == (3 if days is None else 0)
+
+
+class Then:
+    """A clock that stands."""
+
+    def __init__(self, time: float) -> None:
+        self.time = time
+
+    def now(self) -> float:
+        return self.time
+
+
+@pytest.mark.judge
+async def test_fetchmail_meets_expire_0_and_finds_nothing_the_second_time(
+    door: Door, tool: Tool, tmp_path: Path
+) -> None:
+    fetchmail = tool("fetchmail")
+    await door.store.maildrops.choose(door.ann.id, Choices(keep_days=0, trash=True))
+    await door.post(*MESSAGES[:3])
+    rc = tmp_path / "fetchmailrc"
+    rc.write_text(
+        f'poll {door.bound.host} service {door.bound.port} protocol pop3 user "ann@example.org" password "{PASSWORD}"'
+        f' sslproto "" fetchall keep mda "cat >> {tmp_path / "mail"}"\n'
+    )
+    rc.chmod(0o600)
+    options = [
+        *("--fetchmailrc", str(rc), "--pidfile", str(tmp_path / "pid"), "--idfile", str(tmp_path / "ids")),
+        *("--invisible", "--nosyslog"),
+    ]
+    await run(fetchmail, *options)
+    mail = (tmp_path / "mail").read_bytes()
+    for message in MESSAGES[:3]:
+        assert complete(message).replace(b"\r\n", b"\n").split(b"\n\n", 1)[1] in mail
+    assert await door.kept() == []
+    assert (await door.store.mailboxes.status(door.ann.id, "Trash")).messages == 3
+    await run(fetchmail, *options, expect=1)  # no mail

@@ -1,12 +1,13 @@
 """`mailsystem user`: the people whose mail is kept here."""
 
-from mailsystem.cli.user import access, addresses, app_passwords, people, rules, sharing
+from mailsystem.cli.user import access, addresses, app_passwords, maildrop, people, rules, sharing
 
 app = people.app
 app.command("show", epilog=rules.show_epilog)(rules.show)
 app.command("quota", epilog=rules.quota_epilog)(rules.quota)
 app.command("sender", epilog=rules.sender_epilog)(rules.sender)
 app.command("capability", epilog=rules.capability_epilog)(rules.capability)
+app.command("maildrop", epilog=maildrop.maildrop_epilog)(maildrop.maildrop)
 app.command("disable", epilog=access.disable_epilog)(access.disable)
 app.command("enable", epilog=access.enable_epilog)(access.enable)
 app.command("logins", epilog=access.logins_epilog)(access.logins)

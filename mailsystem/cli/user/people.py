@@ -22,11 +22,13 @@ from mailsystem.cli.accounts import (
 )
 from mailsystem.cli.options import AsJson, Config, DataDir, Login, Yes, examples
 from mailsystem.cli.terminal import moment, print_json, print_table, say, size
+from mailsystem.cli.user.maildrop import told
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 
 if TYPE_CHECKING:
+    from mailsystem.mail.mailbox import AccountId
     from mailsystem.settings import Settings
-    from mailsystem.store import AccountSummary, Store
+    from mailsystem.store import AccountSummary, Choices, Store
 
 app = typer.Typer(help="Add, list and remove people, and set what they may.", no_args_is_help=True)
 
@@ -89,10 +91,12 @@ def add(
 def list_(json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
     """List the people and what they keep."""
 
-    async def work(store: Store, _: Settings) -> list[AccountSummary]:
-        return await store.accounts.list()
+    async def work(store: Store, _: Settings) -> tuple[list[AccountSummary], dict[AccountId, Choices], Choices]:
+        from mailsystem.store import Choices
 
-    people = with_store(config, data_dir, work)
+        return await store.accounts.list(), await store.maildrops.everybodys_choices(), Choices()
+
+    people, choices, usual = with_store(config, data_dir, work)
     if json:
         print_json(
             [
@@ -104,6 +108,7 @@ def list_(json: AsJson = False, config: Config = None, data_dir: DataDir = None)
                     "most_messages": one.quota.messages,
                     "most_size": one.quota.octets,
                     "disabled": one.disabled.value if one.disabled else None,
+                    "maildrop": told(choices.get(one.account.id, usual)),
                 }
                 for one in people
             ]

@@ -10,6 +10,7 @@ import typer
 from mailsystem.cli.accounts import Refused, known_login, with_store
 from mailsystem.cli.options import AsJson, Config, DataDir, Login, examples
 from mailsystem.cli.terminal import moment, print_json, say, size
+from mailsystem.cli.user.maildrop import told
 
 if TYPE_CHECKING:
     from mailsystem.settings import Settings
@@ -51,6 +52,7 @@ def show(address: Login, json: AsJson = False, config: Config = None, data_dir: 
         login = await known_login(address, store, settings)
         summary = await store.accounts.summary(login)
         known = await store.accounts.secrets(login)
+        maildrops = store.maildrops
         further = [one for one, owner in (await store.accounts.addresses()).items() if owner == login]
         return {
             "login": login,
@@ -61,15 +63,16 @@ def show(address: Login, json: AsJson = False, config: Config = None, data_dir: 
             "addresses": further,
             "any_sender": summary.any_sender,
             "capabilities_off": sorted(summary.account.capabilities_off),
+            **{f"maildrop_{name}": value for name, value in told(await maildrops.choices(summary.account.id)).items()},
             **_kept(summary),
         }
 
-    told = with_store(config, data_dir, work)
+    everything = with_store(config, data_dir, work)
     if json:
-        print_json(told)
+        print_json(everything)
         return
-    for name, value in told.items():
-        say(f"{name.replace('_', ' '):<18}{_shown(name, value)}")
+    for name, value in everything.items():
+        say(f"{name.replace('_', ' '):<25}{_shown(name, value)}")
 
 
 def quota(
@@ -132,7 +135,10 @@ def capability(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show or set which capabilities IMAP hides from a person whose program fails at them. It counts from the next login on."""
+    """Show or set which capabilities IMAP and POP3 hide from a person whose program fails at them.
+
+    It counts from the next login on. POP3 hides what CAPA would list after login, by the first word of it: UTF8, LANG, EXPIRE.
+    """
 
     async def work(store: Store, settings: Settings) -> tuple[str, list[str]]:
         login = await known_login(address, store, settings)
@@ -167,7 +173,9 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, list):
         return ", ".join(value) or "none"
     if value is None:
-        return "no limit" if name.startswith("most_") else "no"
+        if name == "maildrop_keep_days":
+            return "forever"
+        return "no limit" if name.startswith("most_") else "as the server's" if name.endswith("_delay") else "no"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
