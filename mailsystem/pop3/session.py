@@ -319,7 +319,7 @@ class Session:
             await self._lock.leave(undone=True)
             raise
         self._choices = maildrop.choices
-        return View(*((folder.mailbox, folder.messages) for folder in maildrop.folders))
+        return View(*((folder.mailbox, folder.messages) for folder in maildrop.folders), names=maildrop.names)
 
     async def policies(self) -> list[str]:
         """What CAPA says of how this server treats people: before login of all of them, after it of this one."""
@@ -359,12 +359,11 @@ class Session:
         """
         if self._view is None:
             return 0
-        # What was retrieved matters to those alone who do not keep it for ever.
-        forgetful = self._choices.keep_days is not None
+        noting = self._choices.notes_downloads
         handled = [
-            Handled(mailbox.id, deleted, retrieved if forgetful else MessageSet())
+            Handled(mailbox.id, deleted, retrieved if noting else MessageSet())
             for mailbox, deleted, retrieved in self._view.handled()
-            if deleted or forgetful
+            if deleted or noting
         ]
         # What another client has removed meanwhile went, too.
         return max(await self._lock.finish(handled), self._view.marked)

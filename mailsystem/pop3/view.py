@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import ContentId, Mailbox, Message, MessageSet, Uid
+from mailsystem.mail.mailbox import ContentId, Mailbox, MailboxId, Message, MessageSet, Uid
 
 
 class Entry(NamedTuple):
@@ -27,9 +27,13 @@ class View:
     Those of the first mailbox come first. It keeps 26 octets of memory for each, since some maildrops hold a hundred thousand.
     """
 
-    __slots__ = ("_contents", "_ends", "_got", "_mailboxes", "_marks", "_sizes", "_uids", "count", "octets")
+    __slots__ = ("_contents", "_ends", "_got", "_mailboxes", "_marks", "_names", "_sizes", "_uids", "count", "octets")
 
-    def __init__(self, *folders: tuple[Mailbox, Sequence[Message]]) -> None:
+    def __init__(
+        self, *folders: tuple[Mailbox, Sequence[Message]], names: Mapping[tuple[MailboxId, Uid], str] | None = None
+    ) -> None:
+        """`names` are the unique-ids of those that have one from another mailbox."""
+        self._names = names or {}
         self._mailboxes = [mailbox for mailbox, _ in folders]
         self._ends = list(accumulate(len(messages) for _, messages in folders))
         every = [message for _, messages in folders for message in messages]
@@ -58,7 +62,8 @@ class View:
 
     def name(self, entry: Entry) -> str:
         """The unique-id (RFC 1939 7): a mailbox's id is nobody else's, and a UID is never reused within its mailbox."""
-        return f"{entry.mailbox.objectid}.{entry.uid}"
+        given = self._names.get((entry.mailbox.id, entry.uid)) if self._names else None
+        return given or f"{entry.mailbox.objectid}.{entry.uid}"
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         """Number and message of all that are not marked."""

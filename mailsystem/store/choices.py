@@ -32,6 +32,11 @@ class Choices:
     mailboxes: tuple[str, ...] = (INBOX,)
     """What the maildrop shows, in this order."""
 
+    @property
+    def notes_downloads(self) -> bool:
+        """Whether it matters what was downloaded: to remove it, or to know it again in another mailbox."""
+        return self.keep_days is not None or len(self.mailboxes) > 1
+
 
 @dataclass(frozen=True, slots=True)
 class Announced:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from mailsystem.mail.errors import TooMany
-from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, MessageSet, Uid
+from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, MessageSet, Uid
 from mailsystem.store import messages, names
 from mailsystem.store.choices import Choices
 from mailsystem.store.database import Sql, Unit
@@ -42,7 +42,8 @@ def settle(account: AccountId, chosen: Choices, handled: Sequence[Handled], now:
             gone = MessageSet.of_ranges((*gone.ranges, *unflagged.ranges))
         if gone:
             removed += yield from _remove(account, one.mailbox, gone, chosen.trash, now)
-        if one.downloaded and chosen.keep_days is not None:
+            yield from _forget(account, one.mailbox, gone)
+        if one.downloaded and chosen.notes_downloads:
             yield from _note(account, one.mailbox, one.downloaded, now)
     return removed
 
@@ -63,14 +64,44 @@ def _unflagged(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit
 def _note(account: AccountId, mailbox: MailboxId, uids: MessageSet, now: float) -> Unit[None]:
     """These were downloaded now, unless they were before; those that are gone already are nobody's concern."""
     yield Sql(
-        "INSERT INTO downloads (account_id, mailbox_id, uid, at) SELECT m.account_id, m.mailbox_id, m.uid, $4"
-        " FROM RANGES $3 CROSS JOIN messages m WHERE m.account_id = $1 AND m.mailbox_id = $2"
-        " AND m.uid BETWEEN r.lo AND r.hi ON CONFLICT DO NOTHING",
+        "INSERT INTO downloads (account_id, mailbox_id, uid, at, content_id, name)"
+        " SELECT m.account_id, m.mailbox_id, m.uid, $4, m.content_id, b.objectid || '.' || m.uid"
+        " FROM RANGES $3 CROSS JOIN messages m JOIN mailboxes b ON b.account_id = m.account_id AND b.id = m.mailbox_id"
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ON CONFLICT DO NOTHING",
         account,
         mailbox,
         uids,
         now,
     )
+
+
+def _forget(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[None]:
+    """These were removed as the owner wished: nothing that looks alike shall inherit their names."""
+    yield Sql(
+        "DELETE FROM downloads WHERE account_id = $1 AND mailbox_id = $2 AND uid IN"
+        " (SELECT d.uid FROM RANGES $3 CROSS JOIN downloads d WHERE d.account_id = $1 AND d.mailbox_id = $2"
+        " AND d.uid BETWEEN r.lo AND r.hi)",
+        account,
+        mailbox,
+        uids,
+    )
+
+
+def inherited(account: AccountId) -> Unit[dict[ContentId, list[str]]]:
+    """The names of downloaded messages that are no longer where they were, by their content, the oldest last.
+
+    If the same content is there elsewhere, it was moved: to the client it is still the same message.
+    """
+    rows = yield Sql(
+        "SELECT d.content_id, d.name FROM downloads d WHERE d.account_id = $1 AND NOT EXISTS (SELECT 1 FROM messages m"
+        " WHERE m.account_id = d.account_id AND m.mailbox_id = d.mailbox_id AND m.uid = d.uid)"
+        " ORDER BY d.at DESC, d.mailbox_id DESC, d.uid DESC",
+        account,
+    )
+    found: dict[ContentId, list[str]] = {}
+    for content, name in rows:
+        found.setdefault(ContentId(content), []).append(name)
+    return found
 
 
 def _remove(account: AccountId, mailbox: MailboxId, uids: MessageSet, trash: bool, now: float) -> Unit[int]:
@@ -128,8 +159,8 @@ def expire(now: float) -> Unit[tuple[int, bool]]:
     A flagged message stays as long as it is flagged, and a maildrop that is in use stays as it is until the next sweep.
     """
     yield Sql(
-        "DELETE FROM downloads WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.account_id = downloads.account_id"
-        " AND m.mailbox_id = downloads.mailbox_id AND m.uid = downloads.uid)"
+        "DELETE FROM downloads WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.content_id = downloads.content_id"
+        " AND m.account_id = downloads.account_id)"
     )
     rows = yield Sql(
         "SELECT d.account_id, d.mailbox_id, d.uid, a.pop_trash FROM accounts a"
@@ -148,4 +179,5 @@ def expire(now: float) -> Unit[tuple[int, bool]]:
         uids = MessageSet.of(row[2] for row in group)
         with suppress(TooMany):  # no room for a Trash: these stay, and the others' go
             removed += yield from _remove(AccountId(account), MailboxId(mailbox), uids, trash, now)
+            yield from _forget(AccountId(account), MailboxId(mailbox), uids)
     return removed, bool(removed) and len(rows) == _AT_ONCE

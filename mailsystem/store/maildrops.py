@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
-from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Message, MessageSet
+from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Message, MessageSet, Uid
 from mailsystem.store import choices, downloads, listing
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.database import Database, Sql, Unit
@@ -53,6 +53,8 @@ class Maildrop:
     others: tuple[Folder, ...] = ()
     """Further ones that are shown, in their order."""
     choices: Choices = field(default_factory=Choices)
+    names: Mapping[tuple[MailboxId, Uid], str] = field(default_factory=dict)
+    """The unique-ids of those that were downloaded in another mailbox and moved since: they keep them."""
 
     @property
     def folders(self) -> tuple[Folder, ...]:
@@ -221,8 +223,19 @@ def _listing(account: AccountId) -> Unit[Maildrop]:
     for mailbox in mailboxes:
         found = yield from listing.listing(account, mailbox.id, MessageSet(((1, 0xFFFFFFFF),)))
         folders.append(Folder(mailbox, found))
+    names = (yield from _names(account, folders)) if chosen.notes_downloads else {}
     first, *others = folders
-    return Maildrop(first.mailbox, first.messages, tuple(others), chosen)
+    return Maildrop(first.mailbox, first.messages, tuple(others), chosen, names)
+
+
+def _names(account: AccountId, folders: Sequence[Folder]) -> Unit[dict[tuple[MailboxId, Uid], str]]:
+    left = yield from downloads.inherited(account)
+    names: dict[tuple[MailboxId, Uid], str] = {}
+    for folder in folders if left else ():
+        for message in folder.messages:
+            if heritage := left.get(message.content):
+                names[folder.mailbox.id, message.uid] = heritage.pop()
+    return names
 
 
 def _finish(lease: Lease, handled: Sequence[Handled], now: float) -> Unit[int]:

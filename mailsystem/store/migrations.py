@@ -194,6 +194,8 @@ MIGRATIONS: Final = (
                 mailbox_id BIGINT NOT NULL,
                 uid BIGINT NOT NULL,
                 at REAL NOT NULL,
+                content_id BIGINT NOT NULL,
+                name TEXT NOT NULL,
                 PRIMARY KEY (account_id, mailbox_id, uid)) {clustered}""",
         ),
     ),

@@ -118,6 +118,45 @@ async def test_several_mailboxes_are_one_maildrop(door: Door) -> None:
     assert await client.listing(b"UIDL") == [b"1 " + names[1].partition(b" ")[2]]
 
 
+async def names(door: Door) -> list[str]:
+    """The unique-ids that a session sees, which then retrieves everything."""
+    client = await door.client()
+    listed = [line.decode().partition(" ")[2] for line in await client.listing(b"UIDL")]
+    for number in range(1, len(listed) + 1):
+        await client.many(b"RETR %d" % number)
+    await client.ok(b"QUIT")
+    return listed
+
+
+async def test_a_message_that_imap_moves_between_shown_mailboxes_keeps_its_name(door: Door) -> None:
+    await choose(door, mailboxes=("INBOX", "Junk"))
+    await door.post(MESSAGE, MESSAGE)
+    one, two = await names(door)
+    mailboxes, ann = door.store.mailboxes, door.ann.id
+    inbox, junk = await mailboxes.find(ann, "INBOX"), await mailboxes.find(ann, "Junk")
+    await mailboxes.move(ann, inbox.id, MessageSet.of([1]), "Junk")
+    assert await names(door) == [two, one]
+    assert await names(door) == [two, one]
+    await mailboxes.move(ann, junk.id, MessageSet.of([1]), "INBOX")
+    assert await names(door) == [two, one]
+    await mailboxes.copy(ann, inbox.id, MessageSet.of([2]), "Junk")
+    listed = await names(door)
+    assert listed[:2] == [two, one]
+    assert len(set(listed)) == 3, "a copy is a message of its own"
+
+
+async def test_what_was_deleted_leaves_its_name_to_nobody(door: Door) -> None:
+    await choose(door, mailboxes=("INBOX", "Junk"))
+    await door.post(MESSAGE)
+    inbox = await door.store.mailboxes.find(door.ann.id, "INBOX")
+    await door.store.mailboxes.copy(door.ann.id, inbox.id, MessageSet.of([1]), "Junk")
+    _, copied = await names(door)
+    client = await door.client()
+    await client.ok(b"DELE 1")
+    await client.ok(b"QUIT")
+    assert await names(door) == [copied]
+
+
 async def test_login_delay_is_announced_and_meant_at_every_door(open_door: Opening) -> None:
     """RFC 2449 6.5 and 8.1.1; two doors with a store each stand for two processes."""
     here, there = await open_door(login_delay=60), await open_door(login_delay=60)
