@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import poplib
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_a_full_disk_is_told_as_temporary_and_loses_nothing(running: program.Pro
         assert len(client.uids()) == len(promised)
         assert messages.received(client.ok(b"FETCH 1 BODY.PEEK[]").literal()).startswith(b"From: Ann")
         assert client.append("INBOX", messages.large(3 << 20)).status == "NO"
+    for _ in range(2):  # no lock is left behind either
+        fetching = poplib.POP3(running.pop3.host, running.pop3.port, timeout=10)
+        fetching.user(LOGIN)
+        fetching.pass_("any")
+        assert fetching.stat()[0] == len(promised)
+        assert fetching.retr(1)[1][0].startswith(b"Return-Path:")
+        fetching.dele(1)
+        with pytest.raises(poplib.error_proto, match=r"\[SYS/TEMP\]"):
+            fetching.quit()
 
     room(running, resource.RLIM_INFINITY)
     with Smtp(running.smtp) as sender:
