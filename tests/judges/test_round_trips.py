@@ -30,6 +30,7 @@ def imap(sink: Program, login: str) -> Iterator[imaplib.IMAP4]:
 def pop3(sink: Program, login: str) -> Iterator[poplib.POP3]:
     client = poplib.POP3(*sink.pop3, timeout=20)
     try:
+        client.utf8()  # RFC 6856: who does not say it gets only ASCII in header fields
         client.user(login)
         client.pass_("any")
         yield client
