@@ -10,7 +10,6 @@ from generations import PASSWORD, QUOTED, House, Opening
 
 from mailsystem import maildrop
 from mailsystem.mail.errors import Unavailable
-from mailsystem.pop3 import session as pop3_session
 from mailsystem.store.routes import Disabled
 
 MESSAGE = b"Subject: one\r\n\r\nbody\r\n"
@@ -19,7 +18,6 @@ MESSAGE = b"Subject: one\r\n\r\nbody\r\n"
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maildrop, "ACQUIRE_PAUSES", (0.01,))
-    monkeypatch.setattr(pop3_session, "_ACQUIRE_PAUSES", (0.01,))
 
 
 async def holding(house: House, door: str) -> object:
