@@ -140,14 +140,18 @@ def _read(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> Unit[N
 def _trash(account: AccountId, now: float) -> Unit[Mailbox]:
     """Where deleted messages go: what has that special use, or is called so; made where there is none."""
     rows = yield Sql(
-        f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 AND (special_use = $2 OR name = $3)"  # noqa: S608
-        " ORDER BY CASE WHEN special_use = $2 THEN 0 ELSE 1 END, id LIMIT 1",
+        f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 AND (special_use IS NOT NULL OR name = $2) ORDER BY id",  # noqa: S608
         account,
-        _TRASH_USE,
         TRASH,
     )
-    if rows:
-        return mailbox_of(rows[0])
+    called = None
+    for mailbox in map(mailbox_of, rows):
+        if _TRASH_USE in (mailbox.special_use or "").split():
+            return mailbox
+        if mailbox.name == TRASH:
+            called = mailbox
+    if called is not None:
+        return called
     made = yield from names.create(account, TRASH, _TRASH_USE, now)
     yield from names.subscribe(account, [TRASH])
     return made

@@ -199,8 +199,8 @@ async def test_what_is_deleted_moves_to_trash_as_read_if_that_is_chosen(vault: V
 
 
 async def test_trash_is_what_has_that_use_whatever_it_is_called(vault: Vault) -> None:
+    await vault.here.mailboxes.create(vault.ann.id, "Papierkorb", special_use="\\Drafts \\Trash")
     await vault.here.mailboxes.create(vault.ann.id, "Trash")
-    await vault.here.mailboxes.create(vault.ann.id, "Papierkorb", special_use="\\Trash")
     await post(vault, "one")
     await choose(vault, trash=True, keep_days=1)
     await quit_(vault, downloaded=of(1))
