@@ -52,6 +52,7 @@ class Maildrop:
         "_ahead",
         "_contents",
         "_dates",
+        "_delay",
         "_last",
         "_lease",
         "_marks",
@@ -74,6 +75,7 @@ class Maildrop:
         self._store = store
         self._trace = trace
         self._lease: Lease | None = None
+        self._delay: int | None = 0  # only the first time is a login
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.Task[None] | None = None
         # 33 octets a message: some mailboxes hold a hundred thousand.
@@ -168,18 +170,19 @@ class Maildrop:
     # The lock
 
     async def lock(self) -> None:
-        """Raises `InUse` where another session has it."""
+        """Raises `InUse` where another session has it, and `TooMany` where the account wants more time between two logins."""
         self._lease = await self._acquire()
+        self._delay = None
         self.lost = False
         self._renew_later()
 
     async def _acquire(self) -> Lease:
         for pause in ACQUIRE_PAUSES:
             try:
-                return await self._store.maildrops.acquire(self.account.id)
+                return await self._store.maildrops.acquire(self.account.id, login_delay=self._delay)
             except InUse:
                 await asyncio.sleep(pause)
-        return await self._store.maildrops.acquire(self.account.id)
+        return await self._store.maildrops.acquire(self.account.id, login_delay=self._delay)
 
     def check(self) -> None:
         """Raises `InUse` when the mail may be in somebody else's hands by now."""

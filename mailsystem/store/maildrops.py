@@ -76,10 +76,10 @@ class Maildrops:
         self._clock = clock
         self._process = this_process()
 
-    async def acquire(self, account: AccountId, *, login_delay: int = 0) -> Lease:
+    async def acquire(self, account: AccountId, *, login_delay: int | None = 0) -> Lease:
         """Raises `InUse` while somebody else's lease lives, and `TooMany` within `login_delay` seconds of the last time.
 
-        What the account has chosen beats `login_delay`.
+        What the account has chosen beats `login_delay`; but None is for a session that had the lease before, and never waits.
         """
         try:
             return await self._acquire(account, login_delay, None)
@@ -89,7 +89,7 @@ class Maildrops:
             # Only from the dead: whoever was quicker than we are has another token.
             return await self._acquire(account, login_delay, locked.token)
 
-    async def _acquire(self, account: AccountId, login_delay: int, dead: str | None) -> Lease:
+    async def _acquire(self, account: AccountId, login_delay: int | None, dead: str | None) -> Lease:
         now = self._clock.now()
         lease = Lease(account, secrets.token_hex(16), now + LEASE)
         try:

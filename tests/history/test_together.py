@@ -10,6 +10,7 @@ from generations import PASSWORD, QUOTED, House, Opening
 
 from mailsystem import maildrop
 from mailsystem.mail.errors import Unavailable
+from mailsystem.store.choices import Choices
 from mailsystem.store.routes import Disabled
 
 MESSAGE = b"Subject: one\r\n\r\nbody\r\n"
@@ -277,3 +278,48 @@ async def test_a_mailbox_that_is_deleted_meanwhile_leaves_nothing_to_do(house: H
         await client.say(b"ACKD")
     assert (await client.say(b"RCVD" if door == "pop1" else b"QUIT")).startswith(b"+")
     await house.free()
+
+
+# What an account has chosen for its maildrop counts for all generations
+
+
+async def test_a_login_delay_is_between_logins_and_not_within_one(house: House) -> None:
+    await house.store.maildrops.choose(house.ann.id, Choices(login_delay=3600))
+    await house.post(MESSAGE)
+    client = await house.client("pop2")
+    await client.say(b"READ")
+    await client.send(b"RETR\r\n")
+    await client.exactly(len(MESSAGE))
+    await client.say(b"ACKD")
+    assert await client.say(b"FOLD Junk") == b"#0 messages"
+    assert await client.say(b"FOLD INBOX") == b"#0 messages"
+    assert await client.say(b"QUIT") == b"+ OK"
+    again = await house.connect("pop2")
+    assert b"come again later" in await again.say(f"HELO ann {QUOTED}".encode())
+    await house.store.maildrops.choose(house.ann.id, Choices())
+    first = await house.client("pop1")
+    await house.store.maildrops.choose(house.ann.id, Choices(login_delay=3600))
+    assert b"come again later" in await first.say(b"RETR INBOX")
+    await house.store.maildrops.choose(house.ann.id, Choices())
+    assert (await first.say(b"RETR INBOX")).startswith(b"#")
+    await house.store.maildrops.choose(house.ann.id, Choices(login_delay=3600))
+    assert await first.say(b"RSET") == b"+OK"
+    assert (await first.say(b"RETR Junk")).startswith(b"#")
+
+
+async def test_what_is_deleted_goes_to_trash_where_that_is_chosen(house: House) -> None:
+    await house.store.mailboxes.create(house.ann.id, "Trash", "\\Trash")
+    await house.store.maildrops.choose(house.ann.id, Choices(trash=True))
+    await house.post(MESSAGE, MESSAGE)
+    second = await house.client("pop2")
+    await second.say(b"READ")
+    await second.send(b"RETR\r\n")
+    await second.exactly(len(MESSAGE))
+    await second.say(b"ACKD")
+    assert await second.say(b"QUIT") == b"+ OK"
+    first = await house.client("pop1")
+    size = int((await first.say(b"RDEL INBOX"))[1:].split()[0])
+    await first.send(b"RCEV\r\n")
+    await first.exactly(size)
+    assert await first.say(b"RCVD") == b"+OK 1 deleted"
+    assert (len(await house.kept()), len(await house.kept("Trash"))) == (0, 2)
