@@ -10,6 +10,7 @@ import mailsystem.imap.commands  # noqa: F401 - fills the table
 from mailsystem.imap import news, reply
 from mailsystem.imap.batches import ClientBug, TooFew
 from mailsystem.imap.command import TABLE, Command, Ok
+from mailsystem.imap.commands.appending import Gone
 from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
@@ -43,6 +44,7 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
     TooFew: (b"NO", b"TOOFEW"),
     ClientBug: (b"BAD", b"CLIENTBUG"),
+    Gone: (b"NO", b"EXPUNGEISSUED"),
 }
 """How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
 

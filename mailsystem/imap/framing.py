@@ -34,13 +34,15 @@ class Limits:
     command: int
     """Text and literals together, as far as they are kept in memory."""
     memory: int
-    """A literal larger than this goes into a sink, if there are any."""
+    """A literal larger than this goes into a sink, if there are any; so do the others once the command's memory is full."""
     literal: int
-    """The largest literal, and the most that goes into sinks for one command."""
+    """The largest literal."""
     nonsync: int
     """The largest literal that may come without waiting for the `+` (RFC 7888)."""
     skip: int
     """How much unwanted data is passed over before we rather hang up."""
+    spooled: int = 0
+    """The most that goes into sinks for one command, of several messages perhaps (RFC 3502)."""
     literals: int = 1000
     """How many literals one command may hold."""
 
@@ -53,7 +55,13 @@ BEFORE_LOGIN: Final = Limits(
 def after_login(largest: int) -> Limits:
     """The limits of somebody known, whose largest message may have `largest` octets."""
     return Limits(
-        line=65536, command=1 << 20, memory=65536, literal=largest, nonsync=largest, skip=max(2 * largest, 1 << 24)
+        line=65536,
+        command=1 << 20,
+        memory=65536,
+        literal=largest,
+        nonsync=largest,
+        skip=max(2 * largest, 1 << 24),
+        spooled=4 * largest,
     )
 
 
@@ -208,18 +216,21 @@ class Framing:
             return TooLarge("literal too large")
         if len(self._literals) >= limits.literals:
             return TooMany("too many literals")
-        if size > limits.memory:
-            if self.spool is None or self._spooled + size > limits.literal:
-                return TooLarge("literal too large")
-        elif len(self._line) + text + self._kept + size > limits.command:
-            return TooLarge("command too large")
+        if self._crowds(text, size) and (self.spool is None or self._spooled + size > limits.spooled):
+            return TooLarge("literal too large" if size > limits.memory else "command too large")
         return None
+
+    def _crowds(self, text: int, size: int) -> bool:
+        """Whether a literal is too much for memory, by itself or with what this command holds there."""
+        limits = self.limits
+        return size > limits.memory or len(self._line) + text + self._kept + size > limits.command
 
     def _begin(self, piece: bytes, brace: int, size: int) -> None:
         where = len(self._line) + brace
+        crowds = self._crowds(len(piece), size)
         self._line += piece
         self._left = size
-        if size > self.limits.memory and self.spool is not None:
+        if crowds and self.spool is not None:
             self._spooled += size
             self._held = self.spool()
             self._literals.append((where, self._held))

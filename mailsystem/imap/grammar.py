@@ -209,6 +209,13 @@ class Arguments:
             return SAVED
         return MessageSet.parse(self._match(_SET, "message set expected")[0].decode("ascii"))
 
+    def seq_number(self) -> MessageSet:
+        """seq-number = nz-number / "*" ; one message"""
+        chosen = self.sequence_set()
+        if chosen == SAVED or len(chosen) != 1:
+            raise SyntaxFault("one message expected")
+        return chosen
+
     def uid_set(self) -> MessageSet:
         """known-uids = sequence-set ; without "*" and "$" (RFC 7162 7)"""
         uids = self.sequence_set()

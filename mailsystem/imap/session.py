@@ -26,6 +26,8 @@ from mailsystem.store import Spool, Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
+_HELD_IN_SPOOLS: Final = 1 << 20
+"""Octets of messages that one client may have in memory on their way in."""
 FLUSH_AT: Final = 64 * 1024
 """Octets of answers that are collected before they leave."""
 _DEFLATED_AT_ONCE: Final = 32 * 1024
@@ -318,8 +320,9 @@ class Session:
         self.framing.feed(data)
         del data
         try:
+            crowded = sum(spool.held for spool in self._spools) > _HELD_IN_SPOOLS
             for spool in self._spools:
-                if spool.wants_flush:
+                if crowded or spool.wants_flush:
                     await spool.flush()
         except MailError as error:
             self.framing.refuse(error)

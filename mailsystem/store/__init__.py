@@ -7,6 +7,7 @@
 """
 
 from mailsystem.store.accounts import AccountSummary, Quota
+from mailsystem.store.additions import New
 from mailsystem.store.bell import Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents, Spool
@@ -44,6 +45,7 @@ __all__ = [
     "Mailboxes",
     "Maildrop",
     "Maildrops",
+    "New",
     "Opened",
     "Quota",
     "Route",

@@ -54,6 +54,11 @@ class Spool:
         self.size += len(data)
 
     @property
+    def held(self) -> int:
+        """Octets of it in memory."""
+        return self._held
+
+    @property
     def wants_flush(self) -> bool:
         """Whether more is held in memory than should be."""
         return self.size > self._limit and self._held >= (SLICE if self._file is not None else 1)

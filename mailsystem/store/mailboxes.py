@@ -5,21 +5,35 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, OverQuota, Unavailable
-from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, Message, MessageSet, ModSeq, Status
+from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, OverQuota, TooLarge, Unavailable
+from mailsystem.mail.mailbox import (
+    AccountId,
+    Changes,
+    Flag,
+    Mailbox,
+    MailboxId,
+    Message,
+    MessageSet,
+    ModSeq,
+    Status,
+    Uid,
+)
 from mailsystem.mail.rights import EVERY, FLAG_RIGHTS, Rights, settable
-from mailsystem.store import counting, listing, messages, names, rights, sharing
-from mailsystem.store.contents import Contents, Spool
+from mailsystem.store import additions, counting, listing, messages, names, rights, sharing
+from mailsystem.store.additions import New
+from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
 
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
+_STAGED_OCTETS: Final = 16 << 20
+"""Octets of several messages' headers and small bodies that wait in memory to be committed together."""
 _REMEMBERED: Final = 256
 _HISTORY: Final = 50_000
 """Rows of what vanished that are kept for each mailbox: some 2 MiB."""
@@ -185,6 +199,64 @@ class Mailboxes:
             return await self._database.write(unit(), weight=staged.weight)
         except (NoSuchMailbox, NotPermitted, OverQuota):
             await self._contents.unstage(staged, spool)
+            raise
+
+    async def append_all(self, account: AccountId, name: str, news: Sequence[New]) -> Sequence[Appended]:
+        """Add messages to one mailbox, all or none (RFC 3502).
+
+        Raises `NoSuchMailbox`, `NotPermitted`, `OverQuota`, `Unavailable`, and `TooLarge` where memory cannot hold all their
+        headers.
+        """
+        async with self._staged(news) as staged:
+
+            def unit() -> Unit[Sequence[Appended]]:
+                owner, own, have = yield from rights.place(account, name, "i")
+                return (yield from additions.append(owner, own, news, staged, self._clock.now(), have))
+
+            return await self._database.write(unit(), weight=sum(each.weight for each in staged))
+
+    async def replace(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uid: Uid,
+        name: str,
+        new: New,
+        *,
+        actor: AccountId | None = None,
+    ) -> tuple[Appended, ModSeq] | None:
+        """Add a message and expunge another, in one transaction (RFC 8508); None if that one is gone, and nothing was done.
+
+        The ModSeq is that of the change. Raises `NoSuchMailbox`, `NotPermitted`, `OverQuota` and `Unavailable`.
+        """
+        async with self._staged([new]) as [staged]:
+
+            def unit() -> Unit[tuple[Appended, ModSeq] | None]:
+                # RFC 8508 4.1: what is replaced is also marked and expunged.
+                yield from rights.held(actor, account, mailbox, "te")
+                owner, own, have = yield from rights.place(account if actor is None else actor, name, "i")
+                now = self._clock.now()
+                return (yield from additions.replace(account, mailbox, uid, owner, own, new, staged, now, have))
+
+            return await self._database.write(unit(), weight=staged.weight)
+
+    @asynccontextmanager
+    async def _staged(self, news: Sequence[New]) -> AsyncIterator[Sequence[Staged]]:
+        """The contents of new messages, ready to be named; given back where surely no commit has named them."""
+        staged = []
+        complete = False
+        try:
+            for new in news:
+                staged.append(await self._contents.stage(new.spool, b""))
+                if len(staged) > 1 and sum(each.weight for each in staged) > _STAGED_OCTETS:
+                    raise TooLarge("too much at once")
+            complete = True
+            yield staged
+        except (NoSuchMailbox, NotPermitted, OverQuota, TooLarge, Unavailable) as error:
+            # What became of a commit that the database has not confirmed nobody knows; the sweep will.
+            if not (complete and isinstance(error, Unavailable)):
+                for new, each in zip(news, staged, strict=False):
+                    await self._contents.unstage(each, new.spool)
             raise
 
     async def messages(

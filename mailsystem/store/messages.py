@@ -40,10 +40,11 @@ from mailsystem.store.rows import (
     stored,
 )
 
-_INSERT: Final = (
+INSERT: Final = (
     "INSERT INTO messages (account_id, mailbox_id, uid, modseq, flags, keywords, internaldate, size, content_id, savedate)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
+"""One row of `messages`."""
 
 # The ranges lead (CROSS JOIN), or SQLite would walk through the whole mailbox for a single message.
 _AMONG: Final = (
@@ -129,7 +130,7 @@ def deliver(drops: Sequence[Drop], staged: Staged, internaldate: float, now: flo
             (drop.account, mailbox.id, uid, modseq, bits, keywords, internaldate, staged.facts.size, content, now)
         )
         done.append(Appended(mailbox, uid, modseq))
-    yield Many(_INSERT, rows)
+    yield Many(INSERT, rows)
     return done
 
 
@@ -269,7 +270,7 @@ def copy(
     if rows and (leave or to != account):
         yield from count(to, len(rows), octets)
     yield Many(
-        _INSERT,
+        INSERT,
         [
             (to, there.id, first + index, modseq, *_allowed(bits, keywords, rights), date, size, content, now)
             for index, (_, bits, keywords, date, size, content) in enumerate(rows)

@@ -11,6 +11,7 @@ from imap_door import Answer, Client, Door
 from mailsystem.imap.command import TABLE
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mail.rights import Identifier, rights_of
+from mailsystem.store import Quota
 
 ANN, BOB = "ann@example.org", "bob@example.org"
 DRAFTS = f'"Other Users/{ANN}/Drafts"'
@@ -502,12 +503,12 @@ NAMED = {
     "APPEND": "APPEND {} {{3+}}\r\nx\r\n",
     "COPY": "COPY 1 {}",
     "MOVE": "MOVE 1 {}",
+    "REPLACE": "REPLACE 1 {} {{3+}}\r\nx\r\n",
     "SETACL": "SETACL {} bob lr",
     "DELETEACL": "DELETEACL {} bob",
     "GETACL": "GETACL {}",
     "LISTRIGHTS": "LISTRIGHTS {} bob",
     "MYRIGHTS": "MYRIGHTS {}",
-    "REPLACE": "REPLACE 1 {} {{3+}}\r\nx\r\n",
     "GETMETADATA": "GETMETADATA {} /shared/comment",
     "SETMETADATA": 'SETMETADATA {} (/shared/comment "x")',
 }
@@ -570,6 +571,26 @@ async def test_who_may_only_look_a_mailbox_up_is_refused_everything_else(door: D
     assert (answer.status, answer.code) == ("NO", "NOPERM")
     assert await door.store.mailboxes.visible(door.account.id) == before
     assert (await door.store.mailboxes.status(door.people["bob"].id, "INBOX")).messages == 1
+
+
+async def test_to_replace_takes_the_rights_to_remove_here_and_to_insert_there(door: Door) -> None:
+    """RFC 8508 4.1; and each account counts what it keeps."""
+    await door.put(b"x" * 100, mailbox="Drafts")
+    bob = await door.client("bob")
+    for letters, answer in (("lri", "NOPERM"), ("lrit", "NOPERM"), ("lrte", "NOPERM"), ("lrite", "")):
+        await give(door, letters)
+        await bob.ok(f"SELECT {DRAFTS}")
+        said = await bob.say(f"REPLACE 1 {DRAFTS} (\\Seen \\Draft) {{40+}}\r\n".encode() + b"y" * 40)
+        assert said.code == answer, letters
+    [line] = [line for line in await bob.ok("FETCH 1 (FLAGS RFC822.SIZE)") if b"RFC822.SIZE" in line]
+    assert b"FLAGS ()" in line.replace(b"\\Recent", b"")
+    assert b"RFC822.SIZE 40" in line
+    assert (await bob.say(b"REPLACE 1 INBOX {50+}\r\n" + b"z" * 50)).status == "OK"
+    await door.store.accounts.set_quota(ANN, Quota(messages=1, octets=10))
+    await door.store.accounts.set_quota(BOB, Quota(messages=2, octets=60))
+    await door.put(b"x" * 10)
+    assert (await bob.say(b"APPEND INBOX {11+}\r\n" + b"x" * 11)).code == "OVERQUOTA"
+    assert (await bob.say(b"APPEND INBOX {10+}\r\n" + b"x" * 10)).status == "OK"
 
 
 async def test_owners_of_nothing_here_cannot_be_told_from_nobody(door: Door) -> None:

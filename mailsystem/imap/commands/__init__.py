@@ -3,6 +3,7 @@
 from mailsystem.imap.commands import (
     acl,
     any_state,
+    appending,
     authenticated,
     batches,
     entering,
@@ -22,6 +23,7 @@ from mailsystem.imap.commands import (
 __all__ = [
     "acl",
     "any_state",
+    "appending",
     "authenticated",
     "batches",
     "entering",

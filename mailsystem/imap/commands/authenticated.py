@@ -1,4 +1,4 @@
-"""Commands after login (RFC 3501 6.3): making mailboxes, filling them, waiting."""
+"""Commands after login (RFC 3501 6.3): making mailboxes, waiting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import CompressionActive, Goodbye, Session, State
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import OTHERS
-from mailsystem.store import Spool
 
 
 @command("CREATE", AUTHENTICATED, capability="CREATE-SPECIAL-USE")
@@ -94,37 +93,6 @@ async def unsubscribe(session: Session, args: Arguments, by_uid: bool) -> Ok | N
     args.end()
     await session.store.mailboxes.subscribe(session.account.id, name, False)
     return None
-
-
-@command("APPEND", AUTHENTICATED, target=True)
-async def append(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 3501 6.3.11: put a message into a mailbox, exactly as it comes; its UID is told (RFC 4315)."""
-    args.sp()
-    name = args.mailbox()
-    args.sp()
-    flags = None
-    if args.peek() == b"(":
-        flags = args.flag_list()
-        args.sp()
-    internaldate = None
-    if args.peek() == b'"':
-        internaldate = args.date_time()
-        args.sp()
-    message = args.literal()
-    args.end()
-    if isinstance(message, bytes):
-        spool = session.spool()
-        spool.write(message)
-    else:
-        assert isinstance(message, Spool)  # noqa: S101 - the session's framing makes no other sink
-        spool = message
-        # It is on disk and would be scanned and fsynced in vain.
-        await session.store.mailboxes.find(session.account.id, name)
-    done = await session.store.mailboxes.append(
-        session.account.id, name, spool, flags=flags or frozenset(), internaldate=internaldate
-    )
-    session.trace.event("appended", mailbox=done.mailbox.name, uid=done.uid, size=spool.size)
-    return Ok(code=b"APPENDUID %d %d" % (done.mailbox.uidvalidity, done.uid))
 
 
 @command("NAMESPACE", AUTHENTICATED, capability="NAMESPACE")
