@@ -139,7 +139,14 @@ async def running(
                 case "imap":
                     from mailsystem.imap.server import serving as imap
 
-                    doors[name] = imap(store, directory, trace, **place, largest_message=settings.limits.message_size)
+                    doors[name] = imap(
+                        store,
+                        directory,
+                        trace,
+                        **place,
+                        largest_message=settings.limits.message_size,
+                        messages_per_command=settings.limits.messages_per_command,
+                    )
                 case "pop2":
                     from mailsystem.pop2.server import serving as pop2
 

@@ -114,6 +114,8 @@ def capabilities(session: Session) -> bytes:
     """
     words = [*FEATURES, *(word for entry in TABLE.values() if entry.capability for word in entry.capability.split())]
     words.append(f"APPENDLIMIT={session.options.largest_message}")
+    if session.options.messages_per_command:
+        words.append(f"MESSAGELIMIT={session.options.messages_per_command}")
     if session.state is State.NOT_AUTHENTICATED:
         # RFC 7888 6: who is not known yet may send only small literals without waiting.
         words += ["LITERAL-", "SASL-IR"]

@@ -14,6 +14,7 @@ from mailsystem.imap.commands.appending import Gone
 from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
+from mailsystem.imap.limiting import OverLimit
 from mailsystem.imap.search import BadCharset
 from mailsystem.imap.session import CompressionActive, Goodbye, Session
 from mailsystem.mail import errors
@@ -131,6 +132,8 @@ def _refuse(session: Session, error: MailError, entry: Command | None) -> bytes:
     status, code = next(REPLIES[kind] for kind in type(error).__mro__ if kind in REPLIES)
     if isinstance(error, NoSuchMailbox) and entry is not None and entry.target:
         code = b"TRYCREATE"  # RFC 3501 6.3.11
+    if isinstance(error, OverLimit):
+        code = error.code
     if isinstance(error, AuthFailed):
         session.failures += 1
     session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))

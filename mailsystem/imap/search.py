@@ -31,7 +31,7 @@ from mailsystem.imap.search_key import (
     ThreadId,
 )
 from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
-from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, MessageSet, flag_of
+from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, STAR, MessageSet, flag_of
 from mailsystem.mail.words import codec
 
 MOST_KEYS: Final = 500
@@ -190,6 +190,15 @@ class _Reader:
         """sequence-set, of UIDs"""
         return Among(self._resolve(self._args.sequence_set(), True))
 
+    def uids_after(self) -> Key:
+        """uniqueid ; RFC 9738 3.2: as UID n+1:*, but for the last message, which is only in it if it is above"""
+        return Among(MessageSet(((self._args.nz_number() + 1, STAR),)))
+
+    def uids_before(self) -> Key:
+        """uniqueid ; RFC 9738 3.2"""
+        below = self._args.nz_number() - 1
+        return Among(MessageSet(((1, below),)) if below else MessageSet())
+
     def number(self) -> int:
         return self._args.number()
 
@@ -269,6 +278,8 @@ _READ: Final[dict[str, Callable[[_Reader], Key]]] = {
     "KEYWORD": _Reader.keyword,
     "UNKEYWORD": lambda reader: Not(reader.keyword()),
     "UID": _Reader.uids,
+    "UIDAFTER": _Reader.uids_after,
+    "UIDBEFORE": _Reader.uids_before,
     "LARGER": lambda reader: Size(reader.number(), inf),
     "SMALLER": lambda reader: Size(-inf, reader.number()),
     "BEFORE": lambda reader: Arrived(-inf, reader.midnight()),

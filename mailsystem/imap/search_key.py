@@ -10,7 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import reduce
 from math import inf
+from operator import and_
 from typing import NamedTuple, Protocol
 
 from mailsystem.imap.haystack import Header, Words
@@ -314,6 +316,6 @@ def scope(key: Key) -> MessageSet | None:
             return key.uids
         case Every():
             scopes = [within for one in key.keys if (within := scope(one)) is not None]
-            return min(scopes, key=len) if scopes else None
+            return reduce(and_, scopes) if scopes else None
         case _:
             return None

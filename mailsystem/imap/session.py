@@ -68,6 +68,8 @@ class Options:
     cleartext_login: bool = False
     """Let passwords come in clear from other hosts."""
     largest_message: int = 1 << 30
+    messages_per_command: int = 0
+    """The most that one command may be about, told by MESSAGELIMIT (RFC 9738); 0 for no limit."""
     login_timeout: float = 180
     """From the first octet until the login has succeeded."""
     idle_timeout: float = 1800

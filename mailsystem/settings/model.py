@@ -223,6 +223,12 @@ class Limits(Group):
     recipients: int = Field(
         default=1000, ge=100, description="Most recipients of one message."
     )  # RFC 5321 4.5.3.1.8: at least 100
+    messages_per_command: int = Field(
+        default=0,
+        ge=0,
+        description="Most messages that one IMAP command may be about, told by MESSAGELIMIT; at least 1000 is what clients"
+        " expect; 0 sets no limit.",
+    )
     connections: int = Field(
         default=20_000, ge=0, description="Most connections that this process has open at once; 0 sets no limit."
     )

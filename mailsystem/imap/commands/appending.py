@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mailsystem.imap import limiting
 from mailsystem.imap.command import AUTHENTICATED, SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
@@ -29,6 +30,7 @@ async def append(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     news = [_message(session, args)]
     while not args.at_end():
         news.append(_message(session, args))
+    limiting.at_most(session, len(news))
     await _look(session, name, news)
     done = await session.store.mailboxes.append_all(session.account.id, name, news)
     for each, new in zip(done, news, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailsystem.imap import limiting
 from mailsystem.imap.answers import Answers
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.dialect import vanished
@@ -32,14 +33,17 @@ async def fetch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         within = session.view.saved if chosen == SAVED else chosen
         uids &= await _changed(session, within, modifiers.changed_since, vanished_too=modifiers.vanished)
     if modifiers.partial is not None:
-        uids = session.view.partial(uids, *modifiers.partial)
+        first, last = modifiers.partial
+        limiting.at_most(session, abs(last - first) + 1)
+        uids = session.view.partial(uids, first, last)
+    uids, code = limiting.portion(session, uids)
     told = await Answers(session, items).say(uids)
     if told and items.wants_raw:
         session.trace.event("retrieved", login=session.account.login, messages=told)
     if not by_uid and modifiers.changed_since is None and told < session.view.count(uids):
         # RFC 2180 4.1.2: somebody else has expunged some of them, and now is not the time to say which (RFC 5530).
-        return Ok("some of the messages are gone", b"EXPUNGEISSUED")
-    return None
+        return limiting.telling(session, code, Ok("some of the messages are gone", b"EXPUNGEISSUED"))
+    return limiting.telling(session, code, None)
 
 
 def _check(session: Session, modifiers: Modifiers, by_uid: bool) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from mailsystem.imap import reply
+from mailsystem.imap import limiting, reply
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
 from mailsystem.imap.search import Resolve, read_search
-from mailsystem.imap.search_key import Among, Every, Key, Modified, leaves
+from mailsystem.imap.search_key import Among, Every, Key, Modified, leaves, scope
 from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Selected, Session
 from mailsystem.mail.errors import SyntaxFault
@@ -36,6 +36,7 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             now=session.store.clock.now(),
             may_name_charset=not session.dialect.accepts_utf8,
         )
+        key, code = _portion(session, key)
         uids = await _found(session, key, returns)
         tell_modseq = asks_modseq(session, key)
         if returns is None:
@@ -43,7 +44,19 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             session.send(listed(session, b"SEARCH", uids, by_uid=by_uid, modseq=modseq))
         else:
             await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
-    return None
+    return limiting.telling(session, code, None)
+
+
+def _portion(session: Session, key: Key) -> tuple[Key, bytes]:
+    """The key, for as many messages as one command looks at, and the response code that tells so (RFC 9738 3.1)."""
+    uids, code = limiting.portion(session, candidates(session, key))
+    return Every((Among(uids), key)) if code else key, code
+
+
+def candidates(session: Session, key: Key) -> MessageSet:
+    """The messages that have to be looked at for a key."""
+    within = scope(key)
+    return MessageSet(((1, STAR),)) if within is None else within
 
 
 def resolver(session: Session) -> Resolve:

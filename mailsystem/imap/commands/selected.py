@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailsystem.imap import limiting
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
@@ -47,18 +48,23 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     session.need_write()
     if uids is not None and not uids:
         return None
+    code = b""
+    if uids is not None:
+        uids, code = limiting.portion(session, uids)
     changes = await session.store.mailboxes.expunge(
         session.mailbox.account, session.mailbox.id, uids, actor=session.account.id
     )
+    highest = None
     if changes.vanished and session.dialect.condstore:
-        return Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
-    return None
+        highest = Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
+    return limiting.telling(session, code, highest)
 
 
 @command("COPY", SELECTED, uid=True, picks=True, target=True)
 async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.7: copy messages with their flags and dates; all or none."""
     uids, target = _picked(session, args, by_uid)
+    limiting.whole(session, uids)
     copied = await session.store.mailboxes.copy(
         session.mailbox.account, session.mailbox.id, uids, target, actor=session.account.id
     )
@@ -70,13 +76,15 @@ async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 6851: copy and remove in one; where they are now is told before they vanish here (6851 4.3)."""
     uids, target = _picked(session, args, by_uid)
     session.need_write()
+    uids, code = limiting.portion(session, uids)
     moved = await session.store.mailboxes.move(
         session.mailbox.account, session.mailbox.id, uids, target, actor=session.account.id
     )
     if not moved.source:
-        return None
+        return limiting.telling(session, code, None)
     session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
-    return Ok(code=b"HIGHESTMODSEQ %d" % moved.modseq) if session.dialect.condstore else None
+    highest = Ok(code=b"HIGHESTMODSEQ %d" % moved.modseq) if session.dialect.condstore else None
+    return limiting.telling(session, code, highest)
 
 
 def _picked(session: Session, args: Arguments, by_uid: bool) -> tuple[MessageSet, str]:

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from mailsystem.imap import limiting
 from mailsystem.imap.command import SELECTED, Ok, command
-from mailsystem.imap.commands.search import answer, asks_modseq, highest, listed, resolver, saving
+from mailsystem.imap.commands.search import answer, asks_modseq, candidates, highest, listed, resolver, saving
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import read_returns
@@ -30,6 +31,7 @@ async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         criteria = read_sort(args)
         args.sp()
         key = read_criteria(args, resolver(session), now=session.store.clock.now())
+        limiting.whole(session, candidates(session, key))
         async with Progress(session, session.view.exists) as progress:
             uids = await Searching(session, key, progress=progress).run()
             want = Want.HEAD if needs_heading(criteria) else Want.NONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailsystem.imap import news
+from mailsystem.imap import limiting, news
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
@@ -28,6 +28,7 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     session.need_write()
     view = session.view
     uids = view.pick(chosen, by_uid)
+    uids, code = limiting.portion(session, uids)
     if since is not None:
         session.use_condstore()
     if not uids:
@@ -44,10 +45,11 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             await _say(session, changes.messages, by_uid, flags=False)
         view.follow(changes)
     if since is None:
-        return None
+        return limiting.telling(session, code, None)
     # Those that are gone were changed, too.
     failed = [uid if by_uid else view.number(uid) for uid in view.members(uids) if uid not in open_]
-    return Ok("some had changed", b"MODIFIED " + str(MessageSet.of(failed)).encode("ascii")) if failed else None
+    modified = Ok("some had changed", b"MODIFIED " + str(MessageSet.of(failed)).encode("ascii")) if failed else None
+    return limiting.telling(session, code, modified)
 
 
 def _unchanged_since(args: Arguments) -> ModSeq | None:

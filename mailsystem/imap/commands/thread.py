@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from mailsystem.imap import limiting
 from mailsystem.imap.command import SELECTED, Ok, command
-from mailsystem.imap.commands.search import resolver
+from mailsystem.imap.commands.search import candidates, resolver
 from mailsystem.imap.commands.sort import read
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
@@ -27,6 +28,7 @@ async def thread(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         raise SyntaxFault("unknown threading algorithm")
     args.sp()
     key = read_criteria(args, resolver(session), now=session.store.clock.now())
+    limiting.whole(session, candidates(session, key))
     view, links = session.view, name == "REFERENCES"
 
     def make(fetched: Fetched) -> Letter:
