@@ -236,6 +236,11 @@ SEEDS: Final[dict[Protocol, tuple[bytes, ...]]] = {
             b"d STORE 1 +FLAGS (\\Deleted $x)\r\ne EXPUNGE\r\n"
         ),
         (
+            b"c UID SEARCH RETURN (MIN PARTIAL -1:-9 COUNT SAVE) NOT $ OLDER 9 MODSEQ 1\r\nd UIDBATCHES 500 1:2\r\n"
+            b"e UID SORT RETURN (ALL) (REVERSE DATE SUBJECT) UTF-8 ALL\r\nf THREAD REFERENCES UTF-8 1:*\r\n"
+            b'g ESEARCH IN (selected subtree ("" a) personal) RETURN () EMAILID M1\r\n'
+        ),
+        (
             b'c LIST "" (% "*") RETURN (STATUS (MESSAGES))\r\nd CREATE a/b\r\ne RENAME a/b c\r\nf DELETE c\r\n'
             b"g STATUS INBOX (UIDNEXT)\r\n"
         ),
@@ -264,5 +269,7 @@ WORDS: Final[dict[Protocol, tuple[bytes, ...]]] = {
         b"BODY[", b"]", b"HEADER.FIELDS", b"<0.1>", b"SEARCH ", b"STORE ", b"+FLAGS.SILENT", b"APPEND ", b"INBOX",
         b"LIST ", b"%", b"*", b"\r\n", b"AUTHENTICATE PLAIN", b"LOGIN ", b"IDLE\r\n", b"DONE\r\n", b"&AOQ-", b"NIL",
         b"SELECT ", b"~{3+}\r\n", b"COPY ", b"NOT ", b"OR ",
+        b"RETURN (", b"SAVE", b"$", b"PARTIAL -1:-2", b"SORT (", b"REVERSE ", b"THREAD REFERENCES ", b"UTF-8 ", b"ESEARCH ",
+        b"IN (", b"UIDBATCHES 500 ",
     ),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands.search import asks_modseq, correlator, highest, saving
+from mailsystem.imap.commands.search import apart, asks_modseq, correlator, highest, saving
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
@@ -84,11 +84,12 @@ async def _search(
         progress.done = progress.total
     meant = returns.meant(uids)
     if returns.save:
-        within.view.saved = MessageSet.of(meant)
+        within.view.saved = await apart(len(meant), lambda: MessageSet.of(meant))
     if not uids or not returns.answers:
         return
     modseq = await highest(session, within, meant) if tell_modseq else None
     mailbox = b"MAILBOX %b UIDVALIDITY %d" % (session.dialect.mailbox(name), within.mailbox.uidvalidity)
-    session.send(returns.response(correlator(session) + b" " + mailbox, uids, by_uid=True, modseq=modseq))
+    named = correlator(session) + b" " + mailbox
+    session.send(await apart(len(uids), lambda: returns.response(named, uids, by_uid=True, modseq=modseq)))
     if session.buffered > FLUSH_AT:
         await session.flush()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from mailsystem.imap import limiting, reply
 from mailsystem.imap.command import SELECTED, Ok, command
@@ -18,6 +19,10 @@ from mailsystem.imap.session import Selected, Session
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, MessageSet
 
+T = TypeVar("T")
+
+_MANY: Final = 2000
+"""Messages of which so much as making a list holds others up."""
 _FIRST_STRETCH: Final = 256
 """Messages that are looked at first where only the first or last that is found counts."""
 
@@ -40,8 +45,7 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         uids = await _found(session, key, returns)
         tell_modseq = asks_modseq(session, key)
         if returns is None:
-            modseq = await highest(session, session.selected, uids) if tell_modseq else None
-            session.send(listed(session, b"SEARCH", uids, by_uid=by_uid, modseq=modseq))
+            await tell(session, b"SEARCH", uids, by_uid=by_uid, tell_modseq=tell_modseq)
         else:
             await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
     return limiting.telling(session, code, None)
@@ -130,28 +134,29 @@ def asks_modseq(session: Session, key: Key) -> bool:
     return True
 
 
+async def apart(many: int, work: Callable[[], T]) -> T:
+    """The same as `work()`, where it holds nobody up if it is about many messages."""
+    return await asyncio.to_thread(work) if many > _MANY else work()
+
+
+async def places(selected: Selected, uids: Sequence[int]) -> MessageSet:
+    """These messages as ranges, neighbours in the view together."""
+    return await apart(len(uids), lambda: selected.view.pick(MessageSet.of(uids), True))
+
+
 async def highest(session: Session, selected: Selected, uids: Sequence[int]) -> int | None:
     """The highest mod-sequence of these messages; None where there are none."""
-    mailbox = selected.mailbox
-    chosen = selected.view.pick(MessageSet.of(uids), True)
+    mailbox, chosen = selected.mailbox, await places(selected, uids)
     known, most = frozenset(uids), 0
     async for read in session.store.mailboxes.fetch(mailbox.account, mailbox.id, chosen, actor=session.account.id):
         most = max([most, *(each.message.modseq for each in read if each.message.uid in known)])
     return most or None
 
 
-def numbered(session: Session, uids: Sequence[int], *, by_uid: bool) -> Sequence[int]:
+def _numbered(session: Session, uids: Sequence[int], by_uid: bool) -> Sequence[int]:
     """Messages as this command names them, in the same order."""
     view = session.view
     return uids if by_uid else [number for uid in uids if (number := view.number(uid))]
-
-
-def listed(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, modseq: int | None = None) -> bytes:
-    """SEARCH and SORT as they were before there was ESEARCH; with a mod-sequence as RFC 7162 3.1.5 has it."""
-    line = b"* %b%b" % (name, b"".join([b" %d" % number for number in numbered(session, uids, by_uid=by_uid)]))
-    if modseq is not None:
-        line += b" (MODSEQ %d)" % modseq
-    return line + reply.CRLF
 
 
 def correlator(session: Session) -> bytes:
@@ -159,14 +164,28 @@ def correlator(session: Session) -> bytes:
     return b'TAG "%b"' % session.tag
 
 
-async def answer(
-    session: Session, returns: Returns, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool = False
-) -> None:
+async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
+    """SEARCH and SORT as they were before there was ESEARCH; with a mod-sequence as RFC 7162 3.1.5 has it."""
+    modseq = await highest(session, session.selected, uids) if tell_modseq else None
+
+    def line() -> bytes:
+        numbers = b"".join([b" %d" % number for number in _numbered(session, uids, by_uid)])
+        return b"* " + name + numbers + (b" (MODSEQ %d)" % modseq if modseq is not None else b"") + reply.CRLF
+
+    session.send(await apart(len(uids), line))
+
+
+async def answer(session: Session, returns: Returns, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
     """Give back and save what the result options ask of these, which are in the order of the answer."""
     meant = returns.meant(uids)
     modseq = await highest(session, session.selected, meant) if tell_modseq else None
     if returns.save:
-        session.view.saved = MessageSet.of(meant)
+        session.view.saved = await apart(len(meant), lambda: MessageSet.of(meant))
     if returns.answers:
-        numbers = numbered(session, uids, by_uid=by_uid)
-        session.send(returns.response(correlator(session), numbers, by_uid=by_uid, modseq=modseq))
+        named = correlator(session)
+        session.send(
+            await apart(
+                len(uids),
+                lambda: returns.response(named, _numbered(session, uids, by_uid), by_uid=by_uid, modseq=modseq),
+            )
+        )

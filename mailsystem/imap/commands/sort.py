@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mailsystem.imap import limiting
 from mailsystem.imap.command import SELECTED, Ok, command
-from mailsystem.imap.commands.search import answer, asks_modseq, candidates, highest, listed, resolver, saving
+from mailsystem.imap.commands.search import answer, asks_modseq, candidates, places, resolver, saving, tell
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import read_returns
@@ -16,7 +16,6 @@ from mailsystem.imap.search import read_criteria
 from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Session
 from mailsystem.imap.sorting import needs_heading, ordered, read_sort, row
-from mailsystem.mail.mailbox import MessageSet
 from mailsystem.store import Fetched, Want
 
 T = TypeVar("T")
@@ -41,8 +40,7 @@ async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             uids = await asyncio.to_thread(ordered, criteria, rows)
         tell_modseq = asks_modseq(session, key)
         if returns is None:
-            modseq = await highest(session, session.selected, uids) if tell_modseq else None
-            session.send(listed(session, b"SORT", uids, by_uid=by_uid, modseq=modseq))
+            await tell(session, b"SORT", uids, by_uid=by_uid, tell_modseq=tell_modseq)
         else:
             await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
     return None
@@ -59,7 +57,7 @@ async def read(
     def decode(slice_: Sequence[Fetched]) -> list[T]:
         return [make(each) for each in slice_ if each.message.uid in known]
 
-    chosen = session.view.pick(MessageSet.of(uids), True)
+    chosen = await places(session.selected, uids)
     async for slice_ in session.store.mailboxes.fetch(
         mailbox.account, mailbox.id, chosen, want, actor=session.account.id
     ):
