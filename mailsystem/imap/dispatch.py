@@ -20,7 +20,7 @@ from mailsystem.imap.session import CompressionActive, Goodbye, Session
 from mailsystem.mail import errors
 from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxFault, WrongState
 from mailsystem.net import Injected, Stopping
-from mailsystem.store import BadUse
+from mailsystem.store import LONGEST_VALUE, BadUse, TooManyEntries, ValueTooLong
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
 REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
@@ -41,6 +41,8 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     BadCharset: (b"NO", b"BADCHARSET (US-ASCII UTF-8)"),
     BadUse: (b"NO", b"USEATTR"),
     CompressionActive: (b"NO", b"COMPRESSIONACTIVE"),
+    TooManyEntries: (b"NO", b"METADATA TOOMANY"),
+    ValueTooLong: (b"NO", b"METADATA MAXSIZE %d" % LONGEST_VALUE),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
     TooFew: (b"NO", b"TOOFEW"),

@@ -173,6 +173,11 @@ class Arguments:
             return held
         raise SyntaxFault("literal expected")
 
+    def value(self) -> bytes | Sink | None:
+        """value = nstring / literal8 (RFC 5464 5); literal8 = "~{" number "}" CRLF *OCTET"""
+        self.accept(b"~")
+        return self.literal() if self.peek() == b"{" else self.nstring()
+
     def base64(self) -> bytes:
         """initial-resp = (base64 / "=") ; RFC 4959, still encoded"""
         return self._match(_BASE64, "base64 expected")[0]
@@ -248,6 +253,11 @@ class Arguments:
     def mailbox(self) -> str:
         """mailbox = "INBOX" / astring; in Unicode. Raises `Rejected` for a name that can never exist."""
         return names.from_wire(self.astring(), utf8=self._utf8)
+
+    def mailbox_or_server(self) -> str | None:
+        """mailbox, where an empty string is the server (RFC 5464 5); None then"""
+        wire = self.astring()
+        return names.from_wire(wire, utf8=self._utf8) if wire else None
 
     def mailbox_as_said(self) -> tuple[str, str]:
         """mailbox, as it was spelled and as it is kept"""

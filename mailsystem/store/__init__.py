@@ -15,6 +15,7 @@ from mailsystem.store.downloads import Handled
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
+from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
@@ -23,6 +24,7 @@ from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
 
 __all__ = [
+    "LONGEST_VALUE",
     "AccountSummary",
     "Alias",
     "Announced",
@@ -45,8 +47,10 @@ __all__ = [
     "Mailboxes",
     "Maildrop",
     "Maildrops",
+    "Metadata",
     "New",
     "Opened",
+    "Place",
     "Quota",
     "Route",
     "Secrets",
@@ -54,7 +58,9 @@ __all__ = [
     "Sign",
     "Spool",
     "Store",
+    "TooManyEntries",
     "Topic",
+    "ValueTooLong",
     "Want",
     "open_store",
 ]

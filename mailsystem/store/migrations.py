@@ -199,6 +199,21 @@ MIGRATIONS: Final = (
                 PRIMARY KEY (account_id, mailbox_id, uid)) {clustered}""",
         ),
     ),
+    Migration(
+        8,
+        "annotations",
+        # Of the server where the mailbox is 0, shared where the reader is; deleted, and remembered as that, without a value.
+        (
+            """CREATE TABLE annotations (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                reader_id BIGINT NOT NULL,
+                entry TEXT NOT NULL,
+                modseq BIGINT NOT NULL,
+                value {blob},
+                PRIMARY KEY (account_id, mailbox_id, reader_id, entry)) {clustered}""",
+        ),
+    ),
 )
 
 

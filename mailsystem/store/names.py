@@ -101,12 +101,39 @@ def _use(account: AccountId, name: str, wanted: str | None) -> Unit[str | None]:
     if wanted is None:
         usual = next((use for known, use in SPECIAL_USES.items() if known.lower() == name.lower()), None)
         return None if usual in taken else usual
+    uses = _uses(wanted)
+    if not taken.isdisjoint(uses):
+        raise BadUse("another mailbox has that special use")
+    return " ".join(uses) or None
+
+
+def _uses(wanted: str) -> list[str]:
     uses = [_USES.get(use.lower()) for use in wanted.split()]
     if None in uses:
         raise BadUse
-    if not taken.isdisjoint(uses):
-        raise BadUse("another mailbox has that special use")
-    return " ".join(use for use in dict.fromkeys(uses) if use) or None
+    return [use for use in dict.fromkeys(uses) if use]
+
+
+def set_use(account: AccountId, mailbox: MailboxId, wanted: str | None) -> Unit[list[str]]:
+    """Say what a mailbox is for; what another was for until now goes over to it. Returns the names of such others.
+
+    Raises `NoSuchMailbox`, `BadUse`, and `NotPermitted` for INBOX, which is for all.
+    """
+    uses = _uses(wanted or "")
+    rows = yield Sql("SELECT id, name, special_use FROM mailboxes WHERE account_id = $1", account)
+    before = {number: (name, (held or "").split()) for number, name, held in rows}
+    if mailbox not in before:
+        raise NoSuchMailbox
+    if uses and before[mailbox][0] == INBOX:
+        raise NotPermitted("INBOX has no special use")
+    after = {number: [use for use in held if use not in uses] for number, (_, held) in before.items()}
+    after[mailbox] = uses
+    changed = [number for number, (_, held) in before.items() if held != after[number]]
+    yield Many(
+        "UPDATE mailboxes SET special_use = $3 WHERE account_id = $1 AND id = $2",
+        [(account, number, " ".join(after[number]) or None) for number in changed],
+    )
+    return [before[number][0] for number in changed if number != mailbox]
 
 
 def _insert(account: AccountId, name: str, special_use: str | None, now: float) -> Unit[Mailbox]:
@@ -163,6 +190,7 @@ def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[None]:
     yield from contents.orphan({ContentId(row[0]) for row in rows}, now)
     yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM rights WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
+    yield Sql("DELETE FROM annotations WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
     yield Ring((account, mailbox))
 
@@ -172,6 +200,7 @@ def drop_all(account: AccountId, now: float) -> Unit[None]:
     for mailbox in (yield from all_of(account)):
         yield from _drop(account, mailbox.id, now)
     yield Sql("DELETE FROM subscriptions WHERE account_id = $1", account)
+    yield Sql("DELETE FROM annotations WHERE account_id = $1 OR reader_id = $1", account)
 
 
 def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:

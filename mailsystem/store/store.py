@@ -19,6 +19,7 @@ from mailsystem.store.database import Database
 from mailsystem.store.greylist import Greylist
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
+from mailsystem.store.metadata import Metadata
 from mailsystem.store.sharing import Sharing
 from mailsystem.telemetry import Trace
 
@@ -37,6 +38,7 @@ class Store:
     maildrops: Maildrops
     greylist: Greylist
     sharing: Sharing
+    metadata: Metadata
     bell: Bell
     clock: Clock
 
@@ -76,6 +78,7 @@ async def open_store(
                 maildrops=maildrops,
                 greylist=Greylist(database, clock=clock),
                 sharing=Sharing(database),
+                metadata=Metadata(database),
                 bell=database.bell,
                 clock=clock,
             )

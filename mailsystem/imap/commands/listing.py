@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from mailsystem.imap import names, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands import acl, status
+from mailsystem.imap.commands import acl, metadata, status
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.errors import SyntaxFault
@@ -32,6 +32,7 @@ class _Query:
     selection: frozenset[str] = frozenset()
     returns: set[str] = field(default_factory=set)
     status_atts: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
 
     def matcher(self) -> Callable[[str], bool]:
         """What tells whether a name matches any of the patterns."""
@@ -41,7 +42,7 @@ class _Query:
         return lambda name: any(matches(name) for matches in matchers)
 
 
-@command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS LIST-MYRIGHTS")
+@command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS LIST-METADATA LIST-MYRIGHTS")
 async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 9051 6.3.9: the names that match patterns, and what is asked for of each of them (RFC 5258, 5819, 6154, 8440)."""
     query = _query(session, args)
@@ -108,6 +109,14 @@ async def _tellers(session: Session, query: _Query, mailboxes: list[Mailbox]) ->
             return b"" if found is None else status.line(session, found, query.status_atts)
 
         tellers.append(tell_status)
+    if query.entries:
+        noted = await metadata.noted(session, mailboxes, query.entries)
+
+        def tell_noted(mailbox: Mailbox) -> bytes:
+            found = noted.get((mailbox.account, mailbox.id))
+            return b"" if found is None else metadata.line(session, mailbox.shown, found)
+
+        tellers.append(tell_noted)
     return tellers
 
 
@@ -177,6 +186,9 @@ def _returns(session: Session, args: Arguments, query: _Query) -> None:
             case "STATUS":
                 args.sp()
                 query.status_atts = status.status_atts(session, args)
+            case "METADATA":
+                args.sp()
+                query.entries = metadata.entries(args)
             case _:
                 raise SyntaxFault("unknown return option")
         query.returns.add(word)
