@@ -42,11 +42,6 @@ def literal(data: bytes) -> bytes:
     return b"{%d}\r\n%b" % (len(data), data)
 
 
-def astring(data: bytes) -> bytes:
-    """astring, as an atom where that is possible."""
-    return data if _ATOM.fullmatch(data) and data.upper() != b"NIL" else string(data)
-
-
 def value(data: bytes | None) -> bytes:
     """value = nstring / literal8 (RFC 5464 5)"""
     return b"~" + literal(data) if data is not None and b"\0" in data else nstring(data)

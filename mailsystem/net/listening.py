@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import errno
 import ipaddress
 import os
@@ -26,6 +27,8 @@ from mailsystem.telemetry import Trace
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting anybody when the system has no room for more."""
 BACKLOG: Final = 1024
+TLS_BUFFER: Final = 32 * 1024
+"""Octets that asyncio keeps for what comes in on each TLS connection: it would take 256 KiB, idle or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ async def listen(
     any more, idle reads raise `Stopping`, and what still runs after `grace` seconds is cancelled. Raises `OSError`.
     """
     loop = asyncio.get_running_loop()
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
     listener = _Listener(serve, tls, terms, full, trace or Trace())
     sockets = await _bind(host, port) if path is None else [_bind_path(path)]
     try:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
+import pytest
 from imap_door import Door, Opening
+
+from mailsystem.store import Mailboxes
 
 
 async def test_what_comes_is_pushed_at_once(door: Door) -> None:
@@ -103,3 +107,26 @@ async def test_many_idling_clients_hear_the_same(door: Door) -> None:
     await clients[0].close()
     await door.put()
     assert [(await client.line(), await client.line())[1] for client in clients[1:]] == [b"* 2 EXISTS"] * 19
+
+
+async def test_a_change_wakes_only_those_who_watch_it(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[tuple[int, int]] = []
+    changes = Mailboxes.changes
+
+    async def looked(self: Mailboxes, account: Any, mailbox: Any, since: Any, **options: Any) -> Any:
+        looks.append((account, mailbox))
+        return await changes(self, account, mailbox, since, **options)
+
+    monkeypatch.setattr(Mailboxes, "changes", looked)
+    watching = {name: [await door.client(mailbox=name) for _ in range(5)] for name in ("INBOX", "Junk", "Trash")}
+    others = [await door.client("bob", mailbox="INBOX") for _ in range(5)]
+    for client in [*others, *(client for clients in watching.values() for client in clients)]:
+        await client.send(b"a IDLE\r\n")
+        assert await client.line() == b"+ idling"
+    await asyncio.sleep(0.1)
+    looks.clear()
+    done = await door.put(mailbox="Junk")
+    for client in watching["Junk"]:
+        assert await client.line() == b"* 1 EXISTS"
+    await asyncio.sleep(0.1)
+    assert looks == [(door.account.id, done.mailbox.id)] * 5

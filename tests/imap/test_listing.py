@@ -273,3 +273,20 @@ async def test_nothing_is_recent_in_revision_2(door: Door) -> None:
     await client.ok("STATUS INBOX (RECENT)")
     await client.ok("ENABLE IMAP4rev2")
     assert (await client.say("STATUS INBOX (RECENT)")).status == "BAD"
+
+
+async def test_rights_come_with_the_names(door: Door) -> None:
+    """RFC 8440."""
+    ann, bob = await door.client("ann"), await door.client("bob")
+    await ann.ok("CREATE ours")
+    await ann.ok("SETACL ours bob lr")
+    assert await bob.ok('LIST "" (INBOX "Other Users" "Other Users/*") RETURN (MYRIGHTS STATUS (MESSAGES))') == [
+        b'* LIST (\\HasNoChildren) "/" INBOX',
+        b"* STATUS INBOX (MESSAGES 0)",
+        b"* MYRIGHTS INBOX lrswipkxtecda",
+        b'* LIST (\\NonExistent \\HasChildren) "/" "Other Users"',
+        b'* LIST (\\NonExistent \\HasChildren) "/" "Other Users/ann@example.org"',
+        b'* LIST (\\HasNoChildren) "/" "Other Users/ann@example.org/ours"',
+        b'* STATUS "Other Users/ann@example.org/ours" (MESSAGES 0)',
+        b'* MYRIGHTS "Other Users/ann@example.org/ours" lr',
+    ]

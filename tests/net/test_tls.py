@@ -359,3 +359,24 @@ def test_uvloop_carries_proxies_certificates_and_bindings_too(tmp_path: Path) ->
 
     uvloop.run(talk())
     assert seen == [("203.0.113.9", hashlib.sha256(der(further)).digest())]
+
+
+async def test_an_idle_tls_connection_holds_no_large_buffer(tmp_path: Path) -> None:
+    pair = write(tmp_path / "tls", "localhost")
+    served: list[Connection] = []
+
+    async def serve(connection: Connection) -> None:
+        served.append(connection)
+        while True:
+            connection.write(await connection.read(10))
+
+    async with listen(serve, "127.0.0.1", 0, tls=Certificates(pair).context) as bound:
+        reader, writer = await asyncio.open_connection(
+            bound.host, bound.port, ssl=trusting(), server_hostname="localhost"
+        )
+        sent = os.urandom(1 << 20)
+        writer.write(sent)
+        assert await reader.readexactly(len(sent)) == sent
+        held = served[0]._transport._ssl_protocol._ssl_buffer  # type: ignore[attr-defined]
+        assert len(held) <= 32 * 1024
+        writer.close()

@@ -83,3 +83,33 @@ def test_a_message_of_100_mb_costs_the_server_little_memory(running: program.Pro
     grown["out by POP3"] = running.peak_memory() - before
     print({name: f"{octets / 2**20:.1f} MiB" for name, octets in grown.items()})
     assert max(grown.values()) < ALLOWED
+
+
+IDLING = 300
+FOR_EACH = 20_000
+
+
+@pytest.mark.slow
+def test_an_idling_client_costs_little_memory(running: program.Program) -> None:
+    """`python -m benchmarks idle` measures more of this; here twice the limit is too much."""
+    clients: list[Imap] = []
+
+    def idle(number: int) -> None:
+        client = Imap(running.imap, f"user{number % 20}@example.org")
+        clients.append(client)
+        client.ok(b"SELECT INBOX")
+        client.send(b"x IDLE\r\n")
+        assert client.line() == b"+ idling"
+
+    try:
+        for number in range(50):  # what is made once is made now
+            idle(number)
+        before = running.memory()
+        for number in range(IDLING):
+            idle(number)
+        each = (running.memory() - before) / IDLING
+    finally:
+        for client in clients:
+            client.socket.close()
+    print(f"{each / 1000:.1f} kB for each idling client")
+    assert each < 2 * FOR_EACH
