@@ -308,6 +308,7 @@ def _sweep(before: float) -> Unit[list[str | None]]:
         seen,
     )
     yield Sql("DELETE FROM bodies WHERE content_id IN LIST $1", [row[0] for row in dead])
+    yield Sql("DELETE FROM previews WHERE content_id IN LIST $1", [row[0] for row in dead])
     yield Sql("DELETE FROM orphans WHERE content_id IN LIST $1", seen)
     return [row[1] for row in dead]
 

@@ -104,7 +104,7 @@ def fetched(
                 most_rows = index + 1
                 break
     columns, join = MESSAGE, ""
-    if want:
+    if want & (Want.FACTS | Want.HEAD | Want.RAW):
         join = " JOIN contents c ON c.id = m.content_id"
     if want & Want.FACTS:
         columns += ", c.size, c.header_size, c.envelope, c.bodystructure, c.body, c.parts"
@@ -113,6 +113,9 @@ def fetched(
     if want & Want.RAW:
         columns += ", b.octets"
         join += " LEFT JOIN bodies b ON b.content_id = m.content_id"
+    if want & Want.PREVIEW:
+        columns += ", p.text"
+        join += " LEFT JOIN previews p ON p.content_id = m.content_id"
     rows = yield _among(columns, join, account, mailbox, portion, most_rows)
     found = [_fetched(row, want) for row in rows]
     if len(found) < most_rows:
@@ -149,8 +152,9 @@ def _fetched(row: Row, want: Want) -> Fetched:
         return Fetched(message_of(row), None, None, None)
     facts = Facts(*row[8:14]) if want & Want.FACTS else None
     head = row[14 if facts else 8] if want & (Want.HEAD | Want.RAW) else None
-    body = row[-1] if want & Want.RAW else None
-    return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None)
+    preview = row[-1] if want & Want.PREVIEW else None
+    body = row[-2 if want & Want.PREVIEW else -1] if want & Want.RAW else None
+    return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None, preview)
 
 
 def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]:

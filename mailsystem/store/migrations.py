@@ -214,6 +214,12 @@ MIGRATIONS: Final = (
                 PRIMARY KEY (account_id, mailbox_id, reader_id, entry)) {clustered}""",
         ),
     ),
+    Migration(
+        9,
+        "first words of messages",
+        # Apart from `contents`: a row there is wide, and would be written anew for the sake of one line.
+        ("CREATE TABLE IF NOT EXISTS previews (content_id INTEGER PRIMARY KEY, text TEXT NOT NULL)",),
+    ),
 )
 
 

@@ -93,6 +93,7 @@ class Want(Bits):
     FACTS = auto()
     HEAD = auto()
     RAW = auto()
+    PREVIEW = auto()
 
 
 class Fetched(NamedTuple):
@@ -104,6 +105,8 @@ class Fetched(NamedTuple):
     """The header block with its blank line, at most 256 KiB of it."""
     raw: bytes | None
     """The whole message if it is kept in the database; None if it lies in a file: stream it."""
+    preview: str | None = None
+    """Its first words, as `mail.preview` tells them; None where nobody has read it yet."""
 
 
 class FlagOp(Enum):
