@@ -52,6 +52,11 @@ def nstring(data: bytes | None) -> bytes:
     return b"NIL" if data is None else string(data)
 
 
+def astring(data: bytes) -> bytes:
+    """astring = 1*ASTRING-CHAR / string, the shortest that can hold these octets."""
+    return data if _ATOM.fullmatch(data) and data.upper() != b"NIL" else string(data)
+
+
 def mailbox(name: str, *, utf8: bool = False) -> bytes:
     """mailbox, as an atom where that is possible: in modified UTF-7, or with `utf8` in that (RFC 9051 5.1)."""
     wire = name.encode() if utf8 else utf7.encode(name)

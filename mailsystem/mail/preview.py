@@ -16,7 +16,8 @@ REACH: Final = 256 << 10
 """Octets from the beginning of a message in which its first words are looked for."""
 
 _MOST_PARTS: Final = 4
-_MOST_OCTETS: Final = 64 << 10
+_MOST_OCTETS: Final = 8 << 10
+_MOST_OCTETS_OF_HTML: Final = 64 << 10
 """Of one part: what mail programs put before the first word is seldom more."""
 _MOST_HTML: Final = 16 << 10
 """Characters of HTML that are parsed: the parser takes quadratic time for some malformed ones."""
@@ -63,11 +64,12 @@ def preview_of(root: Part, octets: bytes) -> str:
     """
     for part in _texts(root):
         start, end = part.body
-        body = octets[start : min(end, start + _MOST_OCTETS)]
+        is_html = part.subtype in ("html", "xhtml")
+        body = octets[start : min(end, start + (_MOST_OCTETS_OF_HTML if is_html else _MOST_OCTETS))]
         text = text_of(part, body)
         if len(body) < end - start:
             text = text.rstrip("\N{REPLACEMENT CHARACTER}")  # of a character that was cut in two
-        if part.subtype in ("html", "xhtml"):
+        if is_html:
             text = _read(text)
         if words := _on_one_line(text):
             return words
@@ -91,7 +93,7 @@ def _texts(root: Part) -> Iterator[Part]:
 
 def _on_one_line(text: str) -> str:
     # So much holds 200 characters even where most of it is white space.
-    words = " ".join(_PADDING.sub("", text[: 1 << 14]).split())
+    words = " ".join(_PADDING.sub("", text[: 1 << 12]).split())
     return words[:LONGEST].rstrip()
 
 

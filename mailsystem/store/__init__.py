@@ -12,13 +12,15 @@ from mailsystem.store.bell import Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.downloads import Handled
+from mailsystem.store.index import Index, Told
+from mailsystem.store.indexing import Counted
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
-from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
+from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
@@ -35,6 +37,7 @@ __all__ = [
     "Choices",
     "Contents",
     "Copied",
+    "Counted",
     "Disabled",
     "Domain",
     "Drop",
@@ -42,6 +45,8 @@ __all__ = [
     "FlagOp",
     "Folder",
     "Handled",
+    "Having",
+    "Index",
     "Lease",
     "Login",
     "Mailboxes",
@@ -58,6 +63,7 @@ __all__ = [
     "Sign",
     "Spool",
     "Store",
+    "Told",
     "TooManyEntries",
     "Topic",
     "ValueTooLong",

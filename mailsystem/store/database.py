@@ -58,12 +58,13 @@ class Database(Protocol):
     @property
     def bell(self) -> Bell: ...
 
-    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True) -> T:
+    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False) -> T:
         """Run the unit in a transaction; it is committed and durable when this returns.
 
         Units that wait are committed together; one that fails fails alone. `weight` is roughly the octets that it
         writes, so that a group stays bounded. What may be lost with the power, never with a process, need not be
-        `durable`: a group of nothing else waits for no disk. Raises what the unit raises, and `Unavailable` where the
+        `durable`: a group of nothing else waits for no disk. A `patient` one goes alone, when nobody else waits or it
+        has waited for long. Raises what the unit raises, and `Unavailable` where the
         database fails.
         """
         ...

@@ -22,7 +22,7 @@ from mailsystem.mail.mailbox import (
 from mailsystem.store import counting
 from mailsystem.store.contents import HEAD_LIMIT, INLINE_LIMIT
 from mailsystem.store.database import Row, Sql, Unit
-from mailsystem.store.rows import MESSAGE, SEEN_BIT, Fetched, Opened, Want, message_of
+from mailsystem.store.rows import MESSAGE, SEEN_BIT, Fetched, Having, Opened, Want, condition, message_of
 
 
 def counted(mailbox: Mailbox) -> Unit[Status]:
@@ -67,6 +67,18 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
         uids,
     )
     return [message_of(row) for row in rows]
+
+
+def having(account: AccountId, mailbox: MailboxId, what: Having) -> Unit[list[int]]:
+    """UIDs of the messages of which this is true, ascending."""
+    holds, params = condition(what, 3)
+    rows = yield Sql(
+        f"SELECT m.uid FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND {holds} ORDER BY m.uid",  # noqa: S608
+        account,
+        mailbox,
+        *params,
+    )
+    return [row[0] for row in rows]
 
 
 def portions(uids: MessageSet, most_rows: int) -> Iterator[MessageSet]:

@@ -28,7 +28,7 @@ from mailsystem.store import additions, counting, listing, messages, names, righ
 from mailsystem.store.additions import New
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
-from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Opened, Want
+from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
@@ -265,6 +265,10 @@ class Mailboxes:
         """The messages' own rows, by UID."""
         unit = listing.listing(account, mailbox, uids)
         return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+
+    async def having(self, account: AccountId, mailbox: MailboxId, what: Having) -> Sequence[int]:
+        """UIDs of the messages of which this is true, ascending."""
+        return await self._database.read(listing.having(account, mailbox, what))
 
     async def fetch(
         self,

@@ -220,6 +220,34 @@ MIGRATIONS: Final = (
         # Apart from `contents`: a row there is wide, and would be written anew for the sake of one line.
         ("CREATE TABLE IF NOT EXISTS previews (content_id INTEGER PRIMARY KEY, text TEXT NOT NULL)",),
     ),
+    Migration(
+        9,
+        "index of what messages say",
+        (
+            """CREATE TABLE IF NOT EXISTS index_state (
+                id INTEGER PRIMARY KEY,
+                done BIGINT NOT NULL,
+                next_shelf BIGINT NOT NULL,
+                holder TEXT NOT NULL,
+                held_until REAL NOT NULL)""",
+            "INSERT INTO index_state VALUES (1, 0, 1, '', 0) ON CONFLICT DO NOTHING",
+            """CREATE TABLE IF NOT EXISTS index_shelves (
+                account_id BIGINT NOT NULL,
+                id BIGINT NOT NULL,
+                messages INTEGER NOT NULL,
+                contents {blob} NOT NULL,
+                unread {blob} NOT NULL,
+                PRIMARY KEY (account_id, id))""",
+            """CREATE TABLE IF NOT EXISTS index_blocks (
+                id {serial},
+                account_id BIGINT NOT NULL,
+                shelf_id BIGINT NOT NULL,
+                kind INTEGER NOT NULL,
+                terms {blob} NOT NULL,
+                places {blob} NOT NULL)""",
+            "CREATE INDEX IF NOT EXISTS index_blocks_by_shelf ON index_blocks (account_id, shelf_id, kind)",
+        ),
+    ),
 )
 
 

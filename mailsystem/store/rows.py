@@ -109,12 +109,54 @@ class Fetched(NamedTuple):
     """Its first words, as `mail.preview` tells them; None where nobody has read it yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Having:
+    """A condition on messages' own rows."""
+
+    flag: Flag | None = None
+    """Has this system flag or keyword, in any case."""
+    above: float | None = None
+    """More octets than this."""
+    below: float | None = None
+    since: float | None = None
+    """Arrived at this time or later."""
+    before: float | None = None
+
+
 class FlagOp(Enum):
     """STORE's three verbs."""
 
     SET = "FLAGS"
     ADD = "+FLAGS"
     REMOVE = "-FLAGS"
+
+
+def condition(having: Having, first: int) -> tuple[str, list[object]]:
+    """In SQL on the table `m`, with parameters numbered from `first` on."""
+    terms: list[str] = []
+    params: list[object] = []
+
+    def add(term: str, param: object) -> None:
+        terms.append(term.format(first + len(params)))
+        params.append(param)
+
+    if having.flag in _BITS:
+        add("m.flags & ${} <> 0", _BITS[having.flag])
+    elif having.flag is not None:
+        # A keyword may hold `_`, and is in ASCII: lower() does the same everywhere.
+        word = having.flag.lower()
+        for special in "!_":
+            word = word.replace(special, "!" + special)
+        add("' ' || LOWER(m.keywords) || ' ' LIKE ${} ESCAPE '!'", f"% {word} %")
+    if having.above is not None:
+        add("m.size > ${}", having.above)
+    if having.below is not None:
+        add("m.size < ${}", having.below)
+    if having.since is not None:
+        add("m.internaldate >= ${}", having.since)
+    if having.before is not None:
+        add("m.internaldate < ${}", having.before)
+    return " AND ".join(terms) or "1 = 1", params
 
 
 def mailbox_of(row: Row) -> Mailbox:

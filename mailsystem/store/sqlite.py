@@ -40,6 +40,7 @@ _GROUP_UNITS: Final = 256
 _GROUP_OCTETS: Final = 8 << 20
 _CHECKPOINT_OCTETS: Final = 16 << 20
 _STATEMENTS: Final = 256
+_PATIENCE: Final = 1.0
 _LOOK_EVERY: Final = 1.0
 _LOOK_ANYHOW: Final = 10
 
@@ -51,6 +52,7 @@ class _Waiting(NamedTuple):
     weight: int
     durable: bool
     answer: asyncio.Future[Any]
+    since: float = 0.0
 
 
 class SqliteDatabase:
@@ -63,6 +65,7 @@ class SqliteDatabase:
         self._bell = Bell()
         self._doorbell = Doorbell(directory / "bells", self._bell.ring)
         self._waiting: deque[_Waiting] = deque()
+        self._patient: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._writer: aiosqlite.Connection
         self._readers: list[aiosqlite.Connection] = []
@@ -73,9 +76,13 @@ class SqliteDatabase:
     def bell(self) -> Bell:
         return self._bell
 
-    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True) -> T:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(unit, weight, durable, answer))
+    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        if patient:
+            self._patient.append(_Waiting(unit, weight, durable, answer, loop.time()))
+        else:
+            self._waiting.append(_Waiting(unit, weight, durable, answer))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await answer
@@ -92,7 +99,7 @@ class SqliteDatabase:
     async def _work(self) -> None:
         """Commit what waits, group after group, until nothing does."""
         try:
-            while self._waiting:
+            while self._waiting or self._patient:
                 group = self._take()
                 if not group:
                     continue
@@ -119,6 +126,15 @@ class SqliteDatabase:
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         octets = 0
+        if self._patient:
+            first = self._patient[0]
+            late = asyncio.get_running_loop().time() - first.since > _PATIENCE
+            if late or not self._waiting or first.answer.cancelled():
+                self._patient.popleft()
+                if first.answer.cancelled():
+                    first.unit.close()
+                    return []
+                return [first]
         while self._waiting and len(group) < _GROUP_UNITS and octets < _GROUP_OCTETS:
             one = self._waiting.popleft()
             if one.answer.cancelled():

@@ -17,6 +17,7 @@ from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
 from mailsystem.store.greylist import Greylist
+from mailsystem.store.index import Index
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
@@ -34,6 +35,7 @@ class Store:
 
     mailboxes: Mailboxes
     contents: Contents
+    index: Index
     accounts: Accounts
     maildrops: Maildrops
     greylist: Greylist
@@ -50,8 +52,11 @@ async def open_store(
     clock: Clock | None = None,
     trace: Trace | None = None,
     inline_limit: int = INLINE_LIMIT,
+    indexed: bool = True,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
+
+    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -63,6 +68,7 @@ async def open_store(
         contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
         await asyncio.to_thread(contents.prepare)
         accounts = Accounts(database, clock=clock)
+        index = Index(database, contents, clock=clock)
         maildrops = Maildrops(database, clock=clock)
         mailboxes = Mailboxes(database, contents, clock=clock)
         chores = [
@@ -70,10 +76,13 @@ async def open_store(
             asyncio.create_task(accounts.history.keep()),
             asyncio.create_task(_expire(maildrops, trace)),
         ]
+        if indexed:
+            chores.append(asyncio.create_task(index.keep(trace)))
         try:
             yield Store(
                 mailboxes=mailboxes,
                 contents=contents,
+                index=index,
                 accounts=accounts,
                 maildrops=maildrops,
                 greylist=Greylist(database, clock=clock),
@@ -86,6 +95,7 @@ async def open_store(
             for chore in chores:
                 chore.cancel()
             await asyncio.wait(chores)
+            await index.release()
             with suppress(Unavailable):
                 await accounts.history.settle()
 

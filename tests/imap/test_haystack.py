@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap import haystack
-from mailsystem.imap.haystack import PIECE, Header, Words, blocks, date_of, fold, found_in, pieces
+from mailsystem.imap.haystack import Header, date_of
+from mailsystem.mail import haystack
 from mailsystem.mail.content import Part, scan
+from mailsystem.mail.haystack import PIECE, Words, blocks, fold, found_in, pieces
 
 
 @pytest.mark.parametrize(

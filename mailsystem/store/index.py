@@ -1,0 +1,319 @@
+"""The index of what messages say: built behind the delivery, never in its way, and never needed to be right.
+
+Whoever looks learns of which contents the index knows; all others must be read. So it may lag, be thrown away and be built
+anew at any time, and need not reach the disk before anybody is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from array import array
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import compress
+from typing import Final, NamedTuple
+
+from mailsystem.mail.clock import Clock
+from mailsystem.mail.errors import Unavailable
+from mailsystem.mail.haystack import blocks, pieces
+from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
+from mailsystem.mail.part import Part
+from mailsystem.mail.preview import REACH, preview_of
+from mailsystem.mail.terms import LONGEST, Gathered, Probe
+from mailsystem.store import indexing
+from mailsystem.store.contents import Contents
+from mailsystem.store.database import Database
+from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
+from mailsystem.store.shelves import FULL, Shelf, merge, shelve, to_merge
+from mailsystem.telemetry import Trace
+
+_BATCH: Final = 512
+_BATCH_OCTETS: Final = 2 << 20
+_REST: Final = 0.2
+"""Seconds after news before they are indexed: there may be more of them."""
+_TURN: Final = 30.0
+"""Seconds for which one process has the work to itself; it ends by itself, should the process die."""
+_TIDY_EVERY: Final = 3600.0
+_REMEMBERED: Final = 8
+
+_Kinds = list[set[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the index says about a mailbox."""
+
+    found: Mapping[Probe, Set[int]]
+    """UIDs of messages in which no clue of the probe is missing."""
+    unknown: Set[int]
+    """UIDs of messages of which it says nothing."""
+
+
+class _Known(NamedTuple):
+    """What was worked out for a mailbox, and stays true of these shelves and up to this message."""
+
+    shelves: frozenset[int]
+    last: int
+    unknown: frozenset[int]
+
+
+class Index:
+    """Looks into the index, and keeps it up to date."""
+
+    def __init__(self, database: Database, contents: Contents, *, clock: Clock) -> None:
+        self._database = database
+        self._contents = contents
+        self._clock = clock
+        self._holder = secrets.token_hex(8)
+        self._held_until = 0.0
+        self._known: OrderedDict[tuple[AccountId, MailboxId], _Known] = OrderedDict()
+        self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], tuple[array[int], array[int]]] = OrderedDict()
+
+    # -- looking
+
+    async def look(self, account: AccountId, mailbox: MailboxId, probes: Sequence[Probe]) -> Told:
+        """What is known of a mailbox, each shelf as it is when we come to it; some UIDs may have been expunged."""
+        found: dict[Probe, set[int]] = {probe: set() for probe in probes}
+        seen: set[int] = set()
+        # A shelf may be merged into another one before we come to it: then that one is looked at, too.
+        for _ in range(3):
+            there = await self._database.read(indexing.counts([account]))
+            ids = {shelf: messages for _, shelf, messages in there if shelf not in seen}
+            if not ids:
+                break
+            while ids:
+                group: list[int] = []
+                weight = 0
+                while ids and weight < FULL:
+                    shelf, messages = ids.popitem()
+                    group.append(shelf)
+                    weight += messages
+                looked = await self._database.read(indexing.look(account, group, list(found)))
+                seen.update(looked.shelves)
+                for probe, contents in zip(found, looked.found, strict=True):
+                    found[probe].update(contents)
+        uids, contents_of = await self._contents_of(account, mailbox)
+        unknown = await self._unknown(account, mailbox, frozenset(seen), uids, contents_of)
+        return Told(await self._uids_of(account, mailbox, found, uids, contents_of), unknown)
+
+    async def _uids_of(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        found: Mapping[Probe, Set[int]],
+        uids: Sequence[int],
+        contents_of: Sequence[int],
+    ) -> dict[Probe, Set[int]]:
+        every = set().union(*found.values())
+        if len(every) * 16 < len(uids):
+            rows = await self._database.read(indexing.uids_of(account, mailbox, sorted(every)))
+            return {probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()}
+
+        def apart() -> dict[Probe, Set[int]]:
+            return {
+                probe: set(compress(uids, map(contents.__contains__, contents_of))) for probe, contents in found.items()
+            }
+
+        return await asyncio.to_thread(apart)
+
+    async def _unknown(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        shelves: frozenset[int],
+        uids: Sequence[int],
+        contents_of: Sequence[int],
+    ) -> frozenset[int]:
+        """UIDs of messages that are on none of these shelves."""
+        last = uids[-1] if uids else 0
+        known = self._known.get((account, mailbox))
+        if known is None or known[:2] != (shelves, last):
+            covered = await self._database.read(indexing.covered(account, sorted(shelves)))
+
+            def apart() -> frozenset[int]:
+                return frozenset(uid for uid, content in zip(uids, contents_of, strict=True) if content not in covered)
+
+            known = self._known[account, mailbox] = _Known(shelves, last, await asyncio.to_thread(apart))
+            self._known.move_to_end((account, mailbox))
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return known.unknown
+
+    async def _contents_of(self, account: AccountId, mailbox: MailboxId) -> tuple[array[int], array[int]]:
+        """UIDs, ascending, and the content of each; some of them may have been expunged."""
+        # A message never changes its content, so only those beyond the last one are new.
+        uids, contents = self._of_mailbox.get((account, mailbox), (array("I"), array("Q")))
+        rows = await self._database.read(indexing.contents_of(account, mailbox, uids[-1] if uids else 0))
+        if rows:
+            # New ones, for somebody else may be reading these.
+            uids = uids + array("I", [row[0] for row in rows])
+            contents = contents + array("Q", [row[1] for row in rows])
+        self._of_mailbox[account, mailbox] = uids, contents
+        self._of_mailbox.move_to_end((account, mailbox))
+        if len(self._of_mailbox) > _REMEMBERED:
+            self._of_mailbox.popitem(last=False)
+        return uids, contents
+
+    # -- building
+
+    async def keep(self, trace: Trace) -> None:
+        """Follow the bell and index what is new, for as long as the store is open."""
+        bell, loop, tidied = self._database.bell, asyncio.get_running_loop(), self._clock.now()
+        while True:
+            heard, rest = bell.rung, _REST
+            try:
+                while await self._is_ours():
+                    before, began = bell.rung, loop.time()
+                    if not await self.step():
+                        break
+                    # While others are at work we rest as long as we worked.
+                    await asyncio.sleep(loop.time() - began if bell.rung > before + 2 else 0)
+                if await self._database.read(indexing.is_behind()):
+                    # It is another's turn; perhaps that one has died.
+                    heard, rest = bell.rung - 1, _TURN / 6
+                if self._clock.now() - tidied > _TIDY_EVERY and await self._is_ours(work=True):
+                    tidied = self._clock.now()
+                    await self.tidy()
+            except (Unavailable, OSError) as error:
+                trace.event("store failed", what="index", reason=str(error))
+                heard, rest = bell.rung - 1, _TURN
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TIDY_EVERY):
+                    await bell.wait(heard)
+            await asyncio.sleep(rest)
+
+    async def release(self) -> None:
+        """Let another process have its turn at once."""
+        if self._held_until > self._clock.now():
+            with suppress(Unavailable):
+                await self._database.write(indexing.claim(self._holder, 0.0, 0.0), durable=False)
+
+    async def _is_ours(self, *, work: bool = False) -> bool:
+        """Whether there is something to do and it is our turn to do it."""
+        if not work and not await self._database.read(indexing.is_behind()):
+            return False
+        now = self._clock.now()
+        if now > self._held_until - _TURN / 2:
+            unit = indexing.claim(self._holder, now, now + _TURN)
+            if not await self._database.write(unit, durable=False, patient=True):
+                return False
+            self._held_until = now + _TURN
+        return True
+
+    async def catch_up(self) -> int:
+        """Index all there is; returns how many contents were looked at."""
+        count = 0
+        while done := await self.step():
+            count += done
+        return count
+
+    async def step(self) -> int:
+        """Index the next few contents; returns how many, 0 when all is done."""
+        batch = await self._database.read(indexing.next_batch(_BATCH, _BATCH_OCTETS))
+        if batch is None:
+            return 0
+        with suppress(Overtaken):
+            await self._index(batch)
+        return max(len(batch.waiting), 1)
+
+    async def _index(self, batch: Batch) -> None:
+        read: dict[ContentId, _Kinds | None] = {}
+        previews: dict[ContentId, str] = {}
+        small = [one for one in batch.waiting if one.raw is not None]
+        for content, kinds, preview in await asyncio.to_thread(lambda: [_read(one, one.raw or b"") for one in small]):
+            read[content], previews[content] = kinds, preview
+        for one in batch.waiting:
+            if one.raw is None:
+                # What cannot be read now is left to whoever searches.
+                with suppress(Unavailable):
+                    read[one.id], previews[one.id] = await self._read_file(one)
+        shelves = await asyncio.to_thread(_shelves, batch.holders, read)
+        weight = sum(len(block.terms) + len(block.places) for _, shelf in shelves for block in shelf.blocks)
+        await self._database.write(
+            indexing.put_up(batch, shelves, previews), weight=weight, durable=False, patient=True
+        )
+        await self._merge(list(dict.fromkeys(account for account, _ in shelves)))
+
+    async def _read_file(self, one: Waiting) -> tuple[_Kinds | None, str]:
+        """As `_read`, for a message that is too large to be read at once."""
+        root = await asyncio.to_thread(Part.load, one.parts)
+        gathered = Gathered(root)
+        for block in blocks(pieces(root, LONGEST)):
+            start = block[0].start
+            octets = await self._contents.read(one.id, start, block[-1].end)
+            for piece in block:
+                await asyncio.to_thread(gathered.add, piece, octets[piece.start - start : piece.end - start])
+            if gathered.kinds is None:
+                break
+        beginning = await self._contents.read(one.id, 0, REACH)
+        return gathered.kinds, await asyncio.to_thread(preview_of, root, beginning)
+
+    async def _merge(self, accounts: Sequence[AccountId]) -> None:
+        """Make one large shelf of many small ones, where there are as many."""
+        while accounts:
+            per_account: dict[AccountId, list[tuple[int, int]]] = {}
+            for account, shelf, messages in await self._database.read(indexing.counts(accounts)):
+                per_account.setdefault(AccountId(account), []).append((shelf, messages))
+            chosen = {account: ids for account, counts in per_account.items() if (ids := to_merge(counts))}
+            for account, ids in chosen.items():
+                await self._renew(account, ids)
+            accounts = list(chosen)
+
+    async def _renew(self, account: AccountId, ids: list[int]) -> None:
+        shelves, alive = await self._database.read(indexing.take(account, ids))
+        merged = await asyncio.to_thread(merge, shelves, alive)
+        weight = sum(len(block.terms) + len(block.places) for block in merged.blocks)
+        await self._database.write(indexing.replace(account, ids, merged), weight=weight, durable=False, patient=True)
+
+    # -- keeping house
+
+    async def tidy(self) -> None:
+        """Take what has left an account's mail off its shelves, and index what came there when it was not new any more.
+
+        A shelf is made anew when much has left it, and otherwise once a day.
+        """
+        hour = int(self._clock.now() / 3600) % 24
+        for account in await self._database.read(indexing.accounts()):
+            for shelf, messages, gone in await self._database.read(indexing.stale(account)):
+                if gone * 16 >= messages or shelf % 24 == hour:
+                    with suppress(Overtaken):
+                        await self._renew(account, [shelf])
+            with suppress(Overtaken):
+                while batch := await self._database.read(indexing.forgotten(account, _BATCH)):
+                    await self._index(batch)
+
+    async def rebuild(self) -> None:
+        """Forget everything, so that it is read anew."""
+        await self._database.write(indexing.clear())
+
+    async def counted(self) -> Counted:
+        """How far it is."""
+        return await self._database.read(indexing.counted())
+
+
+def _read(one: Waiting, raw: bytes) -> tuple[ContentId, _Kinds | None, str]:
+    root = Part.load(one.parts)
+    gathered = Gathered(root)
+    for piece in pieces(root, LONGEST):
+        gathered.add(piece, raw[piece.start : piece.end])
+    return one.id, gathered.kinds, preview_of(root, raw[:REACH])
+
+
+def _shelves(
+    holders: Sequence[tuple[AccountId, ContentId]], read: Mapping[ContentId, _Kinds | None]
+) -> list[tuple[AccountId, Shelf]]:
+    """A shelf for each account; those who got the same mail get the same one."""
+    of_account: dict[AccountId, list[ContentId]] = {}
+    for account, content in holders:
+        of_account.setdefault(account, []).append(content)
+    made: dict[tuple[ContentId, ...], Shelf] = {}
+    shelves: list[tuple[AccountId, Shelf]] = []
+    for account, contents in of_account.items():
+        same = tuple(contents)
+        if same not in made:
+            made[same] = shelve([(content, read.get(content)) for content in contents])
+        shelves.append((account, made[same]))
+    return shelves

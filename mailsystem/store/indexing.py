@@ -1,0 +1,325 @@
+"""The index in the database: the units that find what it lacks, put shelves up, take them down, and look.
+
+`index_state.done` is the content up to which everything was looked at. Contents are numbered in the order of their commits,
+so whatever is new is beyond it, and delivery need not know of the index. Who moves `done` must say from where: of two who
+did the same work, one comes too late and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
+from mailsystem.mail.terms import Clue, Probe
+from mailsystem.store.contents import INLINE_LIMIT
+from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.shelves import Block, Shelf, chosen, dumped, loaded, matches, union
+
+_NOBODY: Final = (AccountId(0), MailboxId(0))
+"""Other processes hear that there was a commit, so that none of them looks what it was about."""
+
+
+class Overtaken(Exception):
+    """Somebody else has done this meanwhile."""
+
+
+class Waiting(NamedTuple):
+    """A content that is not indexed yet."""
+
+    id: ContentId
+    parts: bytes
+    raw: bytes | None
+    """None where it lies in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What comes next: contents beyond `done` up to `last`, and in whose mail they are."""
+
+    done: int
+    last: int
+    waiting: list[Waiting]
+    holders: list[tuple[AccountId, ContentId]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How far the index is."""
+
+    contents: int
+    """All that are kept."""
+    waiting: int
+    """Those not looked at yet."""
+    shelves: int
+    octets: int
+
+
+def claim(holder: str, now: float, until: float) -> Unit[bool]:
+    """Whether it is this holder's turn to index, from now on until then."""
+    rows = yield Sql(
+        "UPDATE index_state SET holder = $1, held_until = $3 WHERE id = 1 AND (holder = $1 OR held_until <= $2)"
+        " RETURNING id",
+        holder,
+        now,
+        until,
+    )
+    return bool(rows)
+
+
+def is_behind() -> Unit[bool]:
+    """Whether there are contents that nobody has looked at."""
+    rows = yield Sql("SELECT 1 FROM contents WHERE id > (SELECT done FROM index_state WHERE id = 1) LIMIT 1")
+    return bool(rows)
+
+
+def next_batch(most: int, octets: int) -> Unit[Batch | None]:
+    """The next contents to index, about so many octets of them; None when all is done."""
+    [[done]] = yield Sql("SELECT done FROM index_state WHERE id = 1")
+    rows = yield Sql("SELECT id, size FROM contents WHERE id > $1 ORDER BY id LIMIT $2", done, most)
+    if not rows:
+        return None
+    last, weight = rows[0][0], 0
+    for content, size in rows:
+        weight += min(size, INLINE_LIMIT)
+        if weight > octets and content != rows[0][0]:
+            break
+        last = content
+    holders = yield Sql(
+        "SELECT DISTINCT account_id, content_id FROM messages WHERE content_id > $1 AND content_id <= $2"
+        " ORDER BY account_id, content_id",
+        done,
+        last,
+    )
+    found = yield from _read(sorted({content for _, content in holders}))
+    return Batch(done, last, found, [(AccountId(account), ContentId(content)) for account, content in holders])
+
+
+def _read(contents: list[int]) -> Unit[list[Waiting]]:
+    rows = yield Sql(
+        "SELECT c.id, c.parts, c.file IS NULL, c.head, b.octets FROM contents c"
+        " LEFT JOIN bodies b ON b.content_id = c.id WHERE c.id IN LIST $1 ORDER BY c.id",
+        contents,
+    )
+    return [
+        Waiting(ContentId(content), parts, head + (octets or b"") if inline else None)
+        for content, parts, inline, head, octets in rows
+    ]
+
+
+def forgotten(account: AccountId, most: int) -> Unit[Batch | None]:
+    """As `next_batch`, for contents that came into this account's mail when they were not new any more."""
+    [[done]] = yield Sql("SELECT done FROM index_state WHERE id = 1")
+    rows = yield Sql(
+        "SELECT DISTINCT content_id FROM messages WHERE account_id = $1 AND content_id <= $2", account, done
+    )
+    shelves = yield Sql("SELECT contents FROM index_shelves WHERE account_id = $1", account)
+    known = {content for [octets] in shelves for content in loaded("Q", octets)}
+    missing = sorted({row[0] for row in rows} - known)[:most]
+    if not missing:
+        return None
+    found = yield from _read(missing)
+    return Batch(done, done, found, [(account, ContentId(content)) for content in missing])
+
+
+def put_up(batch: Batch, shelves: Sequence[tuple[AccountId, Shelf]], previews: Mapping[ContentId, str]) -> Unit[None]:
+    """Let a batch be indexed. Raises `Overtaken`."""
+    rows = yield Sql(
+        "UPDATE index_state SET done = $2, next_shelf = next_shelf + $3 WHERE id = 1 AND done = $1 RETURNING next_shelf",
+        batch.done,
+        batch.last,
+        len(shelves),
+    )
+    if not rows:
+        raise Overtaken
+    # A content that was swept meanwhile must not get a preview that nobody would sweep.
+    kept = yield Sql("SELECT id FROM contents WHERE id IN LIST $1", list(previews))
+    yield Many(
+        "INSERT INTO previews (content_id, text) VALUES ($1, $2) ON CONFLICT (content_id) DO NOTHING",
+        [(content, previews[content]) for [content] in kept],
+    )
+    yield from _insert(rows[0][0] - len(shelves), shelves)
+    yield Ring(_NOBODY)
+
+
+def _insert(first: int, shelves: Sequence[tuple[AccountId, Shelf]]) -> Unit[None]:
+    yield Many(
+        "INSERT INTO index_shelves (account_id, id, messages, contents, unread) VALUES ($1, $2, $3, $4, $5)",
+        [
+            (account, first + number, len(shelf.contents), dumped(shelf.contents), dumped(shelf.unread))
+            for number, (account, shelf) in enumerate(shelves)
+        ],
+    )
+    yield Many(
+        "INSERT INTO index_blocks (account_id, shelf_id, kind, terms, places) VALUES ($1, $2, $3, $4, $5)",
+        [
+            (account, first + number, block.kind, block.terms, block.places)
+            for number, (account, shelf) in enumerate(shelves)
+            for block in shelf.blocks
+        ],
+    )
+
+
+def counts(accounts: Sequence[AccountId]) -> Unit[list[Row]]:
+    """Account, shelf, and how many messages are on it; oldest first."""
+    return (
+        yield Sql(
+            "SELECT account_id, id, messages FROM index_shelves WHERE account_id IN LIST $1 ORDER BY account_id, id",
+            list(accounts),
+        )
+    )
+
+
+def take(account: AccountId, ids: list[int]) -> Unit[tuple[list[Shelf], set[int]]]:
+    """Shelves as a whole, and those of their contents that are still in the account's mail. Raises `Overtaken`."""
+    rows = yield Sql(
+        "SELECT id, contents, unread FROM index_shelves WHERE account_id = $1 AND id IN LIST $2 ORDER BY id",
+        account,
+        ids,
+    )
+    if len(rows) < len(ids):
+        raise Overtaken
+    blocks = yield Sql(
+        "SELECT shelf_id, kind, terms, places FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2 ORDER BY id",
+        account,
+        ids,
+    )
+    shelves = {shelf: Shelf(loaded("Q", contents), loaded("H", unread), []) for shelf, contents, unread in rows}
+    for shelf, kind, terms, places in blocks:
+        shelves[shelf].blocks.append(Block(kind, terms, places))
+    contents = sorted({content for shelf in shelves.values() for content in shelf.contents})
+    alive = yield Sql(
+        "SELECT DISTINCT content_id FROM messages WHERE account_id = $1 AND content_id IN LIST $2", account, contents
+    )
+    return list(shelves.values()), {row[0] for row in alive}
+
+
+def replace(account: AccountId, ids: list[int], shelf: Shelf) -> Unit[None]:
+    """One shelf instead of these, or none where nothing is left on it. Raises `Overtaken`."""
+    gone = yield Sql("DELETE FROM index_shelves WHERE account_id = $1 AND id IN LIST $2 RETURNING id", account, ids)
+    if len(gone) < len(ids):
+        raise Overtaken
+    yield Sql("DELETE FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2", account, ids)
+    if shelf.contents:
+        [[after]] = yield Sql("UPDATE index_state SET next_shelf = next_shelf + 1 WHERE id = 1 RETURNING next_shelf")
+        yield from _insert(after - 1, [(account, shelf)])
+    yield Ring(_NOBODY)
+
+
+def stale(account: AccountId) -> Unit[list[tuple[int, int, int]]]:
+    """Shelves with contents that have left the account's mail: how many messages are on them, and how many are gone."""
+    rows = yield Sql("SELECT DISTINCT content_id FROM messages WHERE account_id = $1", account)
+    alive = {row[0] for row in rows}
+    shelves = yield Sql("SELECT id, messages, contents FROM index_shelves WHERE account_id = $1", account)
+    found = [(shelf, messages, len(set(loaded("Q", octets)) - alive)) for shelf, messages, octets in shelves]
+    return [one for one in found if one[2]]
+
+
+def accounts() -> Unit[list[AccountId]]:
+    """All that have mail or shelves."""
+    rows = yield Sql(
+        "SELECT id FROM accounts a WHERE EXISTS (SELECT 1 FROM messages m WHERE m.account_id = a.id)"
+        " UNION SELECT account_id FROM index_shelves ORDER BY 1"
+    )
+    return [AccountId(row[0]) for row in rows]
+
+
+def clear() -> Unit[None]:
+    """Forget everything; it will be read anew."""
+    yield Sql("UPDATE index_state SET done = 0 WHERE id = 1")
+    yield Sql("DELETE FROM index_blocks")
+    yield Sql("DELETE FROM index_shelves")
+    yield Ring(_NOBODY)
+
+
+def counted() -> Unit[Counted]:
+    """How far the index is, and how large."""
+    [[contents, waiting]] = yield Sql(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE id > (SELECT done FROM index_state WHERE id = 1)) FROM contents"
+    )
+    [[shelves]] = yield Sql("SELECT COUNT(*) FROM index_shelves")
+    [[octets]] = yield Sql("SELECT COALESCE(SUM(LENGTH(terms) + LENGTH(places)), 0) FROM index_blocks")
+    return Counted(contents, waiting, shelves, octets)
+
+
+class Looked(NamedTuple):
+    """What some shelves say."""
+
+    shelves: list[int]
+    """Those that were still there."""
+    found: list[list[int]]
+    """For each probe, the contents in which no clue is missing."""
+
+
+def look(account: AccountId, ids: list[int], probes: Sequence[Probe]) -> Unit[Looked]:
+    """Look for the clues of probes on these shelves."""
+    clues = list(dict.fromkeys(clue for probe in probes for clue in probe.clues))
+    rows = yield Sql("SELECT id, contents FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids)
+    on = {shelf: loaded("Q", contents) for shelf, contents in rows}
+    blocks = yield Sql(
+        "SELECT id, shelf_id, kind, terms FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2"
+        " AND kind IN LIST $3",
+        account,
+        ids,
+        sorted({int(kind) for clue in clues for kind in clue.kinds}),
+    )
+    hits: dict[int, list[tuple[int, Clue, list[int]]]] = {}
+    lengths: dict[int, int] = {}
+    for block, shelf, kind, terms in blocks:
+        for clue in clues:
+            if kind in clue.kinds and (numbers := matches(terms, clue.octets)):
+                hits.setdefault(block, []).append((shelf, clue, numbers))
+                lengths[block] = terms.count(b"\n") - 1
+    del blocks
+    bits: dict[tuple[int, Clue], int] = {}
+    if hits:
+        for block, octets in (yield Sql("SELECT id, places FROM index_blocks WHERE id IN LIST $1", sorted(hits))):
+            for shelf, clue, numbers in hits[block]:
+                there = union(octets, lengths[block], numbers, len(on[shelf]))
+                bits[shelf, clue] = bits.get((shelf, clue), 0) | there
+    found: list[list[int]] = [[] for _ in probes]
+    for shelf, contents in on.items():
+        for probe, in_it in zip(probes, found, strict=True):
+            common = -1
+            for clue in probe.clues:
+                common &= bits.get((shelf, clue), 0)
+            in_it += chosen(contents, common)
+    return Looked(list(on), found)
+
+
+def covered(account: AccountId, ids: list[int]) -> Unit[set[int]]:
+    """The contents on these shelves, but for those of which no terms are kept."""
+    rows = yield Sql("SELECT contents, unread FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids)
+    found: set[int] = set()
+    for contents, octets in rows:
+        unread = set(loaded("H", octets))
+        on = loaded("Q", contents)
+        found.update([content for place, content in enumerate(on) if place not in unread] if unread else on)
+    return found
+
+
+def uids_of(account: AccountId, mailbox: MailboxId, contents: list[int]) -> Unit[list[Row]]:
+    """UID and content of the messages in a mailbox that have one of these contents."""
+    # The plus keeps it from walking through the mailbox for each of them.
+    return (
+        yield Sql(
+            "SELECT m.uid, m.content_id FROM LIST $3 AS w CROSS JOIN messages m"
+            " WHERE m.content_id = w.value AND +m.account_id = $1 AND +m.mailbox_id = $2",
+            account,
+            mailbox,
+            contents,
+        )
+    )
+
+
+def contents_of(account: AccountId, mailbox: MailboxId, after: int) -> Unit[list[Row]]:
+    """UID and content of the messages beyond a UID."""
+    return (
+        yield Sql(
+            "SELECT uid, content_id FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid > $3 ORDER BY uid",
+            account,
+            mailbox,
+            after,
+        )
+    )

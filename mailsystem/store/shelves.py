@@ -1,0 +1,268 @@
+"""Shelves: the terms of some thousand messages of one account, and in which of them each stands. Plain values.
+
+A shelf is made once and never changed. New mail goes on small shelves of its own; when there are enough of one size they
+are merged into a larger one (`to_merge`), so that each message is moved a few times only. Its terms stand sorted, between
+line ends, in blocks: to look for what terms hold a needle is one search through octets.
+
+Messages have *places* on a shelf: their numbers there. The places of a term are a list of such numbers, or, when there are
+many, a map of bits. Lists and maps alike are rows of 16-bit numbers, so that a whole block is read in one step; a map is
+known by its length, for a list is always shorter.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from itertools import accumulate, chain, compress, pairwise
+from typing import Final, NamedTuple
+
+FULL: Final = 4096
+"""A shelf with so many messages stays as it is."""
+_FAN: Final = 8
+_BLOCK: Final = 4096
+"""Terms in a block."""
+
+
+class Block(NamedTuple):
+    """Terms of one kind, sorted, and their places."""
+
+    kind: int
+    terms: bytes
+    """With a line end before, between and behind them."""
+    places: bytes
+    """Where in the row those of each term begin, and the last ones end, and the row. Empty where there is only one place on
+    the shelf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What is known of some messages of one account."""
+
+    contents: array[int]
+    """The content at each place, ascending."""
+    unread: array[int]
+    """Places of messages of which no terms are kept."""
+    blocks: list[Block]
+
+
+def shelve(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
+    """Contents, ascending, with their terms by kind; None where none are kept."""
+    contents = array("Q", [content for content, _ in read])
+    unread = array("H", [place for place, (_, kinds) in enumerate(read) if kinds is None])
+    blocks: list[Block] = []
+    for kind in range(max((len(kinds) for _, kinds in read if kinds is not None), default=0)):
+        places: defaultdict[bytes, list[int]] = defaultdict(list)
+        for place, (_, kinds) in enumerate(read):
+            for term in kinds[kind] if kinds is not None else ():
+                places[term].append(place)
+        ordered = sorted(places)
+        blocks += _blocks(kind, ordered, [places[term] for term in ordered], len(contents))
+    return Shelf(contents, unread, blocks)
+
+
+def to_merge(counts: Sequence[tuple[int, int]]) -> list[int]:
+    """Of shelves and how many messages are on each, oldest first: those that should become one; none if all is well."""
+    sizes: dict[int, list[tuple[int, int]]] = {}
+    for shelf, count in counts:
+        if count < FULL:
+            sizes.setdefault(count.bit_length() // 3, []).append((shelf, count))
+    for size in sorted(sizes):
+        chosen, total = [], 0
+        for shelf, count in sizes[size]:
+            chosen.append(shelf)
+            total += count
+            if total >= FULL:
+                break
+        if len(chosen) >= _FAN or total >= FULL:
+            return chosen
+    return []
+
+
+def merge(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
+    """One shelf with the messages of all these, but for contents that are not `alive` any more. Takes its time."""
+    shelves = sorted(shelves, key=lambda shelf: shelf.contents)
+    contents = array("Q", sorted({content for shelf in shelves for content in shelf.contents if content in alive}))
+    place_of = {content: place for place, content in enumerate(contents)}
+    moved = [[place_of.get(content, -1) for content in shelf.contents] for shelf in shelves]
+    unread = {table[place] for shelf, table in zip(shelves, moved, strict=True) for place in shelf.unread} - {-1}
+    blocks: list[Block] = []
+    for kind in sorted({block.kind for shelf in shelves for block in shelf.blocks}):
+        readers = [_Reader(shelf, kind, table) for shelf, table in zip(shelves, moved, strict=True)]
+        blocks += _merged(kind, [reader for reader in readers if reader.terms], len(contents))
+    return Shelf(contents, array("H", sorted(unread)), blocks)
+
+
+class _Reader:
+    """Reads the blocks of one kind on a shelf that is being merged."""
+
+    def __init__(self, shelf: Shelf, kind: int, table: list[int]) -> None:
+        self._blocks = iter([block for block in shelf.blocks if block.kind == kind])
+        self._count = len(shelf.contents)
+        self._table = table
+        """The new place for each place of this shelf, -1 for what is dropped."""
+        self._drops = -1 in table
+        self.next_block()
+
+    def next_block(self) -> None:
+        """Load the next block; without `terms` there is none."""
+        block = next(self._blocks, None)
+        self.at = 0
+        self.terms: list[bytes] = [] if block is None else block.terms[1:-1].split(b"\n")
+        if block is not None:
+            starts, self._row = _loaded(block.places, len(self.terms))
+            self._bounds = list(pairwise(starts))
+
+    def take(self, last: bytes, into: defaultdict[bytes, list[int]]) -> None:
+        """Give all terms up to `last`, and then have the next ones ready."""
+        end = bisect_right(self.terms, last, self.at)
+        row, table, as_map = self._row, self._table, _map_length(self._count)
+        for term, (start, stop) in zip(self.terms[self.at : end], self._bounds[self.at : end], strict=True):
+            if stop - start == 1 != as_map:
+                places = [table[row[start]]]
+            else:
+                places = [table[place] for place in _listed(row[start:stop], self._count)]
+            if self._drops:
+                places = [place for place in places if place >= 0]
+                if not places:
+                    continue
+            into[term] += places
+        self.at = end
+        if end == len(self.terms):
+            self.next_block()
+
+
+def _merged(kind: int, readers: list[_Reader], count: int) -> Iterator[Block]:
+    """Only one block of each shelf is in hand at a time."""
+    terms: list[bytes] = []
+    places: list[list[int]] = []
+    while readers:
+        into: defaultdict[bytes, list[int]] = defaultdict(list)
+        last = min(reader.terms[-1] for reader in readers)
+        for reader in readers:
+            reader.take(last, into)
+        readers = [reader for reader in readers if reader.terms]
+        ordered = sorted(into)
+        terms += ordered
+        places += [into[term] for term in ordered]
+        if len(terms) >= _BLOCK:
+            yield from _blocks(kind, terms, places, count)
+            terms, places = [], []
+        time.sleep(0)  # hand the interpreter to whoever serves people
+    yield from _blocks(kind, terms, places, count)
+
+
+def _blocks(kind: int, terms: list[bytes], places: list[list[int]], count: int) -> Iterator[Block]:
+    """Sorted terms in blocks, each with the places where it stands."""
+    as_map = _map_length(count)
+    for at in range(0, len(terms), _BLOCK):
+        listed = b""
+        if count > 1:
+            rows: list[Sequence[int]] = [
+                row if len(row) < as_map else _map(row, as_map) for row in places[at : at + _BLOCK]
+            ]
+            starts = array("I", accumulate(map(len, rows), initial=0))
+            listed = _octets(starts) + _octets(array("H", chain.from_iterable(rows)))
+        yield Block(kind, b"\n%b\n" % b"\n".join(terms[at : at + _BLOCK]), listed)
+
+
+def matches(terms: bytes, clue: bytes) -> list[int]:
+    """Numbers of the terms in a block which hold `clue`."""
+    found: list[int] = []
+    at = terms.find(clue)
+    number = counted = 0
+    while at >= 0:
+        # Line ends up to the beginning of the term: one more than its number.
+        number += terms.count(b"\n", counted, at + 1)
+        counted = at + 1
+        found.append(number - 1)
+        # On from the line end behind the term, which the next clue may begin with.
+        behind = terms.find(b"\n", at + 1)
+        at = terms.find(clue, behind)
+    return found
+
+
+def union(places: bytes, terms: int, numbers: Sequence[int], count: int) -> int:
+    """Places of a block of so many terms: where those of these numbers stand, as the bits of a map of `count` messages."""
+    if count == 1:
+        return 1 if numbers else 0
+    starts, row = _loaded(places, terms)
+    as_map = _map_length(count)
+    bits = 0
+    loose: list[Sequence[int]] = []
+    for number in numbers:
+        start, stop = starts[number], starts[number + 1]
+        if stop - start == as_map:
+            bits |= int.from_bytes(_octets(row[start:stop]), "little")
+        else:
+            loose.append(row[start:stop])
+    return bits | int.from_bytes(_octets(_map(chain.from_iterable(loose), as_map)), "little")
+
+
+def chosen(contents: Sequence[int], bits: int) -> list[int]:
+    """The contents at the places whose bits are set."""
+    if bits.bit_count() * 64 > len(contents):
+        return list(compress(contents, map(int, reversed(f"{bits:b}"))))
+    found: list[int] = []
+    while bits:
+        low = bits & -bits
+        found.append(contents[low.bit_length() - 1])
+        bits ^= low
+    return found
+
+
+def _loaded(places: bytes, count: int) -> tuple[array[int], array[int]]:
+    """Where in the row the places of each of `count` terms begin, and the row."""
+    if not places:
+        return array("I", range(count + 1)), array("H", bytes(2 * count))
+    end = 4 * (count + 1)
+    return _array("I", places[:end]), _array("H", places[end:])
+
+
+def _map_length(count: int) -> int:
+    """Numbers in a map of so many messages."""
+    return (count + 15) // 16
+
+
+def _listed(row: Sequence[int], count: int) -> Iterable[int]:
+    """The places in a list or map."""
+    if len(row) != _map_length(count) or count == 1:
+        return row
+    bits = int.from_bytes(_octets(array("H", row)), "little")
+    return compress(range(count), map(int, reversed(f"{bits:b}")))
+
+
+def _map(places: Iterable[int], length: int) -> array[int]:
+    found = array("H", bytes(2 * length))
+    for place in places:
+        found[place >> 4] |= 1 << (place & 15)
+    return found
+
+
+def dumped(numbers: array[int]) -> bytes:
+    """Little-endian, whatever the machine."""
+    return _octets(numbers)
+
+
+def loaded(typecode: str, octets: bytes) -> array[int]:
+    """Back from `dumped`."""
+    return _array(typecode, octets)
+
+
+def _octets(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers = array(numbers.typecode, numbers)
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _array(typecode: str, octets: bytes) -> array[int]:
+    numbers = array(typecode)
+    numbers.frombytes(octets)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

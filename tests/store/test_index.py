@@ -1,0 +1,355 @@
+"""The index: built behind the delivery, by any of several processes, and never wrong whatever it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from vault import Vault, letter, post, spooled
+
+from mailsystem.mail.haystack import Words, fold
+from mailsystem.mail.mailbox import DELETED, MessageSet
+from mailsystem.mail.terms import Probe, probe_words
+from mailsystem.store import FlagOp, Store, Want, open_store
+from mailsystem.store.database import Unit
+from mailsystem.store.shelves import FULL
+
+ALL = MessageSet(((1, 0xFFFFFFFF),))
+
+
+def probe(needle: str) -> Probe:
+    found = probe_words(Words(fold(needle), headers=True))
+    assert found is not None
+    return found
+
+
+async def look(
+    vault: Vault, needle: str, *, mailbox: str = "INBOX", store: Store | None = None
+) -> tuple[set[int], set[int]]:
+    """UIDs in which it stands, and those of which nothing is known."""
+    store = store or vault.here
+    box = await store.mailboxes.find(vault.ann.id, mailbox)
+    told = await store.index.look(vault.ann.id, box.id, [probe(needle)])
+    return set(told.found[probe(needle)]), set(told.unknown)
+
+
+def rows(vault: Vault, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(vault.directory / "mail.db")) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def terms(vault: Vault) -> bytes:
+    return b"".join(row[0] for row in rows(vault, "SELECT terms FROM index_blocks"))  # type: ignore[misc]
+
+
+@pytest.fixture(autouse=True)
+def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The chore sleeps, so that each test says itself what is indexed when.
+    monkeypatch.setattr("mailsystem.store.index._REST", 3600.0)
+
+
+async def settled(vault: Vault) -> None:
+    """Until the chores have seen that there is nothing to do and sleep."""
+    await asyncio.sleep(0.05)
+
+
+async def test_what_is_not_indexed_yet_is_told_to_be_unknown(vault: Vault) -> None:
+    await settled(vault)
+    await post(vault, "one", "two")
+    assert await look(vault, "two") == (set(), {1, 2})
+    assert await vault.here.index.catch_up() == 2
+    assert await look(vault, "two") == ({2}, set())
+    await post(vault, "three two")
+    assert await look(vault, "two") == ({2}, {3})
+    assert await vault.there.index.catch_up() == 1
+    assert await look(vault, "wo") == ({2, 3}, set())
+    assert await look(vault, "wo", store=vault.there) == ({2, 3}, set())
+
+
+async def test_a_delivery_does_not_touch_the_index(vault: Vault) -> None:
+    await settled(vault)
+    before = rows(vault, "SELECT done, next_shelf FROM index_state")
+    await post(vault, "one")
+    assert rows(vault, "SELECT done, next_shelf FROM index_state") == before
+    assert rows(vault, "SELECT COUNT(*) FROM index_shelves") == [(0,)]
+
+
+async def test_a_content_in_several_mailboxes_is_indexed_once(vault: Vault) -> None:
+    await post(vault, "one")
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    await vault.here.index.catch_up()
+    await vault.here.mailboxes.copy(vault.ann.id, inbox.id, ALL, "Archive")
+    assert await vault.here.index.catch_up() == 0
+    assert await look(vault, "one", mailbox="Archive") == ({1}, set())
+    assert rows(vault, "SELECT COUNT(*) FROM index_shelves") == [(1,)]
+
+
+async def test_two_processes_at_once_index_everything_once(vault: Vault) -> None:
+    for start in range(0, 60, 20):
+        await post(vault, *(f"letter{number}" for number in range(start, start + 20)))
+        await asyncio.gather(vault.here.index.catch_up(), vault.there.index.catch_up())
+    assert (await vault.here.index.counted()).waiting == 0
+    assert await look(vault, "letter") == (set(range(1, 61)), set())
+    [[messages]] = rows(vault, "SELECT SUM(messages) FROM index_shelves")
+    assert messages == 60
+
+
+async def test_small_shelves_become_large_ones_and_say_the_same(vault: Vault) -> None:
+    for number in range(70):
+        await post(vault, f"letter{number}")
+        await vault.here.index.catch_up()
+    [[shelves]] = rows(vault, "SELECT COUNT(*) FROM index_shelves")
+    assert int(str(shelves)) < 20
+    for number in range(0, 70, 9):
+        assert await look(vault, f"subject: letter{number}\n".strip()) == (
+            {uid + 1 for uid in range(70) if f"letter{uid}".startswith(f"letter{number}")}, set(),
+        )  # fmt: skip
+
+
+async def test_looking_while_shelves_are_merged_misses_nothing(vault: Vault) -> None:
+    await post(vault, *(f"letter{number}" for number in range(40)))
+
+    chance = random.Random(1)
+
+    async def build() -> None:
+        for _ in range(3):
+            await vault.there.index.rebuild()
+            while await vault.there.index.step():
+                if chance.random() < 0.3:
+                    await post(vault, "another")
+
+    building = asyncio.create_task(build())
+    looks = 0
+    while not building.done() or not looks:
+        found, unknown = await look(vault, "letter")
+        assert set(range(1, 41)) <= found | unknown
+        assert found <= set(range(1, 41))
+        looks += 1
+    await building
+
+
+async def test_what_is_expunged_leaves_the_index(vault: Vault) -> None:
+    await post(vault, "secret", "stays")
+    await vault.here.index.catch_up()
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    assert b"secret" in terms(vault)
+    await vault.here.mailboxes.move(vault.ann.id, inbox.id, MessageSet.of([1]), "Archive")
+    await vault.here.index.tidy()
+    assert b"secret" in terms(vault)
+    archive = await vault.here.mailboxes.find(vault.ann.id, "Archive")
+    await vault.here.mailboxes.move(vault.ann.id, archive.id, ALL, "INBOX")
+    changes = await vault.here.mailboxes.changes(vault.ann.id, inbox.id, inbox.modseq)
+    await vault.here.mailboxes.set_flags(
+        vault.ann.id, inbox.id, MessageSet.of([changes.messages[-1].uid]), FlagOp.ADD, frozenset([DELETED])
+    )
+    await vault.here.mailboxes.expunge(vault.ann.id, inbox.id)
+    await vault.here.index.tidy()
+    assert b"secret" not in terms(vault)
+    assert b"stays" in terms(vault)
+    assert await look(vault, "stays") == ({2}, set())
+    vault.clock.time += 8 * 86_400
+    assert await vault.here.contents.sweep(grace=7 * 86_400) == 1
+    assert rows(vault, "SELECT content_id FROM previews") == [(2,)]
+
+
+async def test_a_shelf_of_a_removed_account_goes(vault: Vault) -> None:
+    await post(vault, "secret")
+    await vault.here.index.catch_up()
+    await vault.here.accounts.remove("ann@example.org")
+    await vault.here.index.tidy()
+    assert terms(vault) == b""
+
+
+async def test_mail_that_was_not_new_when_it_came_is_indexed_when_it_is_tidied(vault: Vault) -> None:
+    await post(vault, "one", "two")
+    await vault.here.index.catch_up()
+    with closing(sqlite3.connect(vault.directory / "mail.db")) as connection, connection:
+        connection.execute("DELETE FROM index_shelves")
+    assert await vault.here.index.catch_up() == 0
+    assert await look(vault, "one") == (set(), {1, 2})
+    await vault.here.index.tidy()
+    assert await look(vault, "one") == ({1}, set())
+
+
+async def test_it_can_be_built_anew(vault: Vault) -> None:
+    await post(vault, "one", "two")
+    await vault.here.index.catch_up()
+    before = await vault.here.index.counted()
+    await vault.there.index.rebuild()
+    assert (await vault.here.index.counted()).waiting == 2
+    assert await look(vault, "one") == (set(), {1, 2})
+    await vault.there.index.catch_up()
+    assert await vault.here.index.counted() == before
+    assert await look(vault, "one") == ({1}, set())
+
+
+async def test_previews_are_kept_with_the_contents(vault: Vault) -> None:
+    await post(vault, "one")
+    await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, letter("two", "x" * 10_000)))
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+
+    async def previews(want: Want) -> list[str | None]:
+        return [
+            each.preview
+            async for slice_ in vault.there.mailboxes.fetch(vault.ann.id, inbox.id, ALL, want)
+            for each in slice_
+        ]
+
+    assert await previews(Want.PREVIEW) == [None, None]
+    await vault.here.index.catch_up()
+    for want in (Want.PREVIEW, Want.PREVIEW | Want.RAW, Want.PREVIEW | Want.FACTS | Want.HEAD):
+        assert await previews(want) == ["hello", "x" * 200]
+    assert await previews(Want.FACTS) == [None, None]
+
+
+async def test_a_large_message_is_read_in_pieces_and_one_of_too_many_words_is_left_out(vault: Vault) -> None:
+    # In a file, since the store of these tests keeps no more than 4 KiB in the database.
+    body = "nothing to see in this line\r\n" * 100_000 + "albatross\r\n"
+    await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, letter("large", body)))
+    many = " ".join(map(str, range(60_000)))
+    await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, letter("many", many)))
+    await vault.here.index.catch_up()
+    assert await look(vault, "albatross") == ({1}, {2})
+
+
+async def test_a_file_that_is_gone_holds_nobody_up(vault: Vault) -> None:
+    await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, letter("large", "x" * 9000)))
+    await post(vault, "two")
+    [file] = (vault.directory / "contents").glob("??/*")
+    file.unlink()
+    await vault.here.index.catch_up()
+    assert await look(vault, "two") == ({2}, {1})
+    await vault.here.index.tidy()
+
+
+async def test_a_patient_write_lets_others_go_first(vault: Vault) -> None:
+    done: list[str] = []
+    database = vault.here.index._database
+
+    async def write(name: str, *, patient: bool) -> None:
+        await database.write(_nothing(), patient=patient)
+        done.append(name)
+
+    await asyncio.gather(
+        write("patient", patient=True), *(write(f"other{number}", patient=False) for number in range(5))
+    )
+    assert done == [*(f"other{number}" for number in range(5)), "patient"]
+
+
+def _nothing() -> Unit[None]:
+    yield from ()
+
+
+async def indexed(store: Store) -> None:
+    """Until the chore has done its work."""
+    async with asyncio.timeout(20):
+        while (await store.index.counted()).waiting:  # noqa: ASYNC110 - it rings no bell of its own
+            await asyncio.sleep(0.01)
+
+
+async def test_the_chore_follows_the_bell_and_one_process_does_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsystem.store.index._REST", 0.01)
+    async with open_store(tmp_path) as here, open_store(tmp_path) as there:
+        ann = await here.accounts.add("ann@example.org", None)
+        for number in range(20):
+            await (here, there)[number % 2].mailboxes.append(ann.id, "INBOX", spooled(here, letter(f"letter{number}")))
+        await indexed(here)
+        assert sorted([here.index._held_until > 0, there.index._held_until > 0]) == [False, True]
+    # Closed in good order, it lets the next one begin at once.
+    async with open_store(tmp_path) as store:
+        await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("late")))
+        await indexed(store)
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from mailsystem.store import open_store
+
+async def main():
+    async with open_store(Path(sys.argv[1]), indexed=False) as store:
+        print("up", flush=True)
+        while True:
+            await store.index.rebuild()
+            await store.index.catch_up()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_kill_while_it_is_built_loses_nothing(tmp_path: Path, seed: int) -> None:
+    count = 300
+    async with open_store(tmp_path, indexed=False) as store:
+        ann = await store.accounts.add("ann@example.org", None)
+        await asyncio.gather(
+            *(
+                store.mailboxes.append(ann.id, "INBOX", spooled(store, letter(f"letter{number}", f"w{number} " * 200)))
+                for number in range(count)
+            )
+        )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        await asyncio.to_thread(process.stdout.readline)
+        await asyncio.sleep(0.05 + random.Random(seed).random())
+        process.send_signal(signal.SIGKILL)
+    async with open_store(tmp_path, indexed=False) as store:
+        inbox = await store.mailboxes.find(ann.id, "INBOX")
+        told = await store.index.look(ann.id, inbox.id, [probe("letter")])
+        assert set(told.found[probe("letter")]) | set(told.unknown) == set(range(1, count + 1))
+        await store.index.catch_up()
+        told = await store.index.look(ann.id, inbox.id, [probe("letter"), probe("w77")])
+        assert (len(told.found[probe("letter")]), told.unknown) == (count, frozenset())
+        assert told.found[probe("w77")] == {78}
+
+
+@pytest.mark.slow
+async def test_fifty_megabytes_of_text_are_indexed_in_little_memory(tmp_path: Path) -> None:
+    program = """
+import asyncio, resource, sys
+from pathlib import Path
+from mailsystem.store import open_store
+
+async def main():
+    async with open_store(Path(sys.argv[1]), indexed=False) as store:
+        ann = await store.accounts.add("ann@example.org", None)
+        spool = store.contents.spool()
+        spool.write(b"Subject: large\\r\\n\\r\\n")
+        for number in range(850_000):
+            spool.write(b"line %d of a log that somebody sent, and so on, %d words of it\\r\\n" % (number, number % 97))
+            if spool.wants_flush:
+                await spool.flush()
+        print(spool.size)
+        await store.mailboxes.append(ann.id, "INBOX", spool)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        await store.index.catch_up()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+asyncio.run(main())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program, str(tmp_path)], capture_output=True, env=environment, check=True
+    )
+    size, grown = map(int, done.stdout.split())
+    assert size > 50 << 20
+    assert grown < 40 << 10
+
+
+def test_a_shelf_has_room_for_what_is_merged() -> None:
+    # Places are numbers of 16 bits; two shelves that are not full yet may become one.
+    assert 2 * FULL < 1 << 16
