@@ -32,6 +32,14 @@ class Cost(IntEnum):
     """Everything that is text in the message."""
 
 
+class Told(Protocol):
+    """What an index says of texts and fields without reading them."""
+
+    def __call__(self, key: Key, uid: int) -> bool | None:
+        """Whether the key holds for a message; None where only reading can tell."""
+        ...
+
+
 class Known(NamedTuple):
     """What is known of one message so far. A tuple, since a search may make a hundred thousand of them."""
 
@@ -41,6 +49,7 @@ class Known(NamedTuple):
     header: Header | None = None
     found: Set[Words] | None = None
     """Which of the words that the keys look for it holds, once its text was looked through."""
+    told: Told | None = None
 
 
 class Key(Protocol):
@@ -208,7 +217,7 @@ class Field:
 
     def holds(self, known: Known) -> bool | None:
         if known.header is None:
-            return None
+            return None if known.told is None else known.told(self, known.uid)
         return any(self.needle in value for value in known.header.values(self.name))
 
 
@@ -220,7 +229,9 @@ class Text:
     cost = Cost.TEXT
 
     def holds(self, known: Known) -> bool | None:
-        return None if known.found is None else self.words in known.found
+        if known.found is None:
+            return None if known.told is None else known.told(self, known.uid)
+        return self.words in known.found
 
 
 @dataclass(frozen=True, slots=True)

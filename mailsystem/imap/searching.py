@@ -1,23 +1,21 @@
-"""Which messages a search key holds for: what is cheap is asked first, and nothing is read of a message that is settled."""
+"""Which messages a search key holds for: what can be told of all is asked first (`sifting`), and only the rest is read."""
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Final
 
-from mailsystem.imap.haystack import Header, Words, blocks, found_in, pieces
+from mailsystem.imap.haystack import Header
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
 from mailsystem.imap.session import Selected, Session
+from mailsystem.imap.sifting import Sifting, members_of
 from mailsystem.imap.view import View
 from mailsystem.mail.content import Facts, Part
+from mailsystem.mail.haystack import Words, blocks, found_in, pieces
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.store import Fetched, Want
-
-_AT_ONCE: Final = 5000
-"""Messages that are weighed before others have a turn."""
 
 
 class Searching:
@@ -32,6 +30,7 @@ class Searching:
         self._view = self._selected.view
         self._progress = progress
         self._key = key
+        self._sifting = Sifting(session, self._selected, key)
         self._words = frozenset(leaf.words for leaf in leaves(key) if isinstance(leaf, Text))
         self._longest = max((len(words.needle) for words in self._words), default=0)
         self._candidates: list[int] = []
@@ -40,10 +39,11 @@ class Searching:
 
     async def run(self) -> list[int]:
         """The UIDs of all messages for which the key holds, ascending."""
-        self._candidates = _members(self._view, scope(self._key))
+        members = frozenset(members_of(self._view, scope(self._key)))
+        self._hits, self._candidates = map(sorted, await self._sifting.run(members))
+        if self._progress is not None:
+            self._progress.done += len(members) - len(self._candidates)
         costs = {leaf.cost for leaf in leaves(self._key)}
-        if Cost.NUMBERS in costs:
-            await self._by_numbers()
         if Cost.MESSAGE in costs:
             await self._closer(Want.NONE, bridge=500)
         if Cost.HEADER in costs:
@@ -52,16 +52,6 @@ class Searching:
             await self._closer(Want.FACTS | Want.RAW, bridge=8)
         self._hits.sort()
         return self._hits
-
-    async def _by_numbers(self) -> None:
-        candidates, self._candidates = self._candidates, []
-        for start in range(0, len(candidates), _AT_ONCE):
-            verdicts = [
-                (uid, self._key.holds(Known(uid, self._view.is_recent(uid))))
-                for uid in candidates[start : start + _AT_ONCE]
-            ]
-            self._settle(verdicts)
-            await asyncio.sleep(0)
 
     async def _closer(self, want: Want, *, bridge: int) -> None:
         """Read what `want` says of the candidates and settle those for which that is enough."""
@@ -109,7 +99,9 @@ class Searching:
     def _verdict(self, fetched: Fetched, found: set[Words] | None) -> bool | None:
         uid = fetched.message.uid
         header = Header(fetched.head) if fetched.head is not None else None
-        return self._key.holds(Known(uid, self._view.is_recent(uid), fetched.message, header, found))
+        return self._key.holds(
+            Known(uid, self._view.is_recent(uid), fetched.message, header, found, self._sifting.told)
+        )
 
     async def _weigh_file(self, fetched: Fetched, facts: Facts) -> bool | None:
         """As `_weighed`, for one message that is too large to be read at once."""
@@ -123,17 +115,6 @@ class Searching:
             octets = await self._session.store.contents.read(fetched.message.content, start, block[-1].end)
             found |= await asyncio.to_thread(found_in, missing, block, octets, start)
         return self._verdict(fetched, found)
-
-
-def _members(view: View, within: MessageSet | None) -> list[int]:
-    """The UIDs of the view, or those of them within a set."""
-    uids = view.uids
-    if within is None:
-        return list(uids)
-    members: list[int] = []
-    for low, high in within.ranges:
-        members.extend(uids[bisect_left(uids, low) : bisect_right(uids, high)])
-    return members
 
 
 def _ranges(view: View, candidates: Sequence[int], bridge: int) -> MessageSet:

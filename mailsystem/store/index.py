@@ -23,7 +23,7 @@ from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
 from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.terms import LONGEST, Gathered, Probe
-from mailsystem.store import indexing
+from mailsystem.store import indexing, rights
 from mailsystem.store.contents import Contents
 from mailsystem.store.database import Database
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
@@ -74,8 +74,14 @@ class Index:
 
     # -- looking
 
-    async def look(self, account: AccountId, mailbox: MailboxId, probes: Sequence[Probe]) -> Told:
-        """What is known of a mailbox, each shelf as it is when we come to it; some UIDs may have been expunged."""
+    async def look(
+        self, account: AccountId, mailbox: MailboxId, probes: Sequence[Probe], *, actor: AccountId | None = None
+    ) -> Told:
+        """What is known of a mailbox, each shelf as it is when we come to it; some UIDs may have been expunged.
+
+        `actor` is who asks, if that is not the owner. Raises as `Mailboxes.fetch` does.
+        """
+        uids, contents_of = await self._contents_of(account, mailbox, actor)
         found: dict[Probe, set[int]] = {probe: set() for probe in probes}
         seen: set[int] = set()
         # A shelf may be merged into another one before we come to it: then that one is looked at, too.
@@ -95,7 +101,6 @@ class Index:
                 seen.update(looked.shelves)
                 for probe, contents in zip(found, looked.found, strict=True):
                     found[probe].update(contents)
-        uids, contents_of = await self._contents_of(account, mailbox)
         unknown = await self._unknown(account, mailbox, frozenset(seen), uids, contents_of)
         return Told(await self._uids_of(account, mailbox, found, uids, contents_of), unknown)
 
@@ -142,11 +147,14 @@ class Index:
                 self._known.popitem(last=False)
         return known.unknown
 
-    async def _contents_of(self, account: AccountId, mailbox: MailboxId) -> tuple[array[int], array[int]]:
+    async def _contents_of(
+        self, account: AccountId, mailbox: MailboxId, actor: AccountId | None
+    ) -> tuple[array[int], array[int]]:
         """UIDs, ascending, and the content of each; some of them may have been expunged."""
         # A message never changes its content, so only those beyond the last one are new.
         uids, contents = self._of_mailbox.get((account, mailbox), (array("I"), array("Q")))
-        rows = await self._database.read(indexing.contents_of(account, mailbox, uids[-1] if uids else 0))
+        unit = indexing.contents_of(account, mailbox, uids[-1] if uids else 0)
+        rows = await self._database.read(rights.within(actor, account, mailbox, "r", unit))
         if rows:
             # New ones, for somebody else may be reading these.
             uids = uids + array("I", [row[0] for row in rows])

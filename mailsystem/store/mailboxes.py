@@ -266,9 +266,12 @@ class Mailboxes:
         unit = listing.listing(account, mailbox, uids)
         return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
 
-    async def having(self, account: AccountId, mailbox: MailboxId, what: Having) -> Sequence[int]:
+    async def having(
+        self, account: AccountId, mailbox: MailboxId, what: Having, *, actor: AccountId | None = None
+    ) -> Sequence[int]:
         """UIDs of the messages of which this is true, ascending."""
-        return await self._database.read(listing.having(account, mailbox, what))
+        unit = listing.having(account, mailbox, what)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
 
     async def fetch(
         self,

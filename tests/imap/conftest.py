@@ -29,7 +29,9 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opening]:
         async def make(**options: Any) -> Door:
             events: list[Event] = []
             trace = Trace([events.append], lines=True)
-            store = await stack.enter_async_context(open_store(tmp_path / f"store{len(opened)}", trace=trace))
+            store = await stack.enter_async_context(
+                open_store(tmp_path / f"store{len(opened)}", trace=trace, indexed=options.pop("indexed", True))
+            )
             directory = AccountsDirectory(store, default_domain="example.org")
             directory._dummy = PASSWORD_HASH  # the cost of a real one is not what is tested here
             directory._renewing = False
