@@ -472,6 +472,7 @@ INSIDE = {
     "STORE": "STORE 1 +FLAGS (\\Seen)",
     "COPY": "COPY 1 INBOX",
     "MOVE": "MOVE 1 INBOX",
+    "REPLACE": "REPLACE 1 INBOX {3+}\r\nx\r\n",
     "EXPUNGE": "EXPUNGE",
     "NOOP": "NOOP",
     "CHECK": "CHECK",

@@ -15,7 +15,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, OverQuota, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Flag, Mailbox, MessageSet, ModSeq
 from mailsystem.mail.rights import ANYONE, EVERY, Entry, Identifier, Rights, rights_of
-from mailsystem.store import FlagOp, Quota, Want
+from mailsystem.store import FlagOp, New, Quota, Want
 from mailsystem.store.rights import MOST_ENTRIES
 
 ANN = "ann@example.org"
@@ -353,6 +353,52 @@ async def test_what_is_put_in_has_the_flags_that_one_may_set(
     assert (await there.mailboxes.status(shared.bob.id, "Mine")).messages == 0
 
 
+async def test_several_at_once_have_the_flags_that_one_may_set(shared: Shared) -> None:
+    await shared.give("lriw")
+    there = shared.vault.there
+    flags = frozenset({SEEN, DELETED, DRAFT})
+    news = [New(spooled(there, letter(subject)), flags) for subject in ("x", "y")]
+    done = await there.mailboxes.append_all(shared.bob.id, TEAM, news)
+    assert [each.mailbox.account for each in done] == [shared.ann.id] * 2
+    assert (await shared.flags())[-2:] == [{DRAFT}] * 2
+    assert (await shared.vault.here.accounts.summary(BOB)).messages == 0
+    await shared.give("lrw")
+    with pytest.raises(NotPermitted):
+        await there.mailboxes.append_all(shared.bob.id, TEAM, [New(spooled(there, letter("z")))])
+
+
+async def test_replacing_needs_the_rights_on_both_ends_and_counts_for_both(shared: Shared) -> None:
+    there = shared.vault.there
+    mine = await there.mailboxes.append(shared.bob.id, "Mine", spooled(there, letter("old")))
+
+    async def replace(here: tuple[Account, int, int], target: str) -> None:
+        owner, mailbox, uid = here
+        new = New(spooled(there, letter("a new one")), frozenset({SEEN, FLAGGED}))
+        assert await there.mailboxes.replace(owner.id, mailbox, uid, target, new, actor=shared.bob.id) is not None
+
+    team, own = (shared.ann, shared.team, 1), (shared.bob, mine.mailbox.id, mine.uid)
+    for letters in ("lrti", "lrei", "lrte"):
+        await shared.give(letters)
+        with pytest.raises(NotPermitted):
+            await replace(team, TEAM)
+    with pytest.raises(NotPermitted):
+        await replace(own, TEAM)
+    await shared.give("lrtei")
+    await replace(team, TEAM)
+    assert await shared.flags() == [set(), set(), set()]
+    await replace(own, TEAM)
+    await replace((shared.ann, shared.team, 2), "Mine")
+    assert len(await shared.flags()) == 3
+    for account, name in ((shared.ann, "Team"), (shared.bob, "Mine")):
+        summary = await shared.vault.here.accounts.summary(account.login)
+        status = await there.mailboxes.status(account.id, name)
+        assert (summary.messages, summary.size) == (status.messages, status.size)
+    await shared.vault.here.accounts.set_quota(ANN, Quota(messages=3))
+    mine = await there.mailboxes.append(shared.bob.id, "Mine", spooled(there, letter("again")))
+    with pytest.raises(OverQuota):
+        await replace((shared.bob, mine.mailbox.id, mine.uid), TEAM)
+
+
 async def test_putting_in_needs_its_right_and_leaves_nothing_behind_without(shared: Shared) -> None:
     await shared.give("lrswte")
     there = shared.vault.there
@@ -596,12 +642,15 @@ def within(shared: Shared) -> dict[str, Callable[[], Awaitable[object]]]:
         "set_flags": lambda: there.set_flags(ann, team, ALL, FlagOp.ADD, frozenset({SEEN}), actor=bob, quietly=True),
         "copy": lambda: there.copy(ann, team, ALL, "Mine", actor=bob),
         "move": lambda: there.move(ann, team, ALL, "Mine", actor=bob),
+        "replace": lambda: there.replace(
+            ann, team, 3, "Mine", New(spooled(shared.vault.there, letter("x"))), actor=bob
+        ),
         "expunge": lambda: there.expunge(ann, team, actor=bob, quietly=True),
         "changes": lambda: there.changes(ann, team, ModSeq(0), actor=bob),
     }
 
 
-@pytest.mark.parametrize("act", ["messages", "fetch", "set_flags", "copy", "move", "expunge", "changes"])
+@pytest.mark.parametrize("act", ["messages", "fetch", "set_flags", "copy", "move", "replace", "expunge", "changes"])
 async def test_who_may_not_read_it_any_more_finds_it_gone(shared: Shared, act: str) -> None:
     await shared.give("lrswite")
     await within(shared)[act]()
