@@ -234,6 +234,11 @@ class House:
         add_user(login, password, home=self.program.home, data_dir=self.program.data_dir)
         return Person(login, password)
 
+    def limit(self, person: Person, size: str) -> None:
+        """Let somebody keep so much and no more."""
+        place = ("--data-dir", str(self.program.data_dir))
+        command("user", "quota", person.login, "--size", size, *place, home=self.program.home)
+
 
 def add_domain(name: str, *, home: Path, data_dir: Path) -> None:
     command("domain", "add", name, "--data-dir", str(data_dir), home=home)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
+from typing import Any
 
-from program import Program
+from program import PATIENCE, Program
+from wire import Wire
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Overheard:
         self._read = 0
 
     def dialog(self) -> Dialog:
-        events = self._program.log()
+        events = self._log()
         mine = {event["session"] for event in events if event["event"] == "logged in" and event["login"] == self._login}
         said = Dialog()
         for event in events[self._read :]:
@@ -47,3 +50,15 @@ class Overheard:
                 (said.client if event["who"] == "C" else said.server).append(text)
         self._read = len(events)
         return said
+
+    def _log(self) -> list[dict[str, Any]]:
+        """The log, with all that has been said until now: it is written a little later, and in its order."""
+        with Wire(self._program.imap) as mark:
+            mark.line()
+            until = time.monotonic() + PATIENCE
+            while True:
+                events = self._program.log()
+                if any(str(event.get("peer", "")).endswith(f":{mark.port}") for event in reversed(events)):
+                    return events
+                assert time.monotonic() < until, "the log does not tell of a new connection"
+                time.sleep(0.02)

@@ -81,3 +81,14 @@ async def test_messages_are_found_fetched_moved_and_deleted(client: IMAP4_SSL) -
     assert b"MESSAGES 2" in status.lines[0]
     assert (await client.search("ALL")).lines[0].split() == [b"1"]
     assert (await client.namespace()).result == "OK"
+
+
+async def test_extensions_are_enabled_and_the_quota_is_told(client: IMAP4_SSL, house: House, person: Person) -> None:
+    house.limit(person, "1MB")
+    enabled = await client.enable("CONDSTORE")
+    assert b"ENABLED CONDSTORE" in enabled.lines
+    selected = await client.select("INBOX")
+    assert any(b"[HIGHESTMODSEQ " in line for line in selected.lines)
+    quota = await client.getquotaroot("INBOX")
+    assert quota.result == "OK"
+    assert any(b"STORAGE 0 977" in line for line in quota.lines)

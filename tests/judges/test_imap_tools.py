@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import messages
 import pytest
-from imap_tools import AND, OR, MailBox, MailBoxStartTls, MailMessageFlags
+from imap_tools import AND, OR, MailBox, MailBoxStartTls, MailMessageFlags, SortCriteria
 from overheard import Overheard
 from program import House, Person
 from wire import Smtp
@@ -87,3 +87,14 @@ def test_idle_returns_when_mail_comes_and_starttls_serves_as_well(house: House, 
         box.idle.stop()
         assert any(b"1 EXISTS" in line for line in told)
         assert [message.subject for message in box.fetch()] == ["hello"]
+
+
+def test_the_server_sorts(box: MailBox, overheard: Overheard) -> None:
+    for name in ("pear", "apple", "Cherry", "banana"):
+        box.append(messages.simple(name), "INBOX")
+    assert box.uids(sort=SortCriteria.SUBJECT_ASC) == ["2", "4", "3", "1"]
+    assert [message.subject for message in box.fetch(sort=SortCriteria.SUBJECT_DESC)] == [
+        *("pear", "Cherry", "banana", "apple")
+    ]
+    assert box.uids(AND(subject="an"), sort="REVERSE ARRIVAL") == ["4"]
+    assert overheard.dialog().asked("UID SORT")

@@ -11,7 +11,7 @@ import pytest
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 from program import House, Person
-from wire import Smtp
+from wire import Imap, Smtp
 
 pytestmark = pytest.mark.judge
 
@@ -116,3 +116,71 @@ def test_a_wrong_password_is_refused(house: House, person: Person) -> None:
         pytest.raises(LoginError, match=r"(?i)authentication"),
     ):
         client.login(person.login, "wrong")
+
+
+def test_condstore_tells_what_has_changed_since(client: IMAPClient, house: House, person: Person) -> None:
+    assert b"CONDSTORE" in client.enable("CONDSTORE")
+    for number in range(4):
+        client.append("INBOX", messages.simple(f"n{number}"))
+    before = client.select_folder("INBOX")[b"HIGHESTMODSEQ"]
+    with Imap(house.program.imap, person.login, person.password) as other:
+        other.ok(b"SELECT INBOX")
+        other.ok(b"STORE 2 +FLAGS (\\Flagged)")
+    client.noop()
+    changed = client.fetch([1, 2, 3, 4], ["FLAGS"], [f"CHANGEDSINCE {before}"])
+    assert list(changed) == [2]
+    assert changed[2][b"MODSEQ"][0] > before
+    assert b"\\Flagged" in changed[2][b"FLAGS"]
+    found = client.search(["MODSEQ", str(before + 1)])
+    assert (list(found), found.modseq) == ([2], changed[2][b"MODSEQ"][0])
+    status = client.folder_status("INBOX", ["HIGHESTMODSEQ"])
+    assert status[b"HIGHESTMODSEQ"] == changed[2][b"MODSEQ"][0]
+
+
+def test_messages_are_sorted_and_threaded_by_the_server(client: IMAPClient) -> None:
+    first = b"Message-ID: <1@x>\r\n" + messages.simple("banana")
+    answer = b"Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nReferences: <1@x>\r\n" + messages.simple("Re: banana")
+    raws = [first, messages.simple("cherry"), answer, messages.simple("Äpfel"), messages.simple("apple")]
+    for day, raw in enumerate(raws, 1):
+        client.append("INBOX", raw, (), datetime.datetime(2024, 1, day, tzinfo=datetime.UTC))
+    client.select_folder("INBOX")
+    assert client.sort(["SUBJECT"]) == [5, 4, 1, 3, 2]
+    assert client.sort("REVERSE ARRIVAL", ["SUBJECT", "banana"]) == [3, 1]
+    assert client.sort(["SIZE"])[-1] == 3
+    threads = client.thread("REFERENCES")
+    assert (1, 3) in threads
+    assert len(threads) == 4
+    assert (1, 3) in client.thread("ORDEREDSUBJECT", ["SUBJECT", "banana"])
+
+
+def test_the_quota_is_told(client: IMAPClient, house: House, person: Person) -> None:
+    house.limit(person, "1MB")
+    client.append("INBOX", messages.large(100_000))
+    roots, quotas = client.get_quota_root("INBOX")
+    assert roots.mailbox == "INBOX"
+    [storage] = [quota for quota in quotas if quota.resource == "STORAGE"]
+    assert storage.quota_root in roots.quota_roots
+    assert 80 < storage.usage < 200
+    assert 950 < storage.limit <= 1024
+    with pytest.raises(IMAPClientError, match="OVERQUOTA"):
+        client.append("INBOX", messages.large(1_200_000))
+
+
+def test_a_mailbox_is_shared_by_acl(client: IMAPClient, house: House, person: Person) -> None:
+    friend = house.add(f"friend.of.{person.login}")
+    client.append("Archive", messages.simple("shared"))
+    client.setacl("Archive", friend.login, "lr")
+    assert dict(client.getacl("Archive"))[friend.login.encode()] == b"lr"
+    with IMAPClient("localhost", house.program.imap.port, ssl=False, timeout=20) as other:
+        other.starttls(ssl.create_default_context(cafile=str(house.authority)))
+        other.login(friend.login, friend.password)
+        [(prefix, delimiter)] = other.namespace().other
+        there = f"{prefix}{person.login}{delimiter}Archive"
+        assert there in [name for _, _, name in other.list_folders()]
+        assert other.select_folder(there, readonly=True)[b"EXISTS"] == 1
+        assert other.fetch(1, ["ENVELOPE"])[1][b"ENVELOPE"].subject == b"shared"
+        with pytest.raises(IMAPClientError):
+            other.append(there, messages.simple())
+        client.setacl("Archive", friend.login, '""')  # RFC 4314 knows no fewer arguments
+        with pytest.raises(IMAPClientError, match="NONEXISTENT"):
+            other.select_folder(there, readonly=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,3 +140,122 @@ def test_events_are_heard_while_it_idles(connect: Connect, house: House, person:
 def test_a_wrong_password_is_told(connect: Connect, person: Person, house: House, tool: Tool, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="AUTHENTICATIONFAILED"):
         connect(auth={"user": person.login, "pass": "wrong"})
+
+
+def test_it_comes_back_by_qresync_and_hears_what_has_changed(
+    connect: Connect, house: House, person: Person, overheard: Overheard
+) -> None:
+    client, known = connect(qresync=True)
+    assert {"QRESYNC", "CONDSTORE", "IMAP4REV2"} <= set(known["enabled"])
+    for number in range(10):
+        client("append", "INBOX", messages.simple(f"n{number}").decode())
+    opened = client("open", "INBOX")
+    client("logout")
+    with Imap(house.program.imap, person.login, person.password) as other:
+        other.ok(b"SELECT INBOX")
+        other.ok(b"STORE 2 +FLAGS (\\Flagged)")
+        other.ok(b"STORE 4:6,9 +FLAGS (\\Deleted)")
+        other.ok(b"EXPUNGE")
+    overheard.dialog()
+    client, _ = connect(qresync=True)
+    again = client("open", "INBOX", {"changedSince": opened["highestModseq"], "uidValidity": opened["uidValidity"]})
+    assert again["qresync"] is True
+    assert again["exists"] == 6
+    events = client("events")
+    gone = [data for name, data in events if name == "expunge"]
+    assert [data["uid"] for data in gone] == [4, 5, 6, 9]
+    assert all(data["earlier"] and data["vanished"] for data in gone)
+    [changed] = [data for name, data in events if name == "flags"]
+    assert (changed["uid"], "\\Flagged" in changed["flags"]) == (2, True)
+    said = overheard.dialog()
+    assert said.asked(r"SELECT INBOX \(QRESYNC")
+    assert said.told(r"VANISHED \(EARLIER\) 4:6,9")
+    assert not said.refused()
+    # From now on it hears VANISHED with UIDs.
+    client("messageDelete", "7", {"uid": True})
+    assert client("heard", "expunge")["uid"] == 7
+
+
+def test_only_what_has_changed_is_fetched(connect: Connect, house: House, person: Person, overheard: Overheard) -> None:
+    client, _ = connect()
+    for number in range(5):
+        client("append", "INBOX", messages.simple(f"n{number}").decode())
+    before = client("open", "INBOX")["highestModseq"]
+    with Imap(house.program.imap, person.login, person.password) as other:
+        other.ok(b"SELECT INBOX")
+        other.ok(b"STORE 3 +FLAGS (\\Flagged)")
+    changed, *again = client("fetch", "1:*", {"flags": True, "uid": True}, {"changedSince": before})
+    assert all(each["uid"] == 3 for each in again), "what is told may be told again as news"
+    assert (changed["uid"], changed["modseq"] > before) == (3, True)
+    said = overheard.dialog()
+    assert said.asked(r".*CHANGEDSINCE")
+    assert not said.refused()
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_all_that_is_said_can_be_compressed(connect: Connect, overheard: Overheard, compressed: bool) -> None:
+    client, _ = connect(disableCompression=not compressed)
+    assert client("state")["compressed"] is compressed
+    raw = messages.large(2_000_000)
+    client("append", "INBOX", raw.decode("latin1"))
+    client("open", "INBOX")
+    assert client("download", "1")["content"].encode("latin1") == raw
+    assert bool(overheard.dialog().asked("COMPRESS DEFLATE")) is compressed
+    client("idleNow")
+    client("append", "INBOX", messages.simple().decode())
+    assert client("heard", "exists")["count"] == 2
+
+
+def test_messages_and_mailboxes_keep_their_ids(connect: Connect) -> None:
+    client, known = connect()
+    assert "OBJECTID" in known["capabilities"]
+    answer = b"Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nReferences: <1@x>\r\n" + messages.simple("Re: hello")
+    client("append", "INBOX", (b"Message-ID: <1@x>\r\n" + messages.simple()).decode())
+    client("append", "INBOX", answer.decode())
+    opened = client("open", "INBOX")
+    first, second = client("fetch", "1:2", {"uid": True, "threadId": True})
+    assert first["emailId"] != second["emailId"]
+    assert first["threadId"] == second["threadId"]
+    client("messageMove", "1", "Archive")
+    assert client("open", "Archive")["mailboxId"] != opened["mailboxId"]
+    [moved] = client("fetch", "1", {"uid": True, "threadId": True})
+    assert (moved["emailId"], moved["threadId"]) == (first["emailId"], first["threadId"])
+    client("mailboxCreate", "Old")
+    named = client("open", "Old")["mailboxId"]
+    client("mailboxClose")
+    client("mailboxRename", "Old", "New")
+    assert client("open", "New")["mailboxId"] == named
+    client("open", "Archive")
+    assert client("search", {"emailId": first["emailId"]}, {"uid": True}) == [1]
+    assert client("search", {"threadId": "T0"}) == []
+
+
+def test_counts_quota_and_decoded_parts_are_told(
+    connect: Connect, house: House, person: Person, overheard: Overheard
+) -> None:
+    house.limit(person, "1MB")
+    client, _ = connect()
+    encoded = base64.encodebytes(bytes(range(256)) * 8).replace(b"\n", b"\r\n")
+    head = b"Subject: octets\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\n"
+    client("append", "INBOX", (head + b"Content-Transfer-Encoding: base64\r\n\r\n" + encoded).decode())
+    quota = client("getQuota", "INBOX")
+    assert quota["storage"]["limit"] >= 900_000
+    assert 2000 < quota["storage"]["usage"] < 8000
+    [inbox] = [
+        folder
+        for folder in client("list", {"statusQuery": {"messages": True, "size": True, "highestModseq": True}})
+        if folder["path"] == "INBOX"
+    ]
+    assert inbox["status"]["messages"] == 1
+    assert inbox["status"]["highestModseq"] > 0
+    said = overheard.dialog()
+    assert said.asked(r"LIST .*RETURN \(.*STATUS \("), "one command tells all counts"
+    assert not said.asked("STATUS ")
+    client("open", "INBOX")
+    [message] = client("fetch", "1", {"bodyParts": ["1"]}, {"binary": True})
+    assert message["bodyParts"]["1"].encode("latin1") == bytes(range(256)) * 8
+    assert client("search", {"since": "2024-01-01"}) == [1]
+    assert client("search", {"before": "2024-01-01"}) == []
+    said = overheard.dialog()
+    assert len(said.asked("SEARCH (YOUNGER|OLDER)")) == 2
+    assert not said.refused()

@@ -8,6 +8,7 @@ from pathlib import Path
 import messages
 import pytest
 from outside import Run, Tool
+from overheard import Overheard
 from program import House, Person
 from wire import Imap
 
@@ -89,11 +90,14 @@ def _subject(raw: bytes) -> bytes:
 
 
 def test_mbsync_carries_messages_flags_deletions_and_folders_both_ways(
-    house: House, person: Person, tool: Tool, run: Run, tmp_path: Path
+    house: House, person: Person, tool: Tool, run: Run, tmp_path: Path, overheard: Overheard
 ) -> None:
     pair = Pair(house, person, run, tool("mbsync"), tmp_path)
     try:
         _sync_both_ways(pair)
+        said = overheard.dialog()
+        assert said.asked("COMPRESS DEFLATE"), "it takes what is offered"
+        assert not said.refused()
     finally:
         pair.server.close()
 

@@ -145,6 +145,11 @@ def test_neomutt_comes_back_and_sees_what_others_did(
         assert not re.search(rb"<[^<>]*!:number 4>", screen)
         assert b":new>" in screen
         said = overheard.dialog()
-        assert len(said.asked("FETCH .*HEADER")) == 1, "what it knows is not fetched again"
-        assert said.asked("FETCH 27 .*HEADER")
+        changed = r"UID FETCH 1:30 \(.*FLAGS\)"
+        since = {"qresync": r" \(CHANGEDSINCE \d+ VANISHED\)", "condstore": r" \(CHANGEDSINCE \d+\)", "nothing": "$"}
+        assert said.asked(changed + since[memory])
+        assert bool(said.told(r"^\* VANISHED \(EARLIER\) 7:9,20$")) is (memory == "qresync")
+        # What it knows it does not fetch again; by QRESYNC it looks anew at the numbers that have become free.
+        assert len(said.told("HEADER.FIELDS")) == (5 if memory == "qresync" else 1)
+        assert said.asked("FETCH (27|.*:27) .*HEADER")
         assert not said.refused()

@@ -51,6 +51,7 @@ def test_offlineimap_carries_messages_flags_deletions_and_folders_both_ways(
         "[Repository far]\ntype = IMAP\nremotehost = localhost\n"
         f"remoteport = {house.program.ready['imaps']['port']}\nremoteuser = {person.login}\n"
         f"remotepass = {person.password}\nssl = yes\nsslcacertfile = {house.authority}\n"
+        "usecompression = yes\n"
         "maxconnections = 2\n"
     )
 
@@ -97,6 +98,7 @@ def test_offlineimap_carries_messages_flags_deletions_and_folders_both_ways(
 
         # It knew its own messages by APPENDUID, and a run with nothing to do changes nothing.
         said = overheard.dialog()
+        assert said.asked("COMPRESS DEFLATE")
         assert len(said.asked("APPEND")) == 4
         assert len(said.told(r"APPENDUID")) == 4
         assert not said.refused()

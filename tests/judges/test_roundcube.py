@@ -12,6 +12,7 @@ from obedient import Obedient
 from outside import Tool, missing
 from overheard import Overheard
 from program import House, Person
+from wire import Imap
 
 import mailsystem
 
@@ -83,4 +84,80 @@ def test_messages_are_listed_read_searched_flagged_and_moved(roundcube: Obedient
     assert roundcube("expunge", "INBOX", "1")
     assert roundcube("search", "INBOX", "ALL", True)["ids"] == ["3"]
     assert roundcube("countMessages", "Trash") == 1
+    assert not overheard.dialog().refused()
+
+
+def test_the_list_of_folders_tells_what_is_subscribed_and_special(roundcube: Obedient, overheard: Overheard) -> None:
+    assert roundcube("createFolder", "Vorlagen")
+    assert roundcube("listMailboxes", "", "*", ["SUBSCRIBED", "CHILDREN"])
+    known = roundcube("data")["LIST"]
+    assert "\\Subscribed" in known["INBOX"]
+    assert "\\Subscribed" not in known["Vorlagen"]
+    uses = {"Archive", "Drafts", "Junk", "Sent", "Trash"}
+    assert set(roundcube("listMailboxes", "", "*", [], ["SPECIAL-USE"])) == uses
+    assert "INBOX" in roundcube("listMailboxes", "", "*", [], ["SUBSCRIBED"])
+    status = roundcube("status", "INBOX", ["SIZE", "HIGHESTMODSEQ", "MAILBOXID"])
+    assert (status["SIZE"], status["MAILBOXID"] != "") == ("0", True)
+    said = overheard.dialog()
+    assert said.asked(r"LIST .*RETURN \(SUBSCRIBED CHILDREN\)")
+    assert said.asked(r"LIST \(SPECIAL-USE\)")
+    assert not said.refused()
+
+
+def test_the_server_sorts_threads_and_counts(roundcube: Obedient, overheard: Overheard) -> None:
+    first = b"Message-ID: <1@x>\r\n" + messages.simple("banana")
+    answer = b"Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nReferences: <1@x>\r\n" + messages.simple("Re: banana")
+    for raw in (first, messages.simple("cherry"), answer, messages.simple("apple")):
+        assert roundcube("append", "INBOX", raw.decode())
+    assert roundcube("sort", "INBOX", "SUBJECT", "", True)["ids"] == ["4", "1", "3", "2"]
+    assert roundcube("sort", "INBOX", "FROM", "UNDELETED", True)["ids"] == ["1", "2", "3", "4"]
+    threads = roundcube("thread", "INBOX", "REFERENCES", "", True)
+    assert threads["tree"] == {"1": {"3": []}, "2": [], "4": []}
+    assert roundcube("thread", "INBOX", "ORDEREDSUBJECT", "", True)["tree"]
+    found = roundcube("search", "INBOX", 'SUBJECT "banana"', True, ["MIN", "MAX", "COUNT", "ALL"])
+    assert (found["ids"], found["count"], found["min"], found["max"]) == (["1", "3"], 2, 1, 3)
+    none = roundcube("search", "INBOX", 'SUBJECT "nothing such"', True, ["COUNT", "ALL"])
+    assert (none["ids"], none["count"], none["error"]) == ([], 0, False)
+    said = overheard.dialog()
+    assert said.asked(r"UID SORT \(DISPLAYFROM\)")
+    assert said.told("^\\* ESEARCH")
+    assert not said.refused()
+
+
+def test_it_comes_back_by_qresync(roundcube: Obedient, house: House, person: Person, overheard: Overheard) -> None:
+    assert "QRESYNC" in roundcube("enable", "QRESYNC")
+    for number in range(6):
+        assert roundcube("append", "INBOX", messages.simple(f"n{number}").decode())
+    assert roundcube("select", "INBOX")
+    known = roundcube("data")
+    with Imap(house.program.imap, person.login, person.password) as other:
+        other.ok(b"SELECT INBOX")
+        other.ok(b"STORE 2 +FLAGS (\\Flagged)")
+        other.ok(b"STORE 3:4 +FLAGS (\\Deleted)")
+        other.ok(b"EXPUNGE")
+    assert roundcube("reselect", "INBOX", [known["UIDVALIDITY"], known["HIGHESTMODSEQ"], [1, 2, 3, 4, 5, 6]])
+    data = roundcube("data")
+    assert data["VANISHED"] == "3:4"
+    assert list(data["QRESYNC"]) == ["2"]
+    assert "\\Flagged" in data["QRESYNC"]["2"]["flags"]
+    assert int(data["HIGHESTMODSEQ"]) > int(known["HIGHESTMODSEQ"])
+    changed = roundcube("fetch", "INBOX", "1:*", True, ["FLAGS"], known["HIGHESTMODSEQ"], True)
+    assert list(changed) == ["2"]
+    assert not overheard.dialog().refused()
+
+
+def test_quota_and_rights_are_kept_and_told(
+    roundcube: Obedient, house: House, person: Person, overheard: Overheard
+) -> None:
+    house.limit(person, "1MB")
+    quota = roundcube("getQuota", "INBOX")
+    assert 900 < quota["total"] <= 1024
+    assert quota["used"] < 10
+    friend = house.add(f"friend.of.{person.login}")
+    assert roundcube("setACL", "Archive", friend.login, "lrs")
+    assert sorted(roundcube("getACL", "Archive")[friend.login]) == ["l", "r", "s"]
+    assert {"l", "r"} <= set("".join(roundcube("listRights", "Archive", friend.login)["optional"]))
+    assert set("lrswipkxtea") <= set(roundcube("myRights", "Archive"))
+    assert roundcube("deleteACL", "Archive", friend.login)
+    assert friend.login not in roundcube("getACL", "Archive")
     assert not overheard.dialog().refused()
