@@ -20,6 +20,8 @@ from mailsystem.imap.fetch import (
 )
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.mailbox import SEEN, Changes, MessageSet
+from mailsystem.mail.part import Part
+from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.transfer import Identity
 from mailsystem.net import Closed
 from mailsystem.store import Fetched, FlagOp, Want
@@ -37,6 +39,8 @@ def _want(items: Items) -> Want:
         want |= Want.HEAD
     if items.wants_raw:
         want |= Want.RAW
+    if items.wants_preview:
+        want |= Want.PREVIEW
     return want
 
 
@@ -55,6 +59,7 @@ class Answers:
         # RFC 9051 has no `\\Recent`.
         self._is_recent = _never if dialect.rev2 else session.view.is_recent
         self._want = _want(items)
+        self._previews = Attribute.PREVIEW in items.attributes
         self._marks_seen = items.marks_seen and not session.read_only
         self._changed: frozenset[int] = frozenset()
         """Messages that became `\\Seen` by this."""
@@ -68,6 +73,8 @@ class Answers:
         ):
             if self._marks_seen and changes is None and not all(SEEN in each.message.flags for each in slice_):
                 changes, slice_ = await self._see(uids, slice_)
+            if self._previews and any(each.preview is None for each in slice_):
+                slice_ = await self._with_previews(slice_)
             told += await (self._slice(slice_) if self._octets else self._plain_slice(slice_))
         if changes is not None:
             # RFC 3501 7.4.2: the flags went with the answers, they are no news.
@@ -122,6 +129,25 @@ class Answers:
                 await session.flush()
         return told
 
+    async def _with_previews(self, slice_: Sequence[Fetched]) -> Sequence[Fetched]:
+        """Read those that nobody has read yet, so that their first words can be told all the same (RFC 8970 3.1)."""
+        session = self._session
+        missing = MessageSet.of(each.message.uid for each in slice_ if each.preview is None)
+        found: dict[int, str] = {}
+        async for unread in session.store.mailboxes.fetch(
+            session.mailbox.account,
+            session.mailbox.id,
+            missing,
+            Want.FACTS | Want.RAW,
+            actor=session.account.id,
+        ):
+            beginnings = [
+                await session.store.contents.read(each.message.content, 0, REACH) if each.raw is None else each.raw
+                for each in unread
+            ]
+            found |= await asyncio.to_thread(_previews, unread, beginnings)
+        return [each._replace(preview=found.get(each.message.uid, each.preview)) for each in slice_]
+
     async def _with_facts(self, fetched: Fetched) -> Fetched | None:
         """A header block may be longer than what is kept apart of it: then only the facts tell where it ends."""
         if fetched.head is None or len(fetched.head) < HEAD_LIMIT:
@@ -132,6 +158,15 @@ class Answers:
         ):
             return fetched._replace(facts=slice_[0].facts, head=None)
         return None
+
+
+def _previews(messages: Sequence[Fetched], beginnings: Sequence[bytes]) -> dict[int, str]:
+    """The first words of each, by UID."""
+    return {
+        each.message.uid: preview_of(Part.load(each.facts.parts), octets)
+        for each, octets in zip(messages, beginnings, strict=True)
+        if each.facts is not None
+    }
 
 
 def _never(uid: int) -> bool:

@@ -68,6 +68,7 @@ FEATURES: Final = (
     "OBJECTID",
     "BINARY",
     "SAVEDATE",
+    "PREVIEW",
     "ESEARCH",
     "SEARCHRES",
     "WITHIN",

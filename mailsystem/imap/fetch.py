@@ -52,6 +52,9 @@ class Attribute(Enum):
     EMAILID = "EMAILID"
     THREADID = "THREADID"
     SAVEDATE = "SAVEDATE"
+    PREVIEW = "PREVIEW"
+    LAZY_PREVIEW = "PREVIEW (LAZY)"
+    """Only where it is known already (RFC 8970 4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ _MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
     b"FULL": (*_FAST, Attribute.ENVELOPE, Attribute.BODY),
 }
 _ITEMS: Final[dict[str, Item]] = {
-    **{attribute.value: attribute for attribute in Attribute},
+    **{attribute.value: attribute for attribute in Attribute if attribute is not Attribute.LAZY_PREVIEW},
     "RFC822": Octets(b"RFC822", Section(), peek=False),
     "RFC822.HEADER": Octets(b"RFC822.HEADER", Section((), Specifier.HEADER)),
     "RFC822.TEXT": Octets(b"RFC822.TEXT", Section((), Specifier.TEXT), peek=False),
@@ -113,6 +116,10 @@ class Items:
     def marks_seen(self) -> bool:
         """Whether a client that asks for this has seen the message (RFC 9051 6.4.5)."""
         return not all(item.peek for item in self.octets)
+
+    @property
+    def wants_preview(self) -> bool:
+        return Attribute.PREVIEW in self.attributes or Attribute.LAZY_PREVIEW in self.attributes
 
     @property
     def wants_facts(self) -> bool:
@@ -212,6 +219,8 @@ def read_items(args: Arguments) -> Items:
     else:
         items.extend(_macro_or_item(args))
     attributes = dict.fromkeys(item for item in items if isinstance(item, Attribute))
+    if Attribute.PREVIEW in attributes:
+        attributes.pop(Attribute.LAZY_PREVIEW, None)
     # A section asked for with and without PEEK is one answer, and that marks the message seen.
     octets: dict[bytes, Piece] = {}
     for item in items:
@@ -243,6 +252,8 @@ def _item(args: Arguments) -> Item:
     item = _ITEMS.get(args.keyword())
     if item is None:
         raise SyntaxFault("unknown item")
+    if item is Attribute.PREVIEW and args.accept(b" (LAZY)"):
+        return Attribute.LAZY_PREVIEW
     return item
 
 
@@ -283,6 +294,8 @@ class Source(Protocol):
     def facts(self) -> Facts | None: ...
     @property
     def head(self) -> bytes | None: ...
+    @property
+    def preview(self) -> str | None: ...
 
 
 _Value: TypeAlias = Callable[[Message, Any, bool], Any]
@@ -303,12 +316,19 @@ _VALUES: Final[dict[Attribute, tuple[bytes, _Value]]] = {
     Attribute.EMAILID: (b"EMAILID (%b)", lambda message, source, recent: emailid(message.content).encode("ascii")),
     Attribute.THREADID: (b"THREADID %b", lambda message, source, recent: _objectid(threadid(source.head or b""))),
     Attribute.SAVEDATE: (b"SAVEDATE %b", lambda message, source, recent: _moment(message.savedate)),
+    Attribute.PREVIEW: (b"PREVIEW %b", lambda message, source, recent: _words(source.preview)),
+    Attribute.LAZY_PREVIEW: (b"PREVIEW %b", lambda message, source, recent: _words(source.preview)),
 }
 
 
 def _objectid(name: str | None) -> bytes:
     """ "(" objectid ")" / nil"""
     return b"NIL" if name is None else b"(%b)" % name.encode("ascii")
+
+
+def _words(text: str | None) -> bytes:
+    """nstring, in UTF-8 (RFC 8970 3.1)"""
+    return reply.nstring(None if text is None else text.encode())
 
 
 def _moment(seconds: float) -> bytes:

@@ -46,6 +46,7 @@ class Read(NamedTuple):
     message: Message
     facts: Facts | None = None
     head: bytes | None = None
+    preview: str | None = None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,7 @@ def test_nothing_is_read_that_is_not_asked_for(text: str, needs: str) -> None:
      "BODY.PEEK[]x", "RFC822.PEEK", "NONSENSE", "BODY[]<0>", "BODY[]<.5>", "BODY[]<0.>", "BODY[]<-1.5>", "BODY[]<0.5",
      "BODY[]<4294967296.1>", "BODY[TEXT", "BODY [TEXT]", "((FLAGS))", "(FLAGS (UID))", "FLAGS\r", "BODY[1]]", "X-GM-LABELS",
      "BINARY", "BINARY[TEXT]", "BINARY[1.MIME]", "BINARY[1.]", "BINARY.SIZE[1]<0.1>", "BINARY.SIZE", "BINARY.PEEK[1]<0.>",
+     "PREVIEW ()", "PREVIEW (EAGER)", "PREVIEW(LAZY)", "PREVIEW (LAZY LAZY)", "(PREVIEW (LAZY)FLAGS)", "PREVIEW (LAZY) FLAGS",
      "MODSEQ ()", "FLAGS (CHANGEDSINCE)", "FLAGS (CHANGEDSINCE 1", "FLAGS CHANGEDSINCE 1", "FLAGS (CHANGEDSINCE 1) ",
      "FLAGS (CHANGEDSINCE -1)", "FLAGS (CHANGEDSINCE 9223372036854775808)", "FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 1)",
      "FLAGS (PARTIAL 1)", "FLAGS (PARTIAL 0:1)", "FLAGS (PARTIAL 1:*)", "FLAGS (PARTIAL -1:1)", "FLAGS (PARTIAL 1:-1)",
@@ -202,6 +204,16 @@ def test_who_enabled_uidonly_reads_uids_where_the_numbers_stood() -> None:
     assert beginning((Attribute.FLAGS, Attribute.MODSEQ), uidonly=True)(12, Read(MESSAGE), False) == (
         b"* 7 UIDFETCH (FLAGS (\\Seen $Forwarded) MODSEQ (3)"
     )
+
+
+def test_a_preview_may_be_asked_for_only_where_it_is_known() -> None:
+    assert items("PREVIEW").attributes == (Attribute.PREVIEW,)
+    assert request("preview (lazy) (CHANGEDSINCE 1)") == (items("(PREVIEW (LAZY))"), Modifiers(ModSeq(1)))
+    assert items("(PREVIEW (LAZY) UID)").attributes == (Attribute.LAZY_PREVIEW, Attribute.UID)
+    assert items("(PREVIEW (LAZY) PREVIEW)").attributes == (Attribute.PREVIEW,)
+    for text, wire in (("Hello", b'"Hello"'), ("", b'""'), (None, b"NIL"), ("Grüße", b"{7}\r\nGr\xc3\xbc\xc3\x9fe")):
+        for attribute in (Attribute.PREVIEW, Attribute.LAZY_PREVIEW):
+            assert beginning((attribute,))(1, Read(MESSAGE, preview=text), False) == b"* 1 FETCH (PREVIEW " + wire
 
 
 def test_objectids_and_dates_are_nil_where_there_are_none() -> None:
