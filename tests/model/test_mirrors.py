@@ -43,7 +43,6 @@ LOGIN = "ann@example.org"
 DIALECTS = ("", "CONDSTORE", "QRESYNC", "IMAP4rev2", "IMAP4rev2 QRESYNC", "UIDONLY", "UIDONLY QRESYNC")
 FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$Work")
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
-DIALECTS = DIALECTS[:3]
 
 
 class House:
