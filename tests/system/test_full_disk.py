@@ -56,10 +56,11 @@ def test_a_full_disk_is_told_as_temporary_and_loses_nothing(running: program.Pro
         fetching.user(LOGIN)
         fetching.pass_("any")
         assert fetching.stat()[0] == len(promised)
-        assert fetching.retr(1)[1][0].startswith(b"Return-Path:")
+        assert fetching.top(1, 0)[1][0].startswith(b"Return-Path:")
         fetching.dele(1)
         with pytest.raises(poplib.error_proto, match=r"\[SYS/TEMP\]"):
             fetching.quit()
+        fetching.close()
 
     room(running, resource.RLIM_INFINITY)
     with Smtp(running.smtp) as sender:
