@@ -221,7 +221,7 @@ MIGRATIONS: Final = (
         ("CREATE TABLE IF NOT EXISTS previews (content_id INTEGER PRIMARY KEY, text TEXT NOT NULL)",),
     ),
     Migration(
-        9,
+        10,
         "index of what messages say",
         (
             """CREATE TABLE IF NOT EXISTS index_state (
