@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from mailsystem.mail.errors import NoSuchMailbox, TooLarge, TooMany
+from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, TooLarge, TooMany
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, ModSeq
 from mailsystem.store import messages, names, rights
 from mailsystem.store.database import Database, Many, Ring, Sql, Unit
@@ -53,7 +53,7 @@ class Metadata:
     async def read(
         self, reader: AccountId, places: Sequence[Place], entries: Collection[str] | None = None
     ) -> dict[Place, dict[str, bytes]]:
-        """The annotations of all these places, of those names if they are given."""
+        """The annotations of all these places, of those names if they are given; none where `reader` may not read."""
         return await self._database.read(_read(reader, places, entries))
 
     async def readable(self, reader: AccountId, mailboxes: Sequence[Mailbox]) -> Sequence[Mailbox]:
@@ -64,7 +64,8 @@ class Metadata:
         """Set annotations, or delete those that are None: all or none of them.
 
         `SPECIAL_USE` says what a mailbox is for (RFC 6154 4): another one that was for that is not any more. Returns the names
-        of those others. Raises `NoSuchMailbox`, `ValueTooLong`, `TooManyEntries`, `BadUse`.
+        of those others. Raises `NoSuchMailbox`, `NotPermitted`, `ValueTooLong`,
+        `TooManyEntries`, `BadUse`.
         """
         if any(len(value) > LONGEST_VALUE for value in values.values() if value is not None):
             raise ValueTooLong
@@ -74,7 +75,10 @@ class Metadata:
     async def changes(
         self, reader: AccountId, accounts: Sequence[AccountId], since: ModSeq
     ) -> tuple[ModSeq, dict[Place, list[str]]]:
-        """Which entries in these accounts were set or deleted after `since`, and from where to ask again."""
+        """Which entries in these accounts were set or deleted after `since`, and from where to ask again.
+
+        What `reader` may not read is left out.
+        """
         return await self._database.read(_changes(reader, accounts, since))
 
 
@@ -86,6 +90,7 @@ def _read(
     reader: AccountId, places: Sequence[Place], entries: Collection[str] | None
 ) -> Unit[dict[Place, dict[str, bytes]]]:
     found: dict[Place, dict[str, bytes]] = {place: {} for place in places}
+    places = list((yield from rights.open_to(reader, found)))
     for account in dict.fromkeys(account for account, _ in places):
         numbers = [number for owner, number in places if owner == account]
         if entries is None:
@@ -114,12 +119,14 @@ def _write(reader: AccountId, place: Place, values: Mapping[str, bytes | None]) 
     account, mailbox = place
     others: list[str] = []
     if mailbox and SPECIAL_USE in values:
+        if reader != account:
+            raise NotPermitted("it is for its owner to say what it is for")
         use = values[SPECIAL_USE]
         others = yield from names.set_use(account, mailbox, None if use is None else use.decode("utf-8", "replace"))
         values = {entry: value for entry, value in values.items() if entry != SPECIAL_USE}
     if mailbox:
         shared = any(_reader(entry, reader) == _SHARED for entry in values)
-        yield from rights.held(reader, account, mailbox, "rw" if shared else "r")  # RFC 5464 4.3
+        yield from rights.need(reader, account, mailbox, "rw" if shared else "r")  # RFC 5464 3.3
         if not (yield Sql("SELECT 1 FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)):
             raise NoSuchMailbox
     modseq = yield from messages.next_modseq(account)
@@ -170,4 +177,6 @@ def _changes(
     changed: dict[Place, list[str]] = {}
     for account, mailbox, entry, _ in rows:
         changed.setdefault((account, mailbox), []).append(entry)
-    return ModSeq(max((row[3] for row in rows), default=since)), changed
+    readable = yield from rights.open_to(reader, changed)
+    told = {place: entries for place, entries in changed.items() if place in readable}
+    return ModSeq(max((row[3] for row in rows), default=since)), told

@@ -10,7 +10,7 @@ number, so nobody inherits it by a login. The owner of a mailbox holds every rig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -56,18 +56,30 @@ def held(actor: AccountId | None, account: AccountId, mailbox: MailboxId, letter
     """All rights of `actor`, who is in that mailbox. Raises as `within` does."""
     if actor is None or actor == account:
         return EVERY
+    rights = yield from _on(actor, account, mailbox)
+    if "r" not in rights:
+        raise NoSuchMailbox
+    if not rights.issuperset(letters):
+        raise NotPermitted
+    return rights
+
+
+def need(actor: AccountId, account: AccountId, mailbox: MailboxId, letters: str) -> Unit[None]:
+    """`actor`, who is not in that mailbox, must have these rights on it. Raises `NoSuchMailbox` and `NotPermitted`."""
+    if actor != account:
+        rights = yield from _on(actor, account, mailbox)
+        if not rights.issuperset(letters):
+            raise NotPermitted if "l" in rights else NoSuchMailbox
+
+
+def _on(actor: AccountId, account: AccountId, mailbox: MailboxId) -> Unit[Rights]:
     rows = yield Sql(
         f"SELECT negative, letters FROM rights WHERE account_id = $1 AND mailbox_id = $2 AND grantee IN ($3, {EVERYBODY})",  # noqa: S608
         account,
         mailbox,
         actor,
     )
-    rights = combined_rows(rows)
-    if "r" not in rights:
-        raise NoSuchMailbox
-    if not rights.issuperset(letters):
-        raise NotPermitted
-    return rights
+    return combined_rows(rows)
 
 
 def combined_rows(rows: Iterable[Row]) -> Rights:
@@ -136,8 +148,19 @@ def shared_with(actor: AccountId) -> Unit[list[tuple[Mailbox, Rights]]]:
 
 def readable(actor: AccountId | None, mailboxes: Sequence[Mailbox]) -> Unit[Sequence[Mailbox]]:
     """Those that `actor` may read: one's own cost no statement, and all others one together."""
-    if actor is None or all(mailbox.account == actor for mailbox in mailboxes):
+    if actor is None:
         return mailboxes
+    there = yield from open_to(actor, [(mailbox.account, mailbox.id) for mailbox in mailboxes])
+    return [mailbox for mailbox in mailboxes if (mailbox.account, mailbox.id) in there]
+
+
+def open_to(
+    actor: AccountId, places: Collection[tuple[AccountId, MailboxId]]
+) -> Unit[set[tuple[AccountId, MailboxId]]]:
+    """As `readable`, for mailboxes by account and number."""
+    own = {place for place in places if place[0] == actor}
+    if len(own) == len(places):
+        return own
     rows = yield Sql(
         f"SELECT account_id, mailbox_id, negative, letters FROM rights WHERE grantee IN ($1, {EVERYBODY})",  # noqa: S608
         actor,
@@ -145,11 +168,7 @@ def readable(actor: AccountId | None, mailboxes: Sequence[Mailbox]) -> Unit[Sequ
     entries: dict[tuple[int, int], list[Row]] = {}
     for row in rows:
         entries.setdefault((row[0], row[1]), []).append(row[2:])
-    return [
-        mailbox
-        for mailbox in mailboxes
-        if mailbox.account == actor or "r" in combined_rows(entries.get((mailbox.account, mailbox.id), ()))
-    ]
+    return own | {place for place in places if "r" in combined_rows(entries.get(place, ()))}
 
 
 def entries_of(mailbox: Mailbox) -> Unit[list[Entry]]:

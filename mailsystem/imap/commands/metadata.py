@@ -83,8 +83,6 @@ async def setmetadata(session: Session, args: Arguments, by_uid: bool) -> Ok | N
         await session.store.metadata.write(session.account.id, server(session.account.id), values)
         return None
     mailbox = await session.store.mailboxes.find(session.account.id, name)
-    if SPECIAL_USE in values and mailbox.account != session.account.id:
-        raise NotPermitted("it is for its owner to say what it is for")
     for other in await session.store.metadata.write(session.account.id, (mailbox.account, mailbox.id), values):
         # RFC 6154 5.4: what it was for before is news.
         session.send(line(session, other, {SPECIAL_USE: None}))
