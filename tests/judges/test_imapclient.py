@@ -166,6 +166,13 @@ def test_the_quota_is_told(client: IMAPClient, house: House, person: Person) -> 
         client.append("INBOX", messages.large(1_200_000))
 
 
+def test_several_messages_are_appended_at_once(client: IMAPClient) -> None:
+    raws = [messages.simple("one").decode(), messages.simple("two").decode()]
+    client.multiappend("INBOX", [raws[0], {"msg": raws[1], "flags": [b"\\Flagged"]}])
+    client.select_folder("INBOX")
+    assert flags_of(client, [1, 2]) == {1: set(), 2: {b"\\Flagged"}}
+
+
 def test_a_mailbox_is_shared_by_acl(client: IMAPClient, house: House, person: Person) -> None:
     friend = house.add(f"friend.of.{person.login}")
     client.append("Archive", messages.simple("shared"))

@@ -89,11 +89,14 @@ def test_messages_are_listed_read_searched_flagged_and_moved(roundcube: Obedient
 
 def test_the_list_of_folders_tells_what_is_subscribed_and_special(roundcube: Obedient, overheard: Overheard) -> None:
     assert roundcube("createFolder", "Vorlagen")
+    assert roundcube("createFolder", "Wichtig", ["\\Important"])
     assert roundcube("listMailboxes", "", "*", ["SUBSCRIBED", "CHILDREN"])
     known = roundcube("data")["LIST"]
     assert "\\Subscribed" in known["INBOX"]
     assert "\\Subscribed" not in known["Vorlagen"]
-    uses = {"Archive", "Drafts", "Junk", "Sent", "Trash"}
+    rights = roundcube("listMailboxes", "", "*", ["MYRIGHTS", "SUBSCRIBED"])
+    assert all(set("lrswipkxtea") <= set(told["MYRIGHTS"]) for told in rights.values())
+    uses = {"Archive", "Drafts", "Junk", "Sent", "Trash", "Wichtig"}
     assert set(roundcube("listMailboxes", "", "*", [], ["SPECIAL-USE"])) == uses
     assert "INBOX" in roundcube("listMailboxes", "", "*", [], ["SUBSCRIBED"])
     status = roundcube("status", "INBOX", ["SIZE", "HIGHESTMODSEQ", "MAILBOXID"])
@@ -101,6 +104,8 @@ def test_the_list_of_folders_tells_what_is_subscribed_and_special(roundcube: Obe
     said = overheard.dialog()
     assert said.asked(r"LIST .*RETURN \(SUBSCRIBED CHILDREN\)")
     assert said.asked(r"LIST \(SPECIAL-USE\)")
+    assert said.asked(r"CREATE Wichtig \(USE")
+    assert said.asked(r"LIST .*RETURN \(SUBSCRIBED MYRIGHTS\)")
     assert not said.refused()
 
 
