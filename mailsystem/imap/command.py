@@ -65,6 +65,7 @@ FEATURES: Final = (
     "CONDSTORE",
     "QRESYNC",
     "UIDONLY",
+    "UTF8=ACCEPT",
     "OBJECTID",
     "BINARY",
     "SAVEDATE",

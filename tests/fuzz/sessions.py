@@ -245,6 +245,11 @@ SEEDS: Final[dict[Protocol, tuple[bytes, ...]]] = {
             b"g STATUS INBOX (UIDNEXT)\r\n"
         ),
         (
+            b"c UID FETCH 1 (MODSEQ PREVIEW (LAZY) THREADID SAVEDATE BINARY.SIZE[1] BINARY[1]<0.9>) (CHANGEDSINCE 1)\r\n"
+            b"d APPEND INBOX {1+}\r\nx ~{3+}\r\n\0\0\0 UTF8 (~{1+}\r\ny)\r\ne STORE 1 (UNCHANGEDSINCE 9) FLAGS ()\r\n"
+            b"f UID REPLACE 1 INBOX (\\Draft) {3+}\r\nnew\r\ng UID FETCH 1:* FLAGS (PARTIAL -1:-9)\r\n"
+        ),
+        (
             b"c IDLE\r\nDONE\r\nd UID FETCH 1:* (ENVELOPE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS (TO)])\r\n"
             b"e MOVE 1 Trash\r\n"
         ),
@@ -270,6 +275,7 @@ WORDS: Final[dict[Protocol, tuple[bytes, ...]]] = {
         b"LIST ", b"%", b"*", b"\r\n", b"AUTHENTICATE PLAIN", b"LOGIN ", b"IDLE\r\n", b"DONE\r\n", b"&AOQ-", b"NIL",
         b"SELECT ", b"~{3+}\r\n", b"COPY ", b"NOT ", b"OR ",
         b"RETURN (", b"SAVE", b"$", b"PARTIAL -1:-2", b"SORT (", b"REVERSE ", b"THREAD REFERENCES ", b"UTF-8 ", b"ESEARCH ",
-        b"IN (", b"UIDBATCHES 500 ",
+        b"IN (", b"UIDBATCHES 500 ", b"REPLACE 1 ", b"UTF8 (~{1+}\r\nx)", b" (CHANGEDSINCE 1 VANISHED)", b" (PARTIAL 1:2)",
+        b"(UNCHANGEDSINCE 0) ", b"BINARY.SIZE[1]", b"BINARY.PEEK[]", b"PREVIEW (LAZY)", b"THREADID", b"MODSEQ",
     ),
 }  # fmt: skip

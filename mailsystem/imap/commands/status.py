@@ -45,7 +45,7 @@ def status_atts(session: Session, args: Arguments) -> tuple[str, ...]:
         if att not in _ATTS or (att == "RECENT" and session.dialect.rev2):
             raise SyntaxFault("unknown status item")
     if "HIGHESTMODSEQ" in atts:
-        session.dialect = session.dialect.enabling(["CONDSTORE"])
+        session.use_condstore()
     return tuple(dict.fromkeys(atts))
 
 
