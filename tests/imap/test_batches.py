@@ -8,7 +8,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imap_door import Door
+from imap_door import Door, Opening
 
 from mailsystem.imap.batches import Batches, read_batches, response
 from mailsystem.imap.framing import Frame
@@ -126,3 +126,13 @@ async def test_over_the_wire(door: Door) -> None:
         c1=one,
         c2=other,
     )
+
+
+async def test_a_batch_is_no_larger_than_a_command_may_be(open_door: Opening) -> None:
+    door = await open_door(messages_per_command=3)
+    for _ in range(7):
+        await door.put()
+    client = await door.client(mailbox="INBOX")
+    said = await client.ok("UIDBATCHES 500")
+    assert said[0].endswith(b") 7:5,4:2,1:1")
+    assert (await client.say("UID SEARCH UID 5:7")).code == ""

@@ -87,7 +87,7 @@ def test_what_is_left_has_nothing_more_to_lose(subject: str) -> None:
 
 @pytest.mark.parametrize("piece", ["[", "]", "[a]", "re:", "[fwd:", "(fwd)", "re[", "[a]re", " ", "re [a]", "[fwd:[a]"])
 def test_a_long_subject_takes_no_long_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     base_subject(piece * 100_000)
     base_subject("[a]" + piece * 100_000 + "]")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plainly_threaded import threaded
 
 from mailsystem.imap import threading
 from mailsystem.imap.threading import Letter, Thread, by_references, ordered_subject, response
@@ -147,6 +149,16 @@ def test_each_message_is_in_exactly_one_place(rows: list[tuple[float, str, bool,
             inner.extend(one.children)
 
 
+@given(_LETTERS)
+def test_the_forest_is_that_of_the_text(rows: list[tuple[float, str, bool, bytes | None, list[bytes]]]) -> None:
+    made = [Letter(number, *row) for number, row in enumerate(rows, 1)]
+
+    def nested(thread: Thread) -> list[Any]:
+        return [thread.number, *map(nested, thread.children)]
+
+    assert [nested(thread) for thread in by_references(made)] == threaded(made)
+
+
 def chain(count: int, *, backwards: bool = False) -> list[Letter]:
     made = [
         Letter(n, float(n), "s", n > 1, b"%d" % n, [b"%d" % before for before in range(max(1, n - 10), n)])
@@ -157,11 +169,11 @@ def chain(count: int, *, backwards: bool = False) -> list[Letter]:
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_hundred_thousand_in_one_row_are_no_trouble(backwards: bool) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     line = response(by_references(chain(100_000, backwards=backwards)))
     assert line.startswith(b"* THREAD (1 2 3 4 ")
     assert line.endswith(b" 100000)\r\n")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_who_wants_loops_gets_no_more_of_our_time_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +181,7 @@ def test_who_wants_loops_gets_no_more_of_our_time_than_others(monkeypatch: pytes
     made = chain(20_000)
     # Each of these asks to make the deepest the parent of the first.
     made += [Letter(n, float(n), "", False, b"%d" % n, [b"20000", b"1"]) for n in range(20_001, 40_001)]
-    started = time.perf_counter()
+    started = time.process_time()
     threads = by_references(made)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert sorted(numbers(threads)) == list(range(1, 40_001))

@@ -78,10 +78,10 @@ async def _search(
     session: Session, within: Selected, name: str, key: Key, returns: Returns, progress: Progress, tell_modseq: bool
 ) -> None:
     here = resolved(key, lambda uids: within.view.pick(uids, True))
+    before = progress.done
     async with progress:
-        progress.total += within.view.exists
         uids = await Searching(session, here, within=within, progress=progress).run()
-        progress.done = progress.total
+    progress.done = before + within.view.exists
     meant = returns.meant(uids)
     if returns.save:
         within.view.saved = await apart(len(meant), lambda: MessageSet.of(meant))

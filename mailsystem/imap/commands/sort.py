@@ -31,7 +31,8 @@ async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         args.sp()
         key = read_criteria(args, resolver(session), now=session.store.clock.now())
         limiting.whole(session, candidates(session, key))
-        async with Progress(session, session.view.exists) as progress:
+        # Each is looked at twice: whether it is found, and what it is sorted by.
+        async with Progress(session, 2 * session.view.exists) as progress:
             uids = await Searching(session, key, progress=progress).run()
             want = Want.HEAD if needs_heading(criteria) else Want.NONE
             rows = await read(
@@ -51,7 +52,7 @@ async def read(
 ) -> list[T]:
     """What `make` makes of each of these messages, in the order of the mailbox; decoded where it holds nobody up."""
     mailbox, known = session.mailbox, frozenset(uids)
-    progress.done, progress.total = 0, len(uids)
+    progress.done = progress.total - len(uids)
     made: list[T] = []
 
     def decode(slice_: Sequence[Fetched]) -> list[T]:
@@ -61,6 +62,7 @@ async def read(
     async for slice_ in session.store.mailboxes.fetch(
         mailbox.account, mailbox.id, chosen, want, actor=session.account.id
     ):
-        made += await asyncio.to_thread(decode, slice_)
-        progress.done = len(made)
+        slice_made = await asyncio.to_thread(decode, slice_)
+        progress.done += len(slice_made)
+        made += slice_made
     return made

@@ -35,7 +35,7 @@ async def thread(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         one = letter(fetched.message, fetched.head, links=links)
         return one if by_uid else one._replace(number=view.number(one.number))
 
-    async with Progress(session, view.exists) as progress:
+    async with Progress(session, 2 * view.exists) as progress:
         uids = await Searching(session, key, progress=progress).run()
         letters = await read(session, uids, Want.HEAD, make, progress)
         said = await asyncio.to_thread(lambda: response(algorithm(letters)))
