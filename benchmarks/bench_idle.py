@@ -33,6 +33,9 @@ async def main(pem, ready):
         def connection_made(self, transport):
             self.transport = transport
 
+        def data_received(self, data):
+            self.transport.write(bytes(1000) + data)
+
     server = await asyncio.get_running_loop().create_server(Bare, "127.0.0.1", 0, ssl=context, backlog=1024)
     with open(ready, "w") as file:
         json.dump({"imap": {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}}, file)
@@ -46,7 +49,7 @@ except ImportError:
 with asyncio.Runner(loop_factory=new_event_loop) as runner:
     runner.run(main(*sys.argv[1:]))
 """
-"""A server that does nothing, with the same buffers: what it costs is TLS's own."""
+"""A server that only talks, with the same buffers: what it costs is TLS's own."""
 
 
 class Peer:
@@ -94,9 +97,11 @@ def idling(number: int, port: int, *, tls: bool = False, compressed: bool = Fals
 
 
 def bare(number: int, port: int) -> Peer:
-    """A client of the server that does nothing."""
+    """A client of the server that only talks, after as much talk as a login takes."""
     peer = Peer(port)
     peer.secure()
+    for _ in range(4):
+        peer.say(b"done", b"done")
     return peer
 
 

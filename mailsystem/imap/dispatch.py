@@ -7,7 +7,7 @@ import traceback
 from typing import Final
 
 import mailsystem.imap.commands  # noqa: F401 - fills the table
-from mailsystem.imap import news, reply
+from mailsystem.imap import news, reply, watch
 from mailsystem.imap.batches import ClientBug, TooFew
 from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.commands.appending import Gone
@@ -15,6 +15,7 @@ from mailsystem.imap.fetch import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.limiting import OverLimit
+from mailsystem.imap.notify import BADEVENT, BadEvent, TooMuch
 from mailsystem.imap.search import BadCharset
 from mailsystem.imap.session import CompressionActive, Goodbye, Session
 from mailsystem.mail import errors
@@ -43,6 +44,8 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     CompressionActive: (b"NO", b"COMPRESSIONACTIVE"),
     TooManyEntries: (b"NO", b"METADATA TOOMANY"),
     ValueTooLong: (b"NO", b"METADATA MAXSIZE %d" % LONGEST_VALUE),
+    BadEvent: (b"NO", BADEVENT),
+    TooMuch: (b"NO", b"NOTIFICATIONOVERFLOW"),
     UidRequired: (b"BAD", b"UIDREQUIRED"),
     UnknownEncoding: (b"NO", b"UNKNOWN-CTE"),
     TooFew: (b"NO", b"TOOFEW"),
@@ -51,6 +54,8 @@ REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
 }
 """How each expected failure is told (RFC 5530); anything else is our bug and SERVERBUG."""
 
+_REMOVING: Final = frozenset({"EXPUNGE", "MOVE", "REPLACE"})
+"""Commands that are answered by what is gone."""
 _LITERAL = re.compile(rb"\{([0-9]+)\+?\}")
 _LONGEST_LINE: Final = 2000
 
@@ -84,7 +89,14 @@ async def run(session: Session, frame: Frame) -> None:
 
     if entry is not None and not answer.startswith(b"BAD"):
         try:
-            await news.sync(session, hold_expunges=entry.numbers and not by_uid, with_uid=by_uid, look=entry.looks)
+            await news.sync(
+                session,
+                hold_expunges=entry.numbers and not by_uid,
+                with_uid=by_uid,
+                look=entry.looks,
+                own=entry.name in _REMOVING,
+            )
+            await watch.look(session, own=entry.name in watch.OWN)
         except Goodbye as end:
             bye = str(end)
     if bye is not None:
@@ -117,6 +129,8 @@ async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bo
             raise WrongState(f"{entry.name} is not possible now")
         if entry.picks and not by_uid and session.dialect.uidonly:
             raise UidRequired
+        if entry.name in watch.OWN:
+            await watch.look(session)  # what was not its own doing
         done = await entry.handler(session, args, by_uid)
     except MailError as error:
         return None, _refuse(session, error, entry)

@@ -5,24 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from mailsystem.imap import watch
+from mailsystem.imap.answers import Answers
+from mailsystem.imap.notify import Event
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
 from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
-from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message
+from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message, MessageSet
 from mailsystem.mail.rights import Rights, may_change, settable
 from mailsystem.telemetry.trace import CLIENT
 
 _LINES_AT_ONCE: Final = 4096
 
 
-async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True) -> None:
+async def sync(
+    session: Session, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True, own: bool = False
+) -> None:
     """Tell the client what has happened in its mailbox.
 
     With `hold_expunges` what is gone stays untold; `with_uid` puts UIDs beside flags. Unless it is to `look`, a bell that has
-    not rung is believed. Raises `Goodbye` when the mailbox is no more.
+    not rung is believed. What was the client's `own` doing is told even if it wants to hear of nothing (RFC 5465). Raises
+    `Goodbye` when the mailbox is no more.
     """
     if session.state is not session.state.SELECTED:
         return
+    wanted = None if session.watch is None else session.watch.wanted
+    if wanted is not None and not wanted.selected and not own:
+        return  # RFC 5465 3.1: then the client believes what it believed
     selected, bell = session.selected, session.store.bell
     view = selected.view
     if not look and bell.rung == session.heard and (hold_expunges or not view.holding):
@@ -42,7 +51,16 @@ async def sync(session: Session, *, hold_expunges: bool = False, with_uid: bool 
         # A ModSeq that it hears of makes the client believe that it knows all before that. So this waits as a whole.
         return
     session.heard = rung
-    await _tell(session, selected, view.apply(changes, hold_expunges=hold_expunges), with_uid)
+    fresh = [message.uid for message in changes.messages if not view.number(message.uid)] if wanted is not None else []
+    told = view.apply(changes, hold_expunges=hold_expunges)
+    if wanted is None:
+        await _tell(session, selected, told, with_uid)
+        return
+    if Event.FLAG_CHANGE not in wanted.selected and not own:
+        told = told._replace(flags=[])
+    await _tell(session, selected, told, True)  # RFC 5465 5.1
+    if fresh and wanted.items is not None:
+        await Answers(session, wanted.items).say(MessageSet.of(fresh))
 
 
 async def _tell_rights(session: Session, selected: Selected) -> None:
@@ -106,13 +124,13 @@ async def idle(session: Session) -> bytes:
     try:
         while (line := session.framing.line()) is None:
             await sync(session, look=False)
+            await watch.look(session)
             await session.flush()
             if arriving is None:
                 arriving = asyncio.ensure_future(session.receive())
             waiting = {arriving}
-            if session.state is session.state.SELECTED:
-                mailbox = session.mailbox
-                ringing = asyncio.ensure_future(session.store.bell.wait(session.heard, (mailbox.account, mailbox.id)))
+            if about := watch.topics(session):
+                ringing = asyncio.ensure_future(session.store.bell.wait(watch.heard(session), *about))
                 waiting.add(ringing)
             done, _ = await asyncio.wait(
                 waiting, timeout=session.options.keepalive, return_when=asyncio.FIRST_COMPLETED
@@ -133,3 +151,30 @@ async def idle(session: Session) -> bytes:
             task.cancel()
         if waits:
             await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def attend(session: Session) -> None:
+    """Wait for more from the client; if it has said what it wants to hear (RFC 5465), tell that meanwhile."""
+    if session.watch is None:
+        await session.receive()
+        return
+    arriving = asyncio.ensure_future(session.receive())
+    ringing: asyncio.Task[None] | None = None
+    try:
+        while not arriving.done():
+            await sync(session, look=False, hold_expunges=session.watch.wanted.delayed)
+            await watch.look(session)
+            await session.flush()
+            waiting = {arriving}
+            if about := watch.topics(session):
+                ringing = asyncio.ensure_future(session.store.bell.wait(watch.heard(session), *about))
+                waiting.add(ringing)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if ringing is not None:
+                ringing.cancel()
+        arriving.result()
+    finally:
+        waits = [task for task in (arriving, ringing) if task is not None]
+        for task in waits:
+            task.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

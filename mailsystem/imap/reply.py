@@ -96,3 +96,8 @@ def listed(response: bytes, attributes: Iterable[str], name: bytes, extended: by
 def old_name(name: bytes) -> bytes:
     """oldname-extended-item = "OLDNAME" SP "(" mailbox ")", as LIST's extended data (RFC 9051 9)"""
     return b' ("OLDNAME" (' + name + b"))"
+
+
+def annotated(name: bytes, entries: Iterable[str]) -> bytes:
+    """metadata-resp = "METADATA" SP mailbox SP entry-list: these have changed, how is for the client to ask (RFC 5464 4.4.2)"""
+    return b"* METADATA " + name + b" " + b" ".join(astring(entry.encode()) for entry in entries) + CRLF

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mailsystem.directory import Directory
-from mailsystem.imap import dispatch, reply
+from mailsystem.imap import dispatch, news, reply
 from mailsystem.imap.command import capabilities
 from mailsystem.imap.framing import Continue, Frame
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Options, Session
@@ -119,5 +119,5 @@ async def _converse(session: Session) -> None:
             case None:
                 # Only now, so that the answers to commands that came together leave together.
                 await session.flush()
-                await session.receive()
+                await news.attend(session)
     await session.flush()

@@ -13,6 +13,7 @@ from mailsystem.directory import Directory
 from mailsystem.imap import reply
 from mailsystem.imap.dialect import Dialect
 from mailsystem.imap.framing import BEFORE_LOGIN, Framing, after_login
+from mailsystem.imap.notify import Watch
 from mailsystem.imap.transcript import Transcript
 from mailsystem.imap.view import View
 from mailsystem.mail.account import Account
@@ -121,6 +122,7 @@ class Session:
         "store",
         "tag",
         "trace",
+        "watch",
     )
 
     def __init__(
@@ -147,6 +149,8 @@ class Session:
         """What the bell had rung when its mailbox was last looked at."""
         self.tag = b"*"
         """The tag of the command that runs."""
+        self.watch: Watch | None = None
+        """What it wants to hear beside that (RFC 5465); None as long as it has not said."""
         self._connection = connection
         self._since = asyncio.get_running_loop().time()
         self._account: Account | None = None
@@ -244,6 +248,7 @@ class Session:
         self._account = None
         self._since = asyncio.get_running_loop().time()
         self.dialect = Dialect()
+        self.watch = None
         self.framing.limits = BEFORE_LOGIN
         self.framing.spool = None
 

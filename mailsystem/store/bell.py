@@ -2,6 +2,9 @@
 
 A ring may name the mailboxes that it is about, as a hint that saves the others a look; it never carries the news. The order
 is always: `heard = bell.rung` → look → `await bell.wait(heard, about)`.
+
+The number 0 stands for an account as a whole: a stroke about any of its mailboxes is one about that too, and what is about
+no mailbox (names, subscriptions, annotations) is about that alone.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ class Bell:
             for key in list(self._sleepers):
                 self._wake(key)
             return
-        for topic in topics:
+        named = set(topics)
+        for topic in named | {(account, MailboxId(0)) for account, _ in named}:
             self._about[topic] = self._rung
             self._about.move_to_end(topic)
             self._wake(topic)
@@ -50,27 +54,31 @@ class Bell:
             self._everybody = max(self._everybody, stroke)
         self._wake(None)
 
-    async def wait(self, heard: int, about: Topic | None = None) -> None:
-        """Return once something was committed after stroke `heard` that may concern `about` (None: anything).
+    async def wait(self, heard: int, *about: Topic) -> None:
+        """Return once something was committed after stroke `heard` that may concern any of `about` (none given: anything).
 
         A pure wait: it may be cancelled at any time.
         """
-        while not self._sounded(heard, about):
+        keys: tuple[Topic | None, ...] = about or (None,)
+        while not self.sounded(heard, *about):
             sleeper = asyncio.get_running_loop().create_future()
-            self._sleepers.setdefault(about, set()).add(sleeper)
+            for key in keys:
+                self._sleepers.setdefault(key, set()).add(sleeper)
             try:
                 await sleeper
             finally:
-                asleep = self._sleepers.get(about)
-                if asleep is not None:
-                    asleep.discard(sleeper)
-                    if not asleep:
-                        del self._sleepers[about]
+                for key in keys:
+                    asleep = self._sleepers.get(key)
+                    if asleep is not None:
+                        asleep.discard(sleeper)
+                        if not asleep:
+                            del self._sleepers[key]
 
-    def _sounded(self, heard: int, about: Topic | None) -> bool:
-        if about is None:
+    def sounded(self, heard: int, *about: Topic) -> bool:
+        """Whether there was a stroke after `heard` that may concern any of `about`."""
+        if not about:
             return self._rung > heard
-        return self._everybody > heard or self._about.get(about, 0) > heard
+        return self._everybody > heard or any(self._about.get(topic, 0) > heard for topic in about)
 
     def _wake(self, key: Topic | None) -> None:
         for sleeper in self._sleepers.pop(key, ()):

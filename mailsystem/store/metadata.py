@@ -73,13 +73,13 @@ class Metadata:
         return await self._database.write(_write(reader, place, values), weight=weight)
 
     async def changes(
-        self, reader: AccountId, accounts: Sequence[AccountId], since: ModSeq
+        self, reader: AccountId, account: AccountId, since: ModSeq | None
     ) -> tuple[ModSeq, dict[Place, list[str]]]:
-        """Which entries in these accounts were set or deleted after `since`, and from where to ask again.
+        """Which entries in one account were set or deleted after `since` (None: none), and from where to ask again.
 
         What `reader` may not read is left out.
         """
-        return await self._database.read(_changes(reader, accounts, since))
+        return await self._database.read(_changes(reader, account, since))
 
 
 def _reader(entry: str, reader: AccountId) -> AccountId:
@@ -165,18 +165,23 @@ def _write(reader: AccountId, place: Place, values: Mapping[str, bytes | None]) 
 
 
 def _changes(
-    reader: AccountId, accounts: Sequence[AccountId], since: ModSeq
+    reader: AccountId, account: AccountId, since: ModSeq | None
 ) -> Unit[tuple[ModSeq, dict[Place, list[str]]]]:
-    rows = yield Sql(
-        "SELECT account_id, mailbox_id, entry, modseq FROM annotations WHERE account_id IN LIST $1"
-        " AND reader_id IN (0, $2) AND modseq > $3 ORDER BY account_id, mailbox_id, entry",
-        list(accounts),
+    [[now]] = yield Sql(
+        "SELECT COALESCE(MAX(modseq), 0) FROM annotations WHERE account_id = $1 AND reader_id IN (0, $2)",
+        account,
         reader,
-        since,
     )
     changed: dict[Place, list[str]] = {}
-    for account, mailbox, entry, _ in rows:
-        changed.setdefault((account, mailbox), []).append(entry)
+    if since is not None and now > since:
+        rows = yield Sql(
+            "SELECT mailbox_id, entry FROM annotations WHERE account_id = $1 AND reader_id IN (0, $2) AND modseq > $3"
+            " ORDER BY mailbox_id, entry",
+            account,
+            reader,
+            since,
+        )
+        for mailbox, entry in rows:
+            changed.setdefault((account, mailbox), []).append(entry)
     readable = yield from rights.open_to(reader, changed)
-    told = {place: entries for place, entries in changed.items() if place in readable}
-    return ModSeq(max((row[3] for row in rows), default=since)), told
+    return ModSeq(max(now, since or 0)), {place: entries for place, entries in changed.items() if place in readable}

@@ -133,6 +133,7 @@ def set_use(account: AccountId, mailbox: MailboxId, wanted: str | None) -> Unit[
         "UPDATE mailboxes SET special_use = $3 WHERE account_id = $1 AND id = $2",
         [(account, number, " ".join(after[number]) or None) for number in changed],
     )
+    yield Ring((account, MailboxId(0)))
     return [before[number][0] for number in changed if number != mailbox]
 
 
@@ -148,6 +149,7 @@ def _insert(account: AccountId, name: str, special_use: str | None, now: float) 
     if not rows:
         raise NoSuchMailbox("no such account")
     [[number, uidvalidity, modseq]] = rows
+    yield Ring((account, MailboxId(0)))
     [row] = yield Sql(
         "INSERT INTO mailboxes (account_id, id, name, objectid, uidvalidity, modseq, special_use)"  # noqa: S608
         f" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING {MAILBOX}",
@@ -266,7 +268,9 @@ def subscribe(account: AccountId, names: Sequence[str]) -> Unit[None]:
         "INSERT INTO subscriptions (account_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [(account, checked(name)) for name in names],
     )
+    yield Ring((account, MailboxId(0)))
 
 
 def unsubscribe(account: AccountId, name: str) -> Unit[None]:
     yield Sql("DELETE FROM subscriptions WHERE account_id = $1 AND name = $2", account, name)
+    yield Ring((account, MailboxId(0)))

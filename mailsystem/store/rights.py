@@ -257,6 +257,8 @@ def _put(mailbox: Mailbox, grantee: int, negative: bool, rights: Rights) -> Unit
         )
     # Whoever is in it looks, and learns whether it is still there for them.
     yield Ring((mailbox.account, mailbox.id))
+    if grantee != EVERYBODY:
+        yield Ring((AccountId(grantee), MailboxId(0)))
 
 
 def forget(account: AccountId) -> Unit[None]:

@@ -135,12 +135,6 @@ def line(session: Session, name: str | None, values: Mapping[str, bytes | None])
     return b"* METADATA " + spelled + b" (" + pairs + b")\r\n"
 
 
-def changed(session: Session, name: str | None, names: Sequence[str]) -> bytes:
-    """metadata-resp = "METADATA" SP mailbox SP entry-list: these have changed, how is for the client to ask (4.4.2)"""
-    spelled = b'""' if name is None else session.dialect.mailbox(name)
-    return b"* METADATA " + spelled + b" " + b" ".join(reply.astring(entry.encode()) for entry in names) + b"\r\n"
-
-
 def entries(args: Arguments) -> tuple[str, ...]:
     """entries = entry / "(" entry *(SP entry) ")" """
     return _entry_list(args) if args.accept(b"(") else (_entry(args),)
