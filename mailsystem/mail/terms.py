@@ -27,6 +27,8 @@ SURE: Final = LONGEST // 2
 MOST_TERMS: Final = 50_000
 """Distinct terms of one message: with more it is no text that anybody wrote, and is left to be read."""
 _MOST_CLUES: Final = 8
+_AT_ONCE: Final = 64 << 10
+"""Octets that are split at once: a text without end may hold many more words than there are different ones."""
 
 _CJK: Final = "\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK_RUN = re.compile(f"[{_CJK}]+")
@@ -66,7 +68,14 @@ def terms(text: str) -> set[bytes]:
             pairs.update(map("".join, pairwise(run)) if len(run) > 1 else run)
         octets = _CJK_RUN.sub(" ", text).encode("utf-8", "surrogatepass")
     # By translating and splitting it takes a fifth of what a pattern takes.
-    found = set(octets.translate(_SPACED).split())
+    spaced = octets.translate(_SPACED)
+    found: set[bytes] = set()
+    start = 0
+    while start < len(spaced):
+        end = spaced.find(b" ", start + _AT_ONCE)
+        end = len(spaced) if end < 0 else end
+        found.update(spaced[start:end].split())
+        start = end
     if found and len(max(found, key=len)) > LONGEST:
         for long in [run for run in found if len(run) > LONGEST]:
             found.discard(long)

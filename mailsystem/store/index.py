@@ -27,7 +27,7 @@ from mailsystem.store import indexing, rights
 from mailsystem.store.contents import Contents
 from mailsystem.store.database import Database
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
-from mailsystem.store.shelves import FULL, Shelf, merge, shelve, to_merge
+from mailsystem.store.shelves import FULL, Shelf, breathe, merge, shelve, to_merge
 from mailsystem.telemetry import Trace
 
 _BATCH: Final = 512
@@ -38,6 +38,8 @@ _TURN: Final = 30.0
 """Seconds for which one process has the work to itself; it ends by itself, should the process die."""
 _TIDY_EVERY: Final = 3600.0
 _REMEMBERED: Final = 8
+_A_FEW: Final = 8
+"""Messages that are read before others have a turn."""
 
 _Kinds = list[set[bytes]]
 
@@ -231,7 +233,7 @@ class Index:
         read: dict[ContentId, _Kinds | None] = {}
         previews: dict[ContentId, str] = {}
         small = [one for one in batch.waiting if one.raw is not None]
-        for content, kinds, preview in await asyncio.to_thread(lambda: [_read(one, one.raw or b"") for one in small]):
+        for content, kinds, preview in await asyncio.to_thread(_read_all, small):
             read[content], previews[content] = kinds, preview
         for one in batch.waiting:
             if one.raw is None:
@@ -300,6 +302,15 @@ class Index:
     async def counted(self) -> Counted:
         """How far it is."""
         return await self._database.read(indexing.counted())
+
+
+def _read_all(waiting: Sequence[Waiting]) -> list[tuple[ContentId, _Kinds | None, str]]:
+    found = []
+    for number, one in enumerate(waiting, 1):
+        found.append(_read(one, one.raw or b""))
+        if not number % _A_FEW:
+            breathe()
+    return found
 
 
 def _read(one: Waiting, raw: bytes) -> tuple[ContentId, _Kinds | None, str]:

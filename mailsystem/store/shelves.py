@@ -28,6 +28,15 @@ _BLOCK: Final = 4096
 """Terms in a block."""
 
 
+_A_FEW: Final = 32
+"""Messages between two breaths."""
+
+
+def breathe() -> None:
+    """In a thread that has long work to do: hand the interpreter to whoever serves people."""
+    time.sleep(0.0005)
+
+
 class Block(NamedTuple):
     """Terms of one kind, sorted, and their places."""
 
@@ -58,6 +67,8 @@ def shelve(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
     for kind in range(max((len(kinds) for _, kinds in read if kinds is not None), default=0)):
         places: defaultdict[bytes, list[int]] = defaultdict(list)
         for place, (_, kinds) in enumerate(read):
+            if place % _A_FEW == _A_FEW - 1:
+                breathe()
             for term in kinds[kind] if kinds is not None else ():
                 places[term].append(place)
         ordered = sorted(places)
@@ -152,7 +163,7 @@ def _merged(kind: int, readers: list[_Reader], count: int) -> Iterator[Block]:
         if len(terms) >= _BLOCK:
             yield from _blocks(kind, terms, places, count)
             terms, places = [], []
-        time.sleep(0)  # hand the interpreter to whoever serves people
+        breathe()
     yield from _blocks(kind, terms, places, count)
 
 
@@ -200,7 +211,8 @@ def union(places: bytes, terms: int, numbers: Sequence[int], count: int) -> int:
             bits |= int.from_bytes(_octets(row[start:stop]), "little")
         else:
             loose.append(row[start:stop])
-    return bits | int.from_bytes(_octets(_map(chain.from_iterable(loose), as_map)), "little")
+    # A set, since the terms of a short needle name the same places over and over.
+    return bits | int.from_bytes(_octets(_map(set(chain.from_iterable(loose)), as_map)), "little")
 
 
 def chosen(contents: Sequence[int], bits: int) -> list[int]:
