@@ -95,7 +95,7 @@ async def running(
     wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and _is_open(name, settings)]
 
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace))
+        store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace, indexed=True))
         await _check_relaying(store, settings, sink=sink)
         keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
@@ -220,8 +220,10 @@ async def _watched(keys: Certificates) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, parents: bool = False, trace: Trace | None = None) -> AsyncIterator[Store]:
-    """The store alone, as the commands for accounts need it. Raises `StartupError`.
+async def opened(
+    settings: Settings, *, parents: bool = False, trace: Trace | None = None, indexed: bool = False
+) -> AsyncIterator[Store]:
+    """The store alone, as the commands for accounts need it: they leave indexing to the servers. Raises `StartupError`.
 
     A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
     pen, must not look like a server without any mail.
@@ -230,7 +232,7 @@ async def opened(settings: Settings, *, parents: bool = False, trace: Trace | No
     _check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
         try:
-            store = await stack.enter_async_context(open_store(directory, trace=trace or Trace()))
+            store = await stack.enter_async_context(open_store(directory, trace=trace or Trace(), indexed=indexed))
         except Exception as error:
             # A driver has errors of its own that only the store knows: whatever keeps it closed is told here.
             raise StartupError(f"cannot open the mail in {directory} (data_dir): {error}") from error
