@@ -6,18 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from mailsystem.imap.fetch import (
-    Attribute,
-    DecodedSize,
-    Items,
-    Octets,
-    Piece,
-    beginning,
-    encoded,
-    extent,
-    octets_of,
-    picked,
-)
+from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
+from mailsystem.imap.fetched import beginning, encoded, extent, octets_of, picked
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.mailbox import SEEN, Changes, MessageSet
 from mailsystem.mail.part import Part

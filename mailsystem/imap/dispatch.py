@@ -11,7 +11,7 @@ from mailsystem.imap import news, reply, watch
 from mailsystem.imap.batches import ClientBug, TooFew
 from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.commands.appending import Gone
-from mailsystem.imap.fetch import UnknownEncoding
+from mailsystem.imap.fetched import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.limiting import OverLimit

@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap.fetch import (
-    Attribute,
-    Items,
-    Modifiers,
-    Octets,
-    UnknownEncoding,
-    beginning,
-    encoded,
-    octets_of,
-    read_request,
-)
+from mailsystem.imap.fetch import Attribute, Items, Modifiers, Octets, read_request
+from mailsystem.imap.fetched import UnknownEncoding, beginning, encoded, octets_of
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.structure import Section, Specifier

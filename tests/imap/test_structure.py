@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from letters import Enclosed, Leaf, Letter, Multipart, nested, picked
 
-from mailsystem.imap.fetch import extent
+from mailsystem.imap.fetched import extent
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.structure import Section, Specifier, pick_fields, read_section
