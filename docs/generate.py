@@ -134,6 +134,278 @@ TAGS = (
 )
 """Of POP3: what CAPA lists, its RFC, what it is here, and a test of it."""
 
+_IMAP = "tests/imap/"
+_JUDGES = "tests/judges/"
+CAPABILITIES = (
+    ("IMAP4rev1", "3501", "", "all", _IMAP + "test_dialogs.py::test_a_first_conversation"),
+    (
+        "IMAP4rev2",
+        "9051",
+        "beside it, once it is ENABLEd",
+        "ImapFlow",
+        _IMAP + "test_resync.py::test_the_later_dialect_has_no_recent_and_spells_names_in_utf8",
+    ),
+    (
+        "STARTTLS",
+        "3501",
+        "in clear where a certificate is set",
+        "all",
+        _IMAP + "test_login.py::test_under_tls_the_door_opens",
+    ),
+    (
+        "LOGINDISABLED",
+        "3501",
+        "where a password may not be said",
+        "all",
+        _IMAP + "test_login.py::test_passwords_in_clear_are_not_taken_from_afar",
+    ),
+    (
+        "AUTH=",
+        "3501",
+        "the mechanisms above",
+        "all",
+        "tests/directory/test_doors.py::test_each_mechanism_opens_each_door",
+    ),
+    (
+        "SASL-IR",
+        "4959",
+        "before login",
+        "iOS Mail, K-9, ImapFlow, mbsync",
+        _IMAP + "test_login.py::test_the_right_password_opens_the_door_in_every_way",
+    ),
+    (
+        "LITERAL-",
+        "7888",
+        "before login",
+        "iOS Mail, Thunderbird, K-9, ImapFlow, mbsync",
+        _IMAP + "test_server.py::test_less_is_taken_from_strangers",
+    ),
+    (
+        "LITERAL+",
+        "7888",
+        "after login",
+        "iOS Mail, Thunderbird, K-9, ImapFlow, mbsync",
+        _IMAP + "test_append.py::test_a_message_is_kept_octet_by_octet",
+    ),
+    ("ID", "2971", "", "nearly all", _IMAP + "test_dialogs.py::test_the_identification_of_rfc_2971"),
+    (
+        "ENABLE",
+        "5161",
+        "",
+        "all that use what is to be enabled",
+        _IMAP + "test_dialogs.py::test_namespace_enable_and_unselect",
+    ),
+    ("IDLE", "2177", "", "nearly all", _IMAP + "test_dialogs.py::test_the_idle_of_rfc_2177"),
+    (
+        "NAMESPACE",
+        "2342",
+        "one's own, and Other Users",
+        "Thunderbird, K-9, ImapFlow, mbsync, Roundcube",
+        _IMAP + "test_acl.py::test_shared_mailboxes_are_listed_below_other_users",
+    ),
+    (
+        "CHILDREN",
+        "3348",
+        "",
+        "Thunderbird, Roundcube",
+        _IMAP + "test_mailboxes.py::test_a_deleted_name_with_others_below_it_stays_as_a_name_only",
+    ),
+    (
+        "UNSELECT",
+        "3691",
+        "",
+        "Thunderbird, ImapFlow, mbsync",
+        _IMAP + "test_dialogs.py::test_namespace_enable_and_unselect",
+    ),
+    ("UIDPLUS", "4315", "", "nearly all", _IMAP + "test_dialogs.py::test_the_append_and_copy_of_rfc_4315"),
+    ("MOVE", "6851", "", "nearly all", _IMAP + "test_dialogs.py::test_the_move_of_rfc_6851"),
+    (
+        "SPECIAL-USE",
+        "6154",
+        "",
+        "Thunderbird, iOS Mail, K-9, ImapFlow, Roundcube",
+        _IMAP + "test_mailboxes.py::test_special_mailboxes_are_shown_as_such",
+    ),
+    (
+        "CREATE-SPECIAL-USE",
+        "6154",
+        "",
+        "Roundcube",
+        _IMAP + "test_listing.py::test_a_mailbox_is_created_for_a_purpose",
+    ),
+    (
+        "LIST-EXTENDED",
+        "5258",
+        "",
+        "Thunderbird, K-9, Roundcube",
+        _IMAP + "test_listing.py::test_subscribed_names_are_chosen_or_only_marked",
+    ),
+    (
+        "LIST-STATUS",
+        "5819",
+        "counts of all mailboxes by one look",
+        "iOS Mail, ImapFlow, Roundcube",
+        _IMAP + "test_listing.py::test_counts_come_with_the_names",
+    ),
+    ("LIST-MYRIGHTS", "8440", "", "Roundcube", _IMAP + "test_listing.py::test_rights_come_with_the_names"),
+    ("LIST-METADATA", "9590", "", "", _IMAP + "test_metadata.py::test_annotations_come_with_the_names"),
+    (
+        "STATUS=SIZE",
+        "8438",
+        "",
+        "ImapFlow, Roundcube",
+        _IMAP + "test_listing.py::test_status_tells_everything",
+    ),
+    (
+        "CONDSTORE",
+        "7162",
+        "kept for every message",
+        "Thunderbird, iOS Mail, K-9, ImapFlow, NeoMutt",
+        _IMAP + "test_condstore.py::test_the_conditional_stores_of_rfc_7162",
+    ),
+    (
+        "QRESYNC",
+        "7162",
+        "from real history: some 50,000 removals of each mailbox, and after that every UID that is not there",
+        "ImapFlow, NeoMutt, Roundcube",
+        _IMAP + "test_resync.py::test_who_comes_back_is_told_what_vanished_and_what_changed",
+    ),
+    ("ESEARCH", "4731", "", "iOS Mail, ImapFlow, Roundcube", _IMAP + "test_esearch.py::test_the_dialogs_of_the_rfc"),
+    ("SEARCHRES", "5182", "", "ImapFlow", _IMAP + "test_esearch.py::test_what_is_saved_can_be_used_at_once"),
+    ("WITHIN", "5032", "", "ImapFlow", _IMAP + "test_search_keys.py::test_keys_are_read_as_they_are_meant"),
+    (
+        "SORT",
+        "5256",
+        "",
+        "Roundcube and other webmail",
+        _IMAP + "test_sort_and_thread.py::test_messages_come_in_the_order_that_is_asked_for",
+    ),
+    (
+        "SORT=DISPLAY",
+        "5957",
+        "",
+        "Roundcube",
+        _IMAP + "test_sorting.py::test_of_an_address_either_the_mailbox_counts_or_what_is_shown",
+    ),
+    ("ESORT", "5267", "without CONTEXT", "", _IMAP + "test_sort_and_thread.py::test_a_sort_can_return_less"),
+    ("THREAD=ORDEREDSUBJECT", "5256", "", "Roundcube", _IMAP + "test_threading.py::test_by_subject"),
+    ("THREAD=REFERENCES", "5256", "", "Roundcube", _IMAP + "test_threading.py::test_by_references"),
+    (
+        "MULTISEARCH",
+        "7377",
+        "",
+        "",
+        _IMAP + "test_multisearch.py::test_one_search_looks_into_several_mailboxes",
+    ),
+    (
+        "PARTIAL",
+        "9394",
+        "of FETCH, SEARCH and SORT",
+        "iOS Mail, ImapFlow",
+        _IMAP + "test_uid_fetch.py::test_a_page_holds_the_messages_at_these_places",
+    ),
+    (
+        "UIDONLY",
+        "9586",
+        "hidden from Microsoft's cloud sync, which breaks on it",
+        "iOS Mail",
+        _IMAP + "test_resync.py::test_who_speaks_only_uids_hears_only_uids",
+    ),
+    ("UIDBATCHES", "10022", "", "iOS Mail", _IMAP + "test_batches.py::test_over_the_wire"),
+    (
+        "MESSAGELIMIT=",
+        "9738",
+        "where `limits.messages_per_command` sets one",
+        "iOS Mail",
+        _IMAP + "test_limiting.py::test_the_limit_is_announced_where_there_is_one",
+    ),
+    (
+        "INPROGRESS",
+        "9585",
+        "for searches, sorts and threads that take longer than two seconds",
+        "",
+        _IMAP + "test_esearch.py::test_a_long_search_tells_how_far_it_has_come",
+    ),
+    (
+        "NOTIFY",
+        "5465",
+        "",
+        "",
+        _IMAP + "test_notify.py::test_a_client_hears_of_other_mailboxes_without_asking",
+    ),
+    (
+        "COMPRESS=DEFLATE",
+        "4978",
+        "",
+        "iOS Mail, Thunderbird, K-9, ImapFlow, mbsync, OfflineIMAP",
+        _IMAP + "test_compress.py::test_everything_goes_on_only_shorter",
+    ),
+    (
+        "APPENDLIMIT=",
+        "7889",
+        "",
+        "iOS Mail, ImapFlow",
+        _IMAP + "test_append.py::test_a_message_over_the_limit_is_refused_before_it_is_sent",
+    ),
+    ("MULTIAPPEND", "3502", "all or none", "IMAPClient", _IMAP + "test_multiappend.py::test_the_append_of_rfc_3502"),
+    ("REPLACE", "8508", "in one transaction", "", _IMAP + "test_multiappend.py::test_the_replace_of_rfc_8508"),
+    ("BINARY", "3516", "", "ImapFlow", _IMAP + "test_binary.py::test_parts_come_decoded"),
+    (
+        "UTF8=ACCEPT",
+        "9755",
+        "",
+        "Thunderbird, K-9, ImapFlow, NeoMutt",
+        _IMAP + "test_utf8.py::test_names_and_messages_are_spelled_in_utf8",
+    ),
+    (
+        "OBJECTID",
+        "8474",
+        "an answer is in the thread of the first message that it names",
+        "ImapFlow",
+        _IMAP + "test_objectid.py::test_copies_and_moves_keep_their_ids_and_twins_have_their_own",
+    ),
+    (
+        "SAVEDATE",
+        "8514",
+        "",
+        "ImapFlow",
+        _IMAP + "test_objectid.py::test_the_save_date_is_when_it_came_into_this_mailbox",
+    ),
+    ("PREVIEW", "8970", "", "webmail", _IMAP + "test_preview.py::test_the_first_words_are_told_of_every_message"),
+    ("QUOTA", "9208", "", "Thunderbird, ImapFlow, Roundcube", _IMAP + "test_quota.py::test_usage_and_limits_are_told"),
+    ("QUOTA=RES-STORAGE", "9208", "", "Thunderbird, ImapFlow", _IMAP + "test_quota.py::test_usage_and_limits_are_told"),
+    ("QUOTA=RES-MESSAGE", "9208", "", "ImapFlow", _IMAP + "test_quota.py::test_usage_and_limits_are_told"),
+    (
+        "METADATA",
+        "5464",
+        "",
+        "Roundcube, Delta Chat",
+        _IMAP + "test_metadata.py::test_annotations_are_set_told_and_deleted",
+    ),
+    ("ACL", "4314", "", "Thunderbird, Roundcube", _IMAP + "test_acl.py::test_rights_are_given_told_and_taken_away"),
+    (
+        "RIGHTS=",
+        "4314",
+        "kxte",
+        "Roundcube",
+        _IMAP + "test_acl.py::test_what_there_is_beside_the_old_rights_is_announced",
+    ),
+    ("UNAUTHENTICATE", "8437", "", "proxies", _IMAP + "test_login.py::test_one_connection_serves_several_people"),
+)
+"""Of IMAP: what CAPABILITY lists (up to a `=` that is followed by what differs), its RFC, a word on it, known users, and a
+test of it."""
+WITHHELD = (
+    (
+        "CONTEXT, CATENATE, URLAUTH, URL-PARTIAL, BURL",
+        "on purpose: much that can be attacked, hardly anybody who uses it",
+    ),
+    ("JMAPACCESS", "there is no JMAP here"),
+    ("SAVELIMIT", "MESSAGELIMIT says more"),
+    ("SEARCH=FUZZY", "a search finds what was asked for"),
+    ("XLIST", "SPECIAL-USE has taken its place"),
+)
+"""Extensions of IMAP that are not there, and why."""
+
 _DOORS = "tests/directory/test_doors.py::"
 LOGINS = {
     "SCRAM-SHA-256-PLUS": (
@@ -206,7 +478,6 @@ def command_line() -> str:
 
 
 def protocols() -> str:
-    from mailsystem.imap.command import FEATURES
     from mailsystem.mail import sasl
 
     told = verbs()
@@ -244,8 +515,19 @@ def protocols() -> str:
             [(f"`{name}`", rfc, state, f"`{test}`") for name, rfc, state, test in TAGS],
         ),
         "## IMAP",
-        "IMAP4rev1. Beside the capabilities that are commands: " + ", ".join([*FEATURES, "SASL-IR"]) + ".",
+        "IMAP4rev1, and IMAP4rev2 for those who enable it.",
         _table((*head, "where", "capability"), told["imap"].values()),
+        "### Capabilities",
+        "What CAPABILITY lists, before login or after it. `mailsystem user capability --off` hides any of them from an "
+        "account, and what is hidden cannot be enabled. The users are those that are known to use it, in their newest "
+        "versions; those that have a test of their own here are ImapFlow, NeoMutt, Roundcube, OfflineIMAP, mbsync, IMAPClient, imap-tools, aioimaplib, "
+        "getmail and curl.",
+        _table(
+            ("capability", "RFC", "remarks", "used by", "test"),
+            [(f"`{name}`", rfc, remark, users, f"`{test}`") for name, rfc, remark, users, test in CAPABILITIES],
+        ),
+        "Not offered:",
+        _table(("extension", "why"), WITHHELD),
         "## POP2",
         "RFC 937 of 1985, after its own decision table: the first thing that goes wrong is the last. There for history's "
         "sake, if `mailsystem serve pop2` asks for it, on port 109 of this machine only; `mailsystem demo --history` shows it. "
