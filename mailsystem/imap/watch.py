@@ -104,6 +104,7 @@ class _Now:
 
     def __init__(self, session: Session, rung: int, mailboxes: Sequence[Mailbox], subscribed: frozenset[str]) -> None:
         self.reader = session.account.id
+        self.selected = _selected(session)
         self.rung = rung
         self.mailboxes = {_place(mailbox): mailbox for mailbox in mailboxes}
         self.subscribed = subscribed
@@ -125,8 +126,9 @@ class _Now:
             now.events[place] = now.wanted(watch, mailbox.shown)
             if now.events[place] & MESSAGE_EVENTS:
                 now.watched.append(mailbox)
-        if now.watched and len(now.watched) <= MOST_WATCHED:
-            now.statuses = await store.mailboxes.statuses(now.watched, actor=reader)
+        changed = [mailbox for mailbox in now.watched if _stirred(watch.counts.get(_place(mailbox)), mailbox)]
+        if changed and len(now.watched) <= MOST_WATCHED:
+            now.statuses = await store.mailboxes.statuses(changed, actor=reader)
         if watch.wanted.any_of(METADATA_EVENTS):
             for owner in {reader, *(account for account, _ in now.mailboxes)}:
                 now.noted[owner] = await store.metadata.changes(reader, owner, watch.noted.get(owner))
@@ -141,7 +143,12 @@ class _Now:
         watch.heard = self.rung
         watch.owners = frozenset(account for account, _ in self.mailboxes)
         watch.boxes = {place: Seen(mailbox.shown, mailbox.special_use) for place, mailbox in self.mailboxes.items()}
-        watch.counts = {_place(status.mailbox): _counts(status) for status in self.statuses}
+        # What happens in the mailbox that it is in, it hears otherwise; and if it does not, when it has left.
+        counts = {_place(status.mailbox): _counts(status) for status in self.statuses}
+        if self.selected in counts and self.selected in watch.counts:
+            del counts[self.selected]
+        counts = {**watch.counts, **counts}
+        watch.counts = {place: counts[place] for place in map(_place, self.watched) if place in counts}
         watch.subscribed = self.subscribed
         watch.noted = {owner: modseq for owner, (modseq, _) in self.noted.items()}  # type: ignore[misc]
 
@@ -150,10 +157,9 @@ class _Now:
         if not own:
             yield from self._names(session, watch)
             yield from self._annotations(session, watch)
-        selected = _selected(session)
         for status in self.statuses:
             place = _place(status.mailbox)
-            if place != selected:
+            if place != self.selected:
                 atts = _changed(watch.counts.get(place), status, self.events[place], session.dialect.condstore)
                 if atts:
                     yield _line(session, status, atts)
@@ -166,11 +172,10 @@ class _Now:
         moved = {old: after[place] for place, old in before.items() if place in after and after[place] != old}
         # Those below a renamed one are renamed with it, and that is understood.
         told |= {new: old for old, new in moved.items() if not _follows(old, new, moved)}
-        for name in {*before.values(), *after.values()} - {*moved, *moved.values()}:
-            if (name in before.values()) != (name in after.values()):
-                told.setdefault(name, None)
-                if parent := name.rpartition(DELIMITER)[0]:
-                    told.setdefault(parent, None)
+        for name in (set(before.values()) ^ set(after.values())) - {*moved, *moved.values()}:
+            told.setdefault(name, None)
+            if parent := name.rpartition(DELIMITER)[0]:
+                told.setdefault(parent, None)
         wanted = {name for name in told if Event.MAILBOX_NAME in self._wanted_either(watch, name, told[name])}
         for name in watch.subscribed ^ self.subscribed:
             if Event.SUBSCRIPTION_CHANGE in self._wanted_either(watch, name, None):
@@ -223,6 +228,11 @@ def _follows(old: str, new: str, moved: Mapping[str, str]) -> bool:
 def _parents(name: str) -> list[str]:
     levels = name.split(DELIMITER)
     return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
+
+
+def _stirred(before: Counts | None, mailbox: Mailbox) -> bool:
+    """Whether anything has happened to its messages."""
+    return before is None or (before.modseq, before.uidvalidity) != (mailbox.modseq, mailbox.uidvalidity)
 
 
 def _counts(status: Status) -> Counts:

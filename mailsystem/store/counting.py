@@ -61,16 +61,17 @@ def _key(mailbox: Mailbox) -> _Key:
 
 def _named(mailboxes: Iterable[Mailbox], found: Mapping[_Key, _Counted]) -> list[Status]:
     """With the names by which they were asked for."""
-    return [
-        replace(
-            counted.status,
-            mailbox=replace(
-                counted.status.mailbox, name=mailbox.name, special_use=mailbox.special_use, seen_as=mailbox.seen_as
-            ),
-        )
-        for mailbox in mailboxes
-        if (counted := found.get(_key(mailbox))) is not None
-    ]
+    statuses = []
+    for mailbox in mailboxes:
+        if (counted := found.get(_key(mailbox))) is not None:
+            now = counted.status.mailbox
+            asked = (mailbox.name, mailbox.special_use, mailbox.seen_as)
+            if (now.name, now.special_use, now.seen_as) == asked:
+                statuses.append(counted.status)
+            else:
+                seen = replace(mailbox, uidvalidity=now.uidvalidity, uidnext=now.uidnext, modseq=now.modseq)
+                statuses.append(replace(counted.status, mailbox=seen))
+    return statuses
 
 
 def _counted(mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted]) -> Unit[dict[_Key, _Counted]]:
@@ -91,7 +92,9 @@ def _counted(mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted]) -> Un
             before = known.get(_key(mailbox))
             if before is not None and (before.modseq, before.recent_from) == (mailbox.modseq, recent_from):
                 # Only what is no matter of messages may have changed: its name and its use.
-                found[_key(mailbox)] = before._replace(status=replace(before.status, mailbox=mailbox))
+                if before.status.mailbox != mailbox:
+                    before = before._replace(status=replace(before.status, mailbox=mailbox))
+                found[_key(mailbox)] = before
             else:
                 missing.append(mailbox.id)
                 found[_key(mailbox)] = _Counted(mailbox.modseq, recent_from, Status(mailbox, 0, 0, 0, 0, 0))

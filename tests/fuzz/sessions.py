@@ -242,7 +242,10 @@ SEEDS: Final[dict[Protocol, tuple[bytes, ...]]] = {
         ),
         (
             b'c LIST "" (% "*") RETURN (STATUS (MESSAGES))\r\nd CREATE a/b\r\ne RENAME a/b c\r\nf DELETE c\r\n'
-            b"g STATUS INBOX (UIDNEXT)\r\n"
+            b'g STATUS INBOX (UIDNEXT HIGHESTMODSEQ)\r\nh LIST (SUBSCRIBED RECURSIVEMATCH) "" *\r\n'
+            b"i NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName)) (selected (MessageNew (UID)"
+            b" MessageExpunge))"
+            b'\r\nj SETMETADATA INBOX (/private/x "y")\r\nk GETMETADATA (DEPTH 1) INBOX /private\r\nl GETQUOTAROOT INBOX\r\n'
         ),
         (
             b"c UID FETCH 1 (MODSEQ PREVIEW (LAZY) THREADID SAVEDATE BINARY.SIZE[1] BINARY[1]<0.9>) (CHANGEDSINCE 1)\r\n"

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from imap_door import Client, Door
 
-from mailsystem.imap.notify import MOST_GROUPS
+from mailsystem.imap.framing import Frame
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.notify import MESSAGE_EVENTS, MOST_GROUPS, read_wanted
 from mailsystem.imap.watch import MOST_WATCHED
+from mailsystem.mail.errors import MailError
 
 ALL = "(MessageNew MessageExpunge FlagChange)"
 NEW = "(MessageNew MessageExpunge)"
@@ -293,3 +298,20 @@ async def test_many_mailboxes_are_looked_at_together(door: Door) -> None:
     await door.put(mailbox="m7")
     assert (await client.line()).startswith(b"* STATUS m7 (MESSAGES 1 ")
     assert len([statement for statement in statements if "FROM" in statement]) <= 8
+
+
+WORDS = st.sampled_from(
+    ["(", ")", " ", "personal", "selected", "subtree", "mailboxes", "a", "INBOX", "MessageNew", "MessageExpunge",
+     "FlagChange", "MailboxName", "NONE", "(UID FLAGS)", "(BODY[])", "x" * 30, "&", "\\", "%", '"b c"']
+)  # fmt: skip
+
+
+@given(st.lists(WORDS, max_size=14).map("".join) | st.text(max_size=40))
+def test_any_words_are_understood_or_a_mistake(text: str) -> None:
+    args = Arguments(Frame(text.encode("utf-8", "replace")))
+    try:
+        wanted = read_wanted(args)
+    except MailError:
+        return
+    assert wanted.selected <= MESSAGE_EVENTS
+    assert wanted.items is None or not wanted.items.marks_seen

@@ -311,3 +311,36 @@ async def test_nobody_else_may_read_the_mail(tmp_path: Path) -> None:
         [file] = (place / "contents").glob("??/*")
         assert file.stat().st_mode & 0o077 == 0
         assert all(path.stat().st_mode & 0o077 == 0 for path in place.rglob("*") if path.is_dir())
+
+
+async def test_the_bell_tells_of_an_account_as_a_whole_and_of_several_things_at_once(vault: Vault) -> None:
+    """What is about an account and no mailbox wakes nobody who watches a mailbox."""
+    inbox = await vault.there.mailboxes.find(vault.ann.id, "INBOX")
+    bell, whole = vault.there.bell, (vault.ann.id, MailboxId(0))
+    for act in (
+        lambda: post(vault, "ding"),
+        lambda: vault.here.mailboxes.create(vault.ann.id, "new"),
+        lambda: vault.here.mailboxes.rename(vault.ann.id, "new", "newer"),
+        lambda: vault.here.mailboxes.subscribe(vault.ann.id, "newer", True),
+        lambda: vault.here.mailboxes.subscribe(vault.ann.id, "newer", False),
+        lambda: vault.here.metadata.write(vault.ann.id, (vault.ann.id, inbox.id), {"/private/comment": b"x"}),
+        lambda: vault.here.mailboxes.delete(vault.ann.id, "newer"),
+    ):
+        heard = bell.rung
+        one = asyncio.create_task(bell.wait(heard, whole))
+        either = asyncio.create_task(bell.wait(heard, (vault.ann.id, MailboxId(99)), whole))
+        bobs = asyncio.create_task(bell.wait(heard, (AccountId(99), MailboxId(0))))
+        await act()
+        await asyncio.wait_for(asyncio.gather(one, either), 5)
+        assert not bobs.done()
+        assert bell.sounded(heard, whole)
+        assert not bell.sounded(heard, (AccountId(99), MailboxId(0)))
+        bobs.cancel()
+    heard = bell.rung
+    sleeper = asyncio.create_task(bell.wait(heard, (vault.ann.id, inbox.id)))
+    await vault.here.mailboxes.subscribe(vault.ann.id, "x", True)
+    await asyncio.wait_for(bell.wait(heard, whole), 5)
+    assert not sleeper.done()
+    sleeper.cancel()
+    await asyncio.gather(sleeper, return_exceptions=True)
+    assert not bell._sleepers
