@@ -519,9 +519,9 @@ def protocols() -> str:
         _table((*head, "where", "capability"), told["imap"].values()),
         "### Capabilities",
         "What CAPABILITY lists, before login or after it. `mailsystem user capability --off` hides any of them from an "
-        "account, and what is hidden cannot be enabled. The users are those that are known to use it, in their newest "
-        "versions; those that have a test of their own here are ImapFlow, NeoMutt, Roundcube, OfflineIMAP, mbsync, IMAPClient, imap-tools, aioimaplib, "
-        "getmail and curl.",
+        "account, and what is hidden cannot be enabled. The users are those that are known to use it in their newest "
+        "versions; those that have a test of their own here are ImapFlow, NeoMutt, Roundcube, OfflineIMAP, mbsync, IMAPClient, "
+        "imap-tools, aioimaplib, getmail and curl.",
         _table(
             ("capability", "RFC", "remarks", "used by", "test"),
             [(f"`{name}`", rfc, remark, users, f"`{test}`") for name, rfc, remark, users, test in CAPABILITIES],
