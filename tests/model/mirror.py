@@ -284,7 +284,8 @@ class Mirror:
         all_of_them = {**{uid: memory.flags[uid] for uid in self.forgotten}, **told}
         assert len(all_of_them) == len(self.entries), (self.name, sorted(all_of_them), len(self.entries))
         for place, (entry, uid) in enumerate(zip(self.entries, sorted(all_of_them), strict=True), 1):
-            assert entry.uid in (None, uid), f"number {place} was told to be {entry.uid}, and is {uid}"
+            # Who speaks only UIDs was told of no places.
+            assert self.uidonly or entry.uid in (None, uid), f"number {place} was told to be {entry.uid}, and is {uid}"
         self.entries = [Entry(uid, all_of_them[uid]) for uid in sorted(all_of_them)]
 
     async def learn(self) -> None:
