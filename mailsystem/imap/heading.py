@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 from functools import cached_property
 from typing import Final
 
 from mailsystem.imap.haystack import date_of
 from mailsystem.imap.structure import picker
 from mailsystem.imap.subject import Base, base_subject
+from mailsystem.mail.decomposition import decomposed
 from mailsystem.mail.header import addresses, fields, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
@@ -46,7 +46,7 @@ def collated(text: str) -> str:
     if text.isascii():
         return text.upper()
     titled = (title if len(title := letter.title()) == 1 else letter for letter in text)
-    return unicodedata.normalize("NFKD", "".join(titled))
+    return decomposed("".join(titled))
 
 
 def sent_at(value: bytes) -> float | None:

@@ -6,11 +6,11 @@ a message is, it is looked through in pieces of about a mebibyte, each of which 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from mailsystem.mail.decomposition import decomposed
 from mailsystem.mail.header import fields
 from mailsystem.mail.part import Part, text_of
 from mailsystem.mail.words import decoded
@@ -29,7 +29,7 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return decomposed(decomposed(text).casefold())
 
 
 @dataclass(frozen=True, slots=True)

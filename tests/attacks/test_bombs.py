@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import messages
@@ -44,6 +45,15 @@ BOMBS = {
     + b"".join(b"--%s\r\n" % (b"a" * n) + MIXED % (b"a" * (n + 1)) for n in range(1, 400)),
     "dashes": HEAD + MIXED % (b"-" * 70) + b"-" * 500_000 + b"\r\n" + b"--\r\n" * 100_000,
     "an empty boundary": HEAD + b'Content-Type: multipart/mixed; boundary=""\r\n\r\n' + b"--\r\n" * 50_000,
+    "marks without end": HEAD
+    + b"Subject: a"
+    + b"\xcc\x95\xcc\xa7" * 10_000
+    + b"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    + (b"\xcc\x95\xcc\xa7" * 200 + b"\r\n") * 2_000,
+    "marks on one line": HEAD
+    + b"Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    + b"\r\n".join([base64.b64encode(("\u0315\u0327" * 10).encode("utf-16-le"))] * 18_000),
+    "styles without end": HEAD + b"Content-Type: text/html\r\n\r\n" + b"<style" * 100_000,
     "digests of digests": HEAD + b"Content-Type: multipart/digest; boundary=q\r\n\r\n" + b"--q\r\n\r\n" * 20_000,
 }
 
@@ -63,6 +73,9 @@ def test_a_bomb_is_kept_whole_or_refused_and_read_in_bounded_time(name: str, tar
             reader.ok(b"FETCH 1 (ENVELOPE BODYSTRUCTURE RFC822.SIZE)")
             reader.ok(b"FETCH 1 (BODY.PEEK[HEADER.FIELDS (TO SUBJECT)] BODY.PEEK[1.MIME] BODY.PEEK[1.1.1.1])")
             reader.ok(b'SEARCH OR TO "nobody" OR SUBJECT "nothing" TEXT "nowhere"')
+            reader.ok(b"FETCH 1 PREVIEW")
+            reader.ok(b"SORT (SUBJECT FROM DISPLAYTO) UTF-8 ALL")
+            reader.ok(b"THREAD REFERENCES UTF-8 ALL")
             reader.ok(b"STORE 1 +FLAGS (\\Deleted)")
             reader.ok(b"EXPUNGE")
     spent = time.monotonic() - began
