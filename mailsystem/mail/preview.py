@@ -23,7 +23,7 @@ _MOST_HTML: Final = 16 << 10
 """Characters of HTML that are parsed: the parser takes quadratic time for some malformed ones."""
 
 _HIDDEN = re.compile(
-    r"<(style|script|head|title)\b[^>]*+>.*?(?:</\1\s*+>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
+    r"<(style|script|head|title)\b[^>]*+(?:>.*?(?:</\1\s*+>|\Z)|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
 )
 _NOT_SHOWN: Final = frozenset(["style", "script", "head", "title"])
 _INLINE: Final = frozenset(

@@ -86,4 +86,5 @@ def test_no_html_takes_long(bad: str) -> None:
     raw = html(bad * (100_000 // len(bad)))
     began = time.process_time()
     preview(raw)
-    assert time.process_time() - began < 2
+    # Within one step of a pattern no other thread runs.
+    assert time.process_time() - began < 0.2
