@@ -295,12 +295,13 @@ class Session:
 
     async def _write_in_pieces(self, data: bytes) -> bytes:
         """Compress with pauses, so that the other sessions have their turns; what is left to write."""
-        while len(data) > _DEFLATED_AT_ONCE:
-            piece, data = data[:_DEFLATED_AT_ONCE], data[_DEFLATED_AT_ONCE:]
-            self._connection.write(piece)
+        at = 0
+        while len(data) - at > _DEFLATED_AT_ONCE:
+            self._connection.write(data[at : at + _DEFLATED_AT_ONCE])
+            at += _DEFLATED_AT_ONCE
             await self._drain()
             await asyncio.sleep(0)
-        return data
+        return data[at:]
 
     async def _drain(self) -> None:
         try:

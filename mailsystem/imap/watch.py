@@ -25,6 +25,8 @@ from mailsystem.store import Topic
 
 MOST_WATCHED: Final = 2000
 """Mailboxes whose messages one client may watch."""
+_TO_READ: Final = MESSAGE_EVENTS | {Event.MAILBOX_METADATA_CHANGE}
+"""What one hears only of a mailbox that one may read."""
 OWN: Final = frozenset(
     {"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "SETMETADATA", "SETACL", "DELETEACL", "NOTIFY"}
 )
@@ -39,6 +41,8 @@ async def begin(session: Session, wanted: Wanted, *, tell: bool) -> None:
         if len(now.watched) > MOST_WATCHED:
             raise TooMuch
         now.remember(watch)
+        for mailbox in now.barred:
+            session.send(reply.listed(b"LIST", ("\\NoAccess",), session.dialect.mailbox(mailbox.shown)))  # RFC 5465 3.1
         if tell:
             for status in now.statuses:
                 if _place(status.mailbox) != _selected(session):
@@ -112,6 +116,8 @@ class _Now:
         self.above = {parent for name in self.names for parent in _parents(name)}
         self.events: dict[Place, frozenset[Event]] = {}
         self.watched: list[Mailbox] = []
+        self.barred: list[Mailbox] = []
+        """Those of which the client wants to hear more than it has a right to."""
         self.statuses: Sequence[Status] = ()
         self.noted: dict[AccountId, tuple[int, dict[Place, list[str]]]] = {}
 
@@ -120,11 +126,16 @@ class _Now:
         """A few statements, however many mailboxes there are; what has not changed is not counted again."""
         store, reader = session.store, session.account.id
         rung = store.bell.rung
-        mailboxes = [mailbox for mailbox, _ in await store.mailboxes.visible(reader)]
+        visible = await store.mailboxes.visible(reader)
+        mailboxes = [mailbox for mailbox, _ in visible]
         now = cls(session, rung, mailboxes, frozenset(await store.mailboxes.subscriptions(reader)))
-        for place, mailbox in now.mailboxes.items():
-            now.events[place] = now.wanted(watch, mailbox.shown)
-            if now.events[place] & MESSAGE_EVENTS:
+        for mailbox, rights in visible:
+            events = now.wanted(watch, mailbox.shown)
+            if "r" not in rights and events & _TO_READ:
+                events -= _TO_READ
+                now.barred.append(mailbox)
+            now.events[_place(mailbox)] = events
+            if events & MESSAGE_EVENTS:
                 now.watched.append(mailbox)
         changed = [mailbox for mailbox in now.watched if _stirred(watch.counts.get(_place(mailbox)), mailbox)]
         if changed and len(now.watched) <= MOST_WATCHED:

@@ -521,6 +521,7 @@ LISTING = {
     "UNSUBSCRIBE": "UNSUBSCRIBE {}",
     "GETQUOTAROOT": "GETQUOTAROOT {}",
     "ESEARCH": "ESEARCH IN (mailboxes {}) ALL",
+    "NOTIFY": "NOTIFY SET STATUS (mailboxes {} (MessageNew MessageExpunge FlagChange MailboxName MailboxMetadataChange))",
 }
 """Those that never refuse a name (RFC 4314 4), and must say the same whether it is there or not."""
 _WITHOUT = (

@@ -211,6 +211,21 @@ async def test_what_others_share_is_watched_too(door: Door) -> None:
     assert f'* LIST (\\NonExistent) "/" {there}'.encode() in heard
 
 
+async def test_who_may_not_read_hears_of_the_name_alone(door: Door) -> None:
+    ann, bob = await door.client("ann"), await door.client("bob")
+    await ann.ok("CREATE ours")
+    await ann.ok("SETACL ours bob l")
+    there = '"Other Users/ann@example.org/ours"'
+    assert await bob.ok(f"NOTIFY SET STATUS (mailboxes {there} {ALL[:-1]} MailboxName MailboxMetadataChange))") == [
+        f'* LIST (\\NoAccess) "/" {there}'.encode()
+    ]
+    await door.put(mailbox="ours")
+    await ann.ok('SETMETADATA ours (/shared/comment "x")')
+    await quiet(bob)
+    await ann.ok("DELETE ours")
+    assert await bob.line() == f'* LIST (\\NonExistent) "/" {there}'.encode()
+
+
 async def test_news_come_while_idling_and_in_the_middle_of_a_literal(door: Door) -> None:
     client = await door.client()
     junk = await validity(door, "Junk")
