@@ -50,6 +50,15 @@ async def test_subscribed_names_are_chosen_or_only_marked(bob: Client) -> None:
     assert await lines(bob, 'LIST (SUBSCRIBED) "" "%"') == ["(\\Subscribed) INBOX", "(\\Subscribed) Vegetable"]
 
 
+async def test_an_option_that_is_said_twice_counts_once(bob: Client) -> None:
+    """RFC 5258 3."""
+    await bob.ok("SUBSCRIBE INBOX")
+    once = await bob.ok('LIST (SUBSCRIBED) "" * RETURN (CHILDREN STATUS (MESSAGES))')
+    assert once
+    twice = 'LIST (SUBSCRIBED SUBSCRIBED) "" * RETURN (CHILDREN STATUS (MESSAGES) CHILDREN STATUS (MESSAGES))'
+    assert await bob.ok(twice) == once
+
+
 async def test_several_patterns_are_matched_at_once(bob: Client) -> None:
     for name in ("Drafts", "Sent/March2004", "Sent/August2004", "Other"):
         await bob.ok(f"CREATE {name}")
@@ -127,9 +136,9 @@ async def test_a_missing_level_is_nonexistent_to_those_who_know_the_word(bob: Cl
     "bad",
     [
         '(RECURSIVEMATCH) "" *', '(REMOTE RECURSIVEMATCH) "" *', '(SPECIAL-USE RECURSIVEMATCH) "" *', '(NONSENSE) "" *',
-        '(SUBSCRIBED SUBSCRIBED) "" *', '(SUBSCRIBED  REMOTE) "" *', '(SUBSCRIBED "" *', '"" ()', '"" (a b',
+        '(SUBSCRIBED  REMOTE) "" *', '(SUBSCRIBED "" *', '"" ()', '"" (a b',
         '"" * RETURN', '"" * RETURN CHILDREN', '"" * RETURN (NONSENSE)', '"" * RETURN (STATUS)', '"" * RETURN (STATUS ())',
-        '"" * RETURN (STATUS (NONSENSE))', '"" * RETURN (CHILDREN CHILDREN)', '"" * RETURN (CHILDREN) x', '"" * x',
+        '"" * RETURN (STATUS (NONSENSE))', '"" * RETURN (CHILDREN) x', '"" * x',
         '"" (' + "a " * 101 + "a)",
     ],
 )  # fmt: skip

@@ -155,15 +155,15 @@ def _joined(reference: str, pattern: str) -> str:
 
 
 def _selection(args: Arguments) -> frozenset[str]:
-    """list-select-opts; RECURSIVEMATCH only beside what it can recur on"""
+    """list-select-opts; RECURSIVEMATCH only beside what it can recur on. A word said twice counts once (RFC 5258 3)."""
     words: set[str] = set()
     args.enter()
     while args.peek() != b")":
         if words:
             args.sp()
         word = args.keyword()
-        if word not in _SELECTIONS or word in words:
-            raise SyntaxFault("unknown or repeated selection option")
+        if word not in _SELECTIONS:
+            raise SyntaxFault("unknown selection option")
         words.add(word)
     args.leave()
     if "RECURSIVEMATCH" in words and "SUBSCRIBED" not in words:
@@ -172,14 +172,12 @@ def _selection(args: Arguments) -> frozenset[str]:
 
 
 def _returns(session: Session, args: Arguments, query: _Query) -> None:
-    """list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")" """
+    """list-return-opts = "RETURN" SP "(" [return-option *(SP return-option)] ")"; one said twice counts once (RFC 5258 3)"""
     args.enter()
     while args.peek() != b")":
         if query.returns:
             args.sp()
         word = args.keyword()
-        if word in query.returns:
-            raise SyntaxFault("repeated return option")
         match word:
             case "SUBSCRIBED" | "CHILDREN" | "SPECIAL-USE" | "MYRIGHTS":
                 pass  # children and uses are always told
