@@ -132,6 +132,15 @@ async def test_qresync_must_be_enabled_first_and_its_words_be_right(door: Door) 
     assert (await one.say("SELECT INBOX (CONDSTORE)")).status == "OK"
 
 
+async def test_who_speaks_only_uids_may_not_match_numbers_with_them(door: Door) -> None:
+    """RFC 9586 3.7."""
+    one = await door.client()
+    await one.ok("ENABLE QRESYNC UIDONLY")
+    answer = await one.say("SELECT INBOX (QRESYNC (1 1 1:5 (1:2 1:2)))")
+    assert (answer.status, answer.code) == ("BAD", "UIDREQUIRED")
+    assert (await one.say("SELECT INBOX (QRESYNC (1 1 1:5))")).status == "OK"
+
+
 async def test_the_later_dialect_has_no_recent_and_spells_names_in_utf8(door: Door) -> None:
     await door.put()
     one, two = await door.client(), await door.client()

@@ -9,7 +9,7 @@ from mailsystem.imap import reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.commands import quota
 from mailsystem.imap.dialect import vanished
-from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.news import flags_in_use, permanent_flags
 from mailsystem.imap.session import FLUSH_AT, Selected, Session, State
 from mailsystem.imap.view import View
@@ -99,7 +99,7 @@ def _parameters(session: Session, args: Arguments) -> Known | None:
             if not session.dialect.qresync:
                 raise SyntaxFault("enable QRESYNC first")  # RFC 7162 3.2.5
             args.sp()
-            known = _known(args)
+            known = _known(args, numbered=not session.dialect.uidonly)
         else:
             raise SyntaxFault("unknown parameter")
         if args.peek() == b")":
@@ -109,8 +109,8 @@ def _parameters(session: Session, args: Arguments) -> Known | None:
     return known
 
 
-def _known(args: Arguments) -> Known:
-    """ "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" """
+def _known(args: Arguments, *, numbered: bool) -> Known:
+    """ "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" ; the last only where numbers are in use"""
     args.enter()
     uidvalidity = args.nz_number()
     args.sp()
@@ -120,6 +120,8 @@ def _known(args: Arguments) -> Known:
         uids = args.uid_set()
         args.accept(b" ")
     if args.peek() == b"(":
+        if not numbered:
+            raise UidRequired  # RFC 9586 3.7
         # seq-match-data = "(" known-sequence-set SP known-uid-set ")": a help for servers that remember less than we do.
         args.enter()
         args.uid_set()
