@@ -44,6 +44,8 @@ class Answers:
         changed = items.including(Attribute.FLAGS)
         if dialect.condstore:
             changed = changed.including(Attribute.MODSEQ)  # RFC 7162 3.1: whatever it was that changed the flags
+            if not dialect.uidonly:
+                changed = changed.including(Attribute.UID)  # RFC 7162 3.2.4
         self._begin = beginning(items.attributes, uidonly=dialect.uidonly)
         self._begin_changed = beginning(changed.attributes, uidonly=dialect.uidonly)
         # RFC 9051 has no `\\Recent`.

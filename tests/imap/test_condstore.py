@@ -51,7 +51,7 @@ async def test_a_word_of_condstore_switches_it_on_and_is_told_where_counting_beg
     assert await one.ok("STORE 2 FLAGS ()") == [b"* 2 FETCH (UID 2 FLAGS (\\Recent) MODSEQ (%d))" % (now + 1)]
     assert await one.ok("STORE 2 FLAGS.SILENT \\Draft") == [b"* 2 FETCH (UID 2 MODSEQ (%d))" % (now + 2)]
     seen = (await one.ok("FETCH 2 BODY[TEXT]"))[0]
-    assert seen.startswith(b"* 2 FETCH (MODSEQ (%d) FLAGS (\\Seen \\Draft \\Recent) BODY[TEXT]" % (now + 3))
+    assert seen.startswith(b"* 2 FETCH (UID 2 MODSEQ (%d) FLAGS (\\Seen \\Draft \\Recent) BODY[TEXT]" % (now + 3))
 
 
 async def test_the_fetches_of_rfc_7162(door: Door) -> None:
