@@ -2,7 +2,8 @@
 
 What is sent is compressed by a compressor of its own for each piece, which is told the last octets before it as a dictionary.
 As measured, it compresses the lines of IMAP as well as one that lives as long as the stream, and an idle connection keeps 2 KiB
-for it, not 256.
+for it, not 256. What is heard is inflated in the same way: behind a whole line the inflater rests, and only what it would
+have to remember is kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ _MEMORY: Final = 6
 _DICTIONARY: Final = 2048
 _ANY_WINDOW: Final = -15
 """The peer may use all of it."""
+_WINDOW_OCTETS: Final = 32 * 1024
+_FLUSHED: Final = b"\x00\x00\xff\xff"
+"""How every sync flush ends: an empty block, behind which the next one begins at an octet's border."""
 _HARMLESS: Final = 8 << 20
 """Octets that may come out of whatever."""
 _HIGHEST_RATIO: Final = 200
@@ -29,12 +33,13 @@ class BadStream(Exception):
 class Deflate:
     """Both directions. Sans-IO."""
 
-    __slots__ = ("_came", "_full", "_inflater", "_made", "_sent", "tail")
+    __slots__ = ("_came", "_full", "_heard", "_inflater", "_made", "_sent", "tail")
 
     def __init__(self) -> None:
         self.tail = b""
         """What has come and was not inflated yet."""
-        self._inflater = zlib.decompressobj(_ANY_WINDOW)
+        self._inflater: zlib._Decompress | None = None
+        self._heard = b""
         self._full = False
         self._sent = b""
         self._came = 0
@@ -55,17 +60,24 @@ class Deflate:
 
     def inflate(self, data: bytes, most: int) -> bytes:
         """At most `most` octets of what the peer meant; the rest waits in `tail`. Raises `BadStream`."""
-        if self._inflater.eof:
+        inflater = self._inflater
+        if inflater is None:
+            inflater = self._inflater = zlib.decompressobj(_ANY_WINDOW, self._heard)
+        if inflater.eof:
             raise BadStream("the compressed stream had ended")
         self._came += len(data)
         try:
-            meant = self._inflater.decompress(self.tail + data, most)
+            meant = inflater.decompress(self.tail + data, most)
         except zlib.error:
             raise BadStream("not compressed as it should be") from None
-        self.tail = self._inflater.unconsumed_tail
+        self.tail = inflater.unconsumed_tail
         # zlib may have taken everything and not given everything.
         self._full = len(meant) >= most
         self._made += len(meant)
         if self._made > _HARMLESS and self._made > _HIGHEST_RATIO * self._came:
             raise BadStream("too much out of too little")
+        self._heard = (self._heard + meant[-_WINDOW_OCTETS:])[-_WINDOW_OCTETS:]
+        if not self.holding and self._heard.endswith(b"\n") and data.endswith(_FLUSHED):
+            # Nothing but the flush behind a line ends so: plain octets of a stored block would be those of the line's end.
+            self._inflater = None
         return meant

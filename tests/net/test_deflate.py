@@ -76,3 +76,35 @@ def test_garbage_and_an_ended_stream_are_told() -> None:
     assert ours.inflate(compressor.compress(b"x") + compressor.flush(), 100) == b"x"
     with pytest.raises(BadStream):
         ours.inflate(b"x", 100)
+
+
+def test_between_whole_lines_no_inflater_is_kept_and_what_was_said_is_still_known() -> None:
+    ours = Deflate()
+    for level in (0, 1, 9):
+        theirs = zlib.compressobj(level, zlib.DEFLATED, -15, zdict=ours._heard) if ours._heard else (
+            zlib.compressobj(level, zlib.DEFLATED, -15)
+        )  # fmt: skip
+        for line in (LINE, LINE * 2, b"a NOOP\r\n", os.urandom(50_000) + LINE, LINE, b"b NOOP\r\n"):
+            packed = theirs.compress(line) + theirs.flush(zlib.Z_SYNC_FLUSH)
+            half = len(packed) // 2
+            heard = ours.inflate(packed[:half], 1 << 20) + ours.inflate(packed[half:], 1 << 20)
+            assert heard == line
+            assert ours._inflater is None
+    assert len(ours._heard) <= 32 * 1024
+
+
+def test_octets_that_look_like_a_flush_are_none() -> None:
+    theirs, ours = zlib.compressobj(0, zlib.DEFLATED, -15), Deflate()
+    image = b"\x00\x00\xff\xff" * 1000
+    packed = theirs.compress(image + b"\n" + image) + theirs.flush(zlib.Z_SYNC_FLUSH)
+    heard = b"".join(ours.inflate(packed[at : at + 1], 100) for at in range(len(packed)))
+    assert heard == image + b"\n" + image
+
+
+@given(
+    st.lists(st.binary(max_size=300).map(lambda line: line + b"\n") | st.binary(min_size=1, max_size=300), max_size=30)
+)
+def test_any_lines_are_heard_as_they_were_said(pieces: list[bytes]) -> None:
+    theirs, ours = zlib.compressobj(6, zlib.DEFLATED, -15), Deflate()
+    for piece in pieces:
+        assert ours.inflate(theirs.compress(piece) + theirs.flush(zlib.Z_SYNC_FLUSH), 1 << 20) == piece
