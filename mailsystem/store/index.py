@@ -32,8 +32,12 @@ from mailsystem.telemetry import Trace
 
 _BATCH: Final = 512
 _BATCH_OCTETS: Final = 2 << 20
-_REST: Final = 0.2
-"""Seconds after news before they are indexed: there may be more of them."""
+_QUIET: Final = 1.0
+"""Seconds without news before they are indexed: while mail comes in nothing shall be in its way."""
+_LATEST: Final = 15.0
+"""Seconds of unceasing news after which they are indexed nevertheless, at leisure."""
+_LEISURE: Final = 4
+"""While others are at work we rest so many times as long as we worked."""
 _TURN: Final = 30.0
 """Seconds for which one process has the work to itself; it ends by itself, should the process die."""
 _TIDY_EVERY: Final = 3600.0
@@ -173,14 +177,14 @@ class Index:
         """Follow the bell and index what is new, for as long as the store is open."""
         bell, loop, tidied = self._database.bell, asyncio.get_running_loop(), self._clock.now()
         while True:
-            heard, rest = bell.rung, _REST
+            heard, rest = bell.rung, 0.0
             try:
                 while await self._is_ours():
                     before, began = bell.rung, loop.time()
                     if not await self.step():
                         break
-                    # While others are at work we rest as long as we worked.
-                    await asyncio.sleep(loop.time() - began if bell.rung > before + 2 else 0)
+                    # Those who only read ring no bell: they get as much of the processor as we do.
+                    await asyncio.sleep((loop.time() - began) * (_LEISURE if bell.rung > before + 2 else 1))
                 if await self._database.read(indexing.is_behind()):
                     # It is another's turn; perhaps that one has died.
                     heard, rest = bell.rung - 1, _TURN / 6
@@ -194,6 +198,16 @@ class Index:
                 async with asyncio.timeout(_TIDY_EVERY):
                     await bell.wait(heard)
             await asyncio.sleep(rest)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Wait until there is no more news for a moment, but not for ever."""
+        bell, loop = self._database.bell, asyncio.get_running_loop()
+        until = loop.time() + _LATEST
+        quiet = -1
+        while quiet != bell.rung and loop.time() < until:
+            quiet = bell.rung
+            await asyncio.sleep(_QUIET)
 
     async def release(self) -> None:
         """Let another process have its turn at once."""

@@ -53,7 +53,7 @@ def terms(vault: Vault) -> bytes:
 @pytest.fixture(autouse=True)
 def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
     # The chore sleeps, so that each test says itself what is indexed when.
-    monkeypatch.setattr("mailsystem.store.index._REST", 3600.0)
+    monkeypatch.setattr("mailsystem.store.index._QUIET", 3600.0)
 
 
 async def settled(vault: Vault) -> None:
@@ -258,7 +258,7 @@ async def indexed(store: Store) -> None:
 async def test_the_chore_follows_the_bell_and_one_process_does_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsystem.store.index._REST", 0.01)
+    monkeypatch.setattr("mailsystem.store.index._QUIET", 0.01)
     async with open_store(tmp_path) as here, open_store(tmp_path) as there:
         ann = await here.accounts.add("ann@example.org", None)
         for number in range(20):
