@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from typing import Final
 
 import mailsystem.imap.commands  # noqa: F401 - fills the table
@@ -137,8 +136,7 @@ async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bo
     except (Goodbye, Injected, Stopping, ConnectionError):
         raise
     except Exception as error:
-        session.trace.event("bug", command=entry.name, traceback="".join(traceback.format_tb(error.__traceback__)),
-                            error=type(error).__name__)  # fmt: skip
+        session.trace.bug(error, command=entry.name)
         return None, b"NO [SERVERBUG] something went wrong here"
     text = reply.text(done.text) if done is not None and done.text else entry.name.encode() + b" completed"
     return done, b"OK " + (b"[" + done.code + b"] " if done is not None and done.code else b"") + text

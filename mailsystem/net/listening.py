@@ -10,7 +10,6 @@ import os
 import socket
 import ssl
 import stat
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -170,8 +169,7 @@ class _Listener:
             pass  # the peer is gone, too slow, or was not even told goodbye: the session knew, and is over
         except Exception as error:
             # Without its text, which may hold anything that the peer said.
-            text = "".join(traceback.format_tb(error.__traceback__))
-            self._trace.event("bug", peer=str(peer), error=type(error).__name__, traceback=text)
+            self._trace.bug(error, peer=str(peer))
             self._loop.call_exception_handler({"message": f"a session with {peer} failed", "exception": error})
         finally:
             await connection.abort_and_wait()

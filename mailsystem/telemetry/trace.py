@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,6 +74,11 @@ class Trace:
             event = Event(time.time(), name, self.door, self.session, {**self.context, **data})
             for sink in self._sinks:
                 sink(event)
+
+    def bug(self, error: BaseException, **data: Any) -> None:
+        """Say that something went wrong that never should: what, and where, but not with which values."""
+        where = "".join(traceback.format_tb(error.__traceback__))
+        self.event("bug", **data, error=type(error).__name__, traceback=where)
 
     def line(self, who: str, text: bytes) -> None:
         """Say one protocol line, without its line end; `who` is `CLIENT` or `SERVER`. Nothing where nobody reads them."""
