@@ -3,6 +3,7 @@
 from mailsystem.directory.accounts import POSTMASTER, AccountsDirectory
 from mailsystem.directory.passwords import app_password_digest, derive_keys, hash_password, new_app_password
 from mailsystem.directory.protocol import Claimed, Directory, Target, login_name
+from mailsystem.directory.proving import proven
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.sink import SINK_LOGIN, SinkDirectory
 from mailsystem.directory.tokens import TokenVerifier, token_verifier
@@ -22,5 +23,6 @@ __all__ = [
     "hash_password",
     "login_name",
     "new_app_password",
+    "proven",
     "token_verifier",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from mailsystem.directory import Directory
+from mailsystem.directory import Directory, proven
 from mailsystem.imap import reply
 from mailsystem.imap.dialect import Dialect
 from mailsystem.imap.framing import BEFORE_LOGIN, Framing, after_login
@@ -18,7 +18,7 @@ from mailsystem.imap.transcript import Transcript
 from mailsystem.imap.view import View
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
-from mailsystem.mail.errors import AuthFailed, MailError, NotPermitted, WrongState
+from mailsystem.mail.errors import MailError, NotPermitted, WrongState
 from mailsystem.mail.mailbox import Flag, Mailbox
 from mailsystem.mail.rights import EVERY, Rights
 from mailsystem.mail.sasl import BINDING, Cancelled
@@ -214,7 +214,7 @@ class Session:
     @property
     def may_log_in(self) -> bool:
         """Whether a password may be said here (LOGINDISABLED, RFC 3501 6.2.3)."""
-        return self._connection.secure is not None or self.peer.is_loopback or self.options.cleartext_login
+        return self._connection.is_private or self.options.cleartext_login
 
     @property
     def binding(self) -> bytes | None:
@@ -228,14 +228,7 @@ class Session:
 
     async def log_in(self, proving: Awaitable[Account], *, mechanism: str, login: str = "") -> None:
         """Let the client in, and let it say more at once from now on. Raises `AuthFailed`."""
-        try:
-            account = await proving
-        except AuthFailed as failure:
-            login = failure.login or login
-            self.trace.event("login failed", login=login, mechanism=mechanism)
-            await self.directory.record_login(login, door="imap", peer=self.peer, ok=False, mechanism=mechanism)
-            raise
-        await self.directory.record_login(account, door="imap", peer=self.peer, ok=True, mechanism=mechanism)
+        account = await proven(self.directory, proving, self.trace, peer=self.peer, mechanism=mechanism, login=login)
         self._account = account
         self.framing.limits = after_login(self.options.largest_message)
         self.framing.spool = self.spool

@@ -89,6 +89,11 @@ class Connection(asyncio.Protocol):
 
     # What a session does
 
+    @property
+    def is_private(self) -> bool:
+        """Whether a password may be said here: nobody listens."""
+        return self.secure is not None or self.peer.is_loopback
+
     async def read(self, timeout: float) -> bytes:
         """What has arrived: at least one octet, at most about twice `READ_LIMIT`.
 

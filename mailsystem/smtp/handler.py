@@ -14,11 +14,11 @@ from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
 
 from mailsystem.delivery import Delivery
-from mailsystem.directory import Directory
+from mailsystem.directory import Directory, proven
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Body, Envelope, Notification, Peer
-from mailsystem.mail.errors import AuthFailed, MailError, Unavailable, WrongState
+from mailsystem.mail.errors import MailError, Unavailable, WrongState
 from mailsystem.mail.sasl import Ask
 from mailsystem.smtp import replies
 from mailsystem.smtp.parameters import MailParameters
@@ -129,16 +129,11 @@ class MailHandler:
         binding: bytes | None,
     ) -> Reply:
         peer, directory = session.client, self._directory
-        try:
-            account = await directory.authenticate(mechanism, initial, ask, peer=peer, binding=binding)
-        except AuthFailed as failure:
-            session.trace.event("login failed", login=failure.login, mechanism=mechanism)
-            await directory.record_login(failure.login, door="smtp", peer=peer, ok=False, mechanism=mechanism)
-            raise
+        proving = directory.authenticate(mechanism, initial, ask, peer=peer, binding=binding)
+        account = await proven(directory, proving, session.trace, peer=peer, mechanism=mechanism)
         session.account = account
         session.authenticated = True
         session.trace.event("logged in", login=account.login, mechanism=mechanism)
-        await directory.record_login(account, door="smtp", peer=peer, ok=True, mechanism=mechanism)
         return replies.LOGGED_IN
 
     async def handle_MAIL(self, server: object, session: MailSession, envelope: Transaction, sender: Address) -> Reply:

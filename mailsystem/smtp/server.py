@@ -79,7 +79,7 @@ class MailSMTP(Receiving):
 
     @property
     def _may_log_in(self) -> bool:
-        return self.rules.cleartext_login or self.connection.secure is not None or self.connection.peer.is_loopback
+        return self.rules.cleartext_login or self.connection.is_private
 
     @property
     def _binding(self) -> bytes | None:
