@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from mailsystem.mail import header
 from mailsystem.mail.address import normal_domain
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.errors import NotPermitted, SyntaxFault
 from mailsystem.mail.part import Part
 from mailsystem.mail.words import decoded
 
@@ -43,6 +43,12 @@ _ADDRESSES: Final = frozenset(
     b"from sender reply-to to cc bcc resent-from resent-sender resent-to resent-cc resent-bcc".split()
 )
 _PROSE: Final = frozenset(b"subject comments keywords content-description thread-topic organization".split())
+
+
+class NeedsUtf8(NotPermitted):
+    """RFC 6856 5: there is no surrogate, so the client would have to say UTF8 first."""
+
+    text = "this message needs UTF8 mode"
 
 
 def header_ranges(part: Part) -> list[tuple[int, int]]:

@@ -5,6 +5,7 @@ from mailsystem.net.conversation import Conversation
 from mailsystem.net.deflate import BadStream
 from mailsystem.net.limits import Limits
 from mailsystem.net.listening import OPEN, Bound, Terms, is_loopback, listen
+from mailsystem.net.patience import Patience
 from mailsystem.net.tls import BadCertificate, Certificates, Pair, self_signed
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Injected",
     "Limits",
     "Pair",
+    "Patience",
     "Stopping",
     "Terms",
     "is_loopback",

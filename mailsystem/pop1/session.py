@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from mailsystem.directory import Directory
-from mailsystem.mail.errors import AuthRequired, MailError
+from mailsystem.directory import Directory, proven
+from mailsystem.mail.errors import AuthRequired
 from mailsystem.mail.sasl import Credentials
-from mailsystem.maildrop import Maildrop, log_in
-from mailsystem.net import Connection, Conversation
+from mailsystem.maildrop import Maildrop
+from mailsystem.net import Connection, Conversation, Patience
 from mailsystem.pop1.grammar import COMMAND_LIMIT, separated, separator
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
@@ -52,7 +51,13 @@ class Session:
     def __init__(
         self, connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options
     ) -> None:
-        self.talk = Conversation(connection, trace, longest=COMMAND_LIMIT)
+        self.patience = Patience(
+            login_timeout=options.login_timeout,
+            idle_timeout=options.idle_timeout,
+            login_attempts=options.login_attempts,
+            bad_commands=options.bad_commands,
+        )
+        self.talk = Conversation(connection, trace, self.patience, longest=COMMAND_LIMIT)
         self.trace = trace
         self.options = options
         self.state = State.GREETED
@@ -64,14 +69,9 @@ class Session:
         """The characters in the mailbox that is being read."""
         self.ended = False
         """The last answer was given."""
-        self.failures = 0
-        """Logins that failed."""
-        self.bad = 0
-        """Lines in a row that were no commands."""
         self.drop: Maildrop | None = None
         self._store = store
         self._directory = directory
-        self._since = asyncio.get_running_loop().time()
 
     @property
     def maildrop(self) -> Maildrop:
@@ -80,19 +80,9 @@ class Session:
             raise AuthRequired
         return self.drop
 
-    def patience(self) -> float:
-        """How long a command may take to come. Raises `TimeoutError`."""
-        if self.drop is not None:
-            return self.options.idle_timeout
-        # One that is not known may not hold the connection by saying a little now and then.
-        left = self._since + self.options.login_timeout - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
     def check_privacy(self) -> None:
         """Raises `AuthRequired` where a password would go in clear over a network."""
-        if not (self.talk.connection.peer.is_loopback or self.options.cleartext_login):
+        if not (self.talk.connection.is_private or self.options.cleartext_login):
             raise AuthRequired("not from another host")
 
     async def log_in(self, password: bytes) -> None:
@@ -100,32 +90,28 @@ class Session:
         peer = self.talk.connection.peer
         credentials = Credentials.of(self.user, password)
         proving = self._directory.login(credentials, peer)
-        account = await log_in(self._directory, proving, self.trace, login=credentials.login, peer=peer)
+        account = await proven(
+            self._directory, proving, self.trace, peer=peer, mechanism="password", login=credentials.login
+        )
+        self.trace.event("logged in", login=account.login, mechanism="password")
         self.drop = Maildrop(self._store, account, self.trace)
+        self.patience.known = True
 
     async def open(self, mailbox: str, *, deleting: bool) -> None:
         """Open and lock a mailbox. Raises `InUse`, `NoSuchMailbox`, `MailError`."""
         drop = self.maildrop
-        await drop.lock()
-        try:
-            await drop.look(mailbox)
-        except MailError:
-            await drop.release()
-            raise
+        await drop.open(mailbox)
         self.deleting = deleting
-        self.size = sum(separated(drop.size(number)) for number in range(1, len(drop) + 1))
+        self.size = sum(separated(message.size) for _, message in drop.view)
 
     async def mail(self) -> AsyncGenerator[bytes, None]:
         """All that is in the mailbox. Raises `MailError`."""
         drop = self.maildrop
-        for number in range(1, len(drop) + 1):
-            yield self._separator(number)
+        for number, message in drop.view:
+            yield separator(message.date, message.size)
             async with aclosing(drop.octets(number)) as slices:
                 async for chunk in slices:
                     yield chunk
-
-    def _separator(self, number: int) -> bytes:
-        return separator(self.maildrop.date(number), self.maildrop.size(number))
 
     async def leave(self) -> None:
         """However it ended: close and unlock the mailbox, and leave everything in it."""

@@ -98,7 +98,7 @@ async def rcev(session: Session, rest: bytes) -> None:
     drop = session.maildrop
     await session.talk.pass_on(session.mail(), session.size)
     session.state = SENT
-    session.trace.event("retrieved", login=drop.account.login, messages=len(drop), octets=session.size)
+    session.trace.event("retrieved", login=drop.account.login, messages=drop.view.count, octets=session.size)
 
 
 @verb("RECV", READING)
@@ -109,11 +109,13 @@ async def recv(session: Session, rest: bytes) -> None:
 
 @verb("RCVD", SENT)
 async def rcvd(session: Session, rest: bytes) -> bytes:
-    """It came: after RDEL the messages go, and the mailbox is unlocked."""
+    """It came: after RDEL the messages go, and the mailbox is unlocked. What came counts as downloaded."""
     grammar.nothing(rest)
     session.state = KNOWN
+    view = session.maildrop.view
+    view.retrieved_all()
     if session.deleting:
-        session.maildrop.mark_all()
+        view.delete_all()
     # RFC 918, RCVD: that nothing could be deleted is told by an error.
     gone = await session.maildrop.update()
     return replies.ok(f"{gone} deleted" if gone else "")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Final
+from contextlib import asynccontextmanager
 
 from mailsystem.directory import Directory
 from mailsystem.mail.errors import MailError, SyntaxFault, WrongState
-from mailsystem.net import OPEN, Bound, Closed, Connection, Stopping, Terms, listen
+from mailsystem.net import OPEN, Bound, Connection, Stopping, Terms, listen
 from mailsystem.pop2 import grammar, replies
 from mailsystem.pop2.session import Options, Session
 from mailsystem.pop2.verbs import TABLE, Verb
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
-
-_TURN: Final = 64
-"""Commands of one client that may run before the others have a turn, where none of them has to wait."""
 
 
 @asynccontextmanager
@@ -41,7 +35,8 @@ async def serving(
     options = Options(hostname, cleartext_login, login_timeout, idle_timeout)
 
     async def serve(connection: Connection) -> None:
-        await _serve(connection, store, directory, trace.child("pop2", peer=str(connection.peer)), options)
+        session = Session(connection, store, directory, trace.child("pop2", peer=str(connection.peer)), options)
+        await session.talk.hold(lambda: _converse(session), farewell=_farewell, leave=session.leave)
 
     async with listen(
         serve, host, port, tls=None, terms=terms, full=replies.FULL + b"\r\n", grace=grace, trace=trace
@@ -49,33 +44,9 @@ async def serving(
         yield bound
 
 
-async def _serve(connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options) -> None:
-    trace.event("connected", tls=connection.secure)
-    session = Session(connection, store, directory, trace, options)
-    reason = "quit"
-    try:
-        reason = await _converse(session)
-    except Stopping:
-        reason = "server is shutting down"
-        await _last_word(session, replies.STOPPING)
-    except TimeoutError:
-        # RFC 937, Server Decision Table: a time-out is garbage like any other.
-        reason = "too long without a command"
-        await _last_word(session, b"- " + reason.encode())
-    except ConnectionError as end:
-        reason = str(end) or "connection lost"
-    except asyncio.CancelledError:
-        reason = "cancelled"
-        raise
-    finally:
-        await session.leave()
-        trace.event("disconnected", reason=reason)
-
-
-async def _last_word(session: Session, line: bytes) -> None:
-    session.talk.say(line)
-    with suppress(Closed):
-        await session.talk.flush()
+def _farewell(end: Exception) -> bytes:
+    # RFC 937, Server Decision Table: a time-out is garbage like any other.
+    return replies.STOPPING if isinstance(end, Stopping) else b"- too long without a command"
 
 
 async def _converse(session: Session) -> str:
@@ -84,12 +55,11 @@ async def _converse(session: Session) -> str:
     RFC 937: "if anything goes wrong close the connection". So the first bad command is the last.
     """
     session.talk.say(replies.greeting(session.options.hostname))
-    turns = 0
     while not session.ended:
         entry: Verb | None = None
         line = b""
         try:
-            line = await session.talk.hear(session.patience)
+            line = await session.talk.hear()
             name, rest = grammar.keyword(line)
             entry = TABLE.get(name)
             if entry is None:
@@ -103,21 +73,17 @@ async def _converse(session: Session) -> str:
             session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
             reply = replies.refusal(error)
             if reply.startswith(b"-"):
-                await _last_word(session, reply)
+                await session.talk.last_word(reply)
                 return "something went wrong"
         except (Stopping, TimeoutError, ConnectionError):
             raise
         except Exception as error:
-            trail = "".join(traceback.format_tb(error.__traceback__))
-            session.trace.event("bug", command=entry and entry.name, error=type(error).__name__, traceback=trail)
-            await _last_word(session, replies.BUG)
+            session.trace.bug(error, command=entry and entry.name)
+            await session.talk.last_word(replies.BUG)
             return "something went wrong"
         if reply is not None:
             session.talk.say(reply)
-        await session.talk.flush_if_much()
-        turns += 1
-        if not turns % _TURN:
-            await asyncio.sleep(0)
+        await session.talk.take_turns()
     await session.talk.flush()
     return "quit"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from dataclasses import dataclass
 
-from mailsystem.directory import Directory
+from mailsystem.directory import Directory, proven
 from mailsystem.mail.errors import AuthRequired
+from mailsystem.mail.mailbox import INBOX
 from mailsystem.mail.sasl import Credentials
-from mailsystem.maildrop import Maildrop, log_in
-from mailsystem.net import Connection, Conversation
+from mailsystem.maildrop import Maildrop
+from mailsystem.net import Connection, Conversation, Patience
 from mailsystem.pop2.grammar import COMMAND_LIMIT
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
@@ -44,7 +44,8 @@ class Session:
     def __init__(
         self, connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options
     ) -> None:
-        self.talk = Conversation(connection, trace, longest=COMMAND_LIMIT)
+        self.patience = Patience(login_timeout=options.login_timeout, idle_timeout=options.idle_timeout)
+        self.talk = Conversation(connection, trace, self.patience, longest=COMMAND_LIMIT)
         self.trace = trace
         self.options = options
         self.state = State.AUTH
@@ -55,7 +56,6 @@ class Session:
         self.drop: Maildrop | None = None
         self._store = store
         self._directory = directory
-        self._since = asyncio.get_running_loop().time()
 
     @property
     def maildrop(self) -> Maildrop:
@@ -64,27 +64,33 @@ class Session:
             raise AuthRequired
         return self.drop
 
-    def patience(self) -> float:
-        """How long a command may take to come. Raises `TimeoutError`."""
-        if self.drop is not None:
-            return self.options.idle_timeout
-        # One that is not known may not hold the connection by saying a little now and then.
-        left = self._since + self.options.login_timeout - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise TimeoutError
-        return left
+    @property
+    def size(self) -> int:
+        """Octets of the current message; 0 where there is none."""
+        return self.maildrop.view.size(self.current)
 
     async def log_in(self, user: bytes, password: bytes) -> None:
-        """Prove who it is and lock the maildrop. Raises `AuthRequired`, `AuthFailed`, `InUse`, `MailError`."""
+        """Prove who it is, lock the maildrop and enter INBOX. Raises `AuthRequired`, `AuthFailed`, `InUse`, `MailError`."""
         peer = self.talk.connection.peer
-        if not (peer.is_loopback or self.options.cleartext_login):
+        if not (self.talk.connection.is_private or self.options.cleartext_login):
             raise AuthRequired("not from another host")
         credentials = Credentials.of(user, password)
         proving = self._directory.login(credentials, peer)
-        account = await log_in(self._directory, proving, self.trace, login=credentials.login, peer=peer)
-        drop = Maildrop(self._store, account, self.trace)
-        await drop.lock()
-        self.drop = drop
+        account = await proven(
+            self._directory, proving, self.trace, peer=peer, mechanism="password", login=credentials.login
+        )
+        self.trace.event("logged in", login=account.login, mechanism="password")
+        self.drop = Maildrop(self._store, account, self.trace)
+        await self.drop.open(INBOX)
+        self.patience.known = True
+
+    async def enter(self, mailbox: str) -> None:
+        """Do what is to be done in the last mailbox, then see another. Raises `NoSuchMailbox`, `InUse`, `MailError`."""
+        drop = self.maildrop
+        if drop.changes:
+            await drop.update()
+            await drop.lock()
+        await drop.look(mailbox)
 
     async def leave(self) -> None:
         """However it ended: give the lock back."""

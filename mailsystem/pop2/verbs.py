@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import INBOX
 from mailsystem.pop2 import grammar, replies
 from mailsystem.pop2.session import Session, State
 
@@ -55,24 +54,17 @@ def verb(syntax: str, states: State, *, secret: bool = False) -> Callable[[Handl
 async def helo(session: Session, rest: bytes) -> bytes:
     """Says who it is, locks the maildrop and enters INBOX, the default mailbox."""
     await session.log_in(*grammar.user_and_password(rest))
-    return await _enter(session, INBOX)
+    session.state = MBOX
+    return replies.count(session.maildrop.view.count)
 
 
 @verb("FOLD mailbox", MBOX | ITEM)
 async def fold(session: Session, rest: bytes) -> bytes:
     """Enters another mailbox; what was acknowledged by ACKD in the last one goes now."""
     name = grammar.mailbox(rest)
-    drop = session.maildrop
-    if drop.marked:
-        await drop.update()
-        await drop.lock()
-    return await _enter(session, name)
-
-
-async def _enter(session: Session, name: str) -> bytes:
     session.state, session.current = MBOX, 1
-    await session.maildrop.look(name)
-    return replies.count(len(session.maildrop))
+    await session.enter(name)
+    return replies.count(session.maildrop.view.count)
 
 
 @verb("READ [nnn]", MBOX | ITEM)
@@ -86,27 +78,28 @@ async def read(session: Session, rest: bytes) -> bytes:
 
 def _item(session: Session) -> bytes:
     session.state = ITEM
-    return replies.length(session.maildrop.size(session.current), session.current)
+    return replies.length(session.size, session.current)
 
 
 @verb("RETR", ITEM)
 async def retr(session: Session, rest: bytes) -> None:
     """Sends the message, as many octets as were said."""
     grammar.nothing(rest)
-    drop, number = session.maildrop, session.current
-    size = drop.size(number)
+    size = session.size
     if not size:
         # RFC 937, RETR: asked for a message of no length, the server hangs up.
         raise SyntaxFault("no such message")
-    await session.talk.pass_on(drop.octets(number), size)
+    drop = session.maildrop
+    await session.talk.pass_on(drop.octets(session.current), size)
     session.state = NEXT
-    session.trace.event("retrieved", login=drop.account.login, message=number, octets=size)
+    session.trace.event("retrieved", login=drop.account.login, message=session.current, octets=size)
 
 
 @verb("ACKS", NEXT)
 async def acks(session: Session, rest: bytes) -> bytes:
-    """It came and is kept here; goes on to the next."""
+    """It came and is kept here, as long as its owner keeps what was downloaded; goes on to the next."""
     grammar.nothing(rest)
+    session.maildrop.view.retrieved(session.current)
     session.current += 1
     return _item(session)
 
@@ -115,7 +108,7 @@ async def acks(session: Session, rest: bytes) -> bytes:
 async def ackd(session: Session, rest: bytes) -> bytes:
     """It came and is deleted here, at QUIT or FOLD; goes on to the next."""
     grammar.nothing(rest)
-    session.maildrop.mark(session.current)
+    session.maildrop.view.delete(session.current)
     session.current += 1
     return _item(session)
 

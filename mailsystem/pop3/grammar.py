@@ -17,58 +17,6 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,10}")
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 
 
-class Lines:
-    """Cuts what a client sends into lines, of which none is longer than its limit.
-
-    A bare LF ends a line too: whoever tries a server by hand sends it, and unlike in a message there is nothing here that
-    it could smuggle.
-    """
-
-    __slots__ = ("_buffer", "_seen", "_skipping")
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._seen = 0  # no line end before this
-        self._skipping = False
-
-    @property
-    def pending(self) -> int:
-        """Octets that came in and are not read yet."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-
-    def next(self, limit: int = COMMAND_LIMIT) -> bytes | None:
-        """The next line without its end; None until there is one.
-
-        Raises `SyntaxFault`, once, for a line that is too long; the rest of that line is passed over.
-        """
-        if self._skipping:
-            self._skip()
-        buffer = self._buffer
-        if buffer[:5].upper() == b"AUTH ":
-            limit = max(limit, AUTH_LIMIT)
-        end = buffer.find(b"\n", self._seen)
-        if end >= limit or (end < 0 and len(buffer) >= limit):
-            self._skipping = True
-            self._skip()
-            raise SyntaxFault("line too long")
-        if end < 0:
-            self._seen = len(buffer)
-            return None
-        line = bytes(buffer[: end - 1 if buffer[end - 1 : end] == b"\r" else end])
-        del buffer[: end + 1]
-        self._seen = 0
-        return line
-
-    def _skip(self) -> None:
-        end = self._buffer.find(b"\n", self._seen)
-        self._skipping = end < 0
-        del self._buffer[: end + 1 if end >= 0 else None]
-        self._seen = 0
-
-
 class Arguments:
     """What stands behind a keyword: a cursor over words."""
 

@@ -7,14 +7,8 @@ from typing import Final
 
 from mailsystem.mail import errors
 from mailsystem.mail.errors import MailError
+from mailsystem.mail.surrogate import NeedsUtf8
 from mailsystem.pop3.languages import translated
-
-
-class NeedsUtf8(errors.NotPermitted):
-    """RFC 6856 5: the client would have to say UTF8 first."""
-
-    text = "this message needs UTF8 mode"
-
 
 REPLIES: Final[Mapping[type[MailError], str]] = {
     errors.SyntaxFault: "",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 import ssl
-import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 
 from mailsystem.directory import Directory
 from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, Unavailable, WrongState
-from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
+from mailsystem.net import OPEN, Bound, Connection, Injected, Stopping, Terms, listen
 from mailsystem.pop3 import grammar, replies
 from mailsystem.pop3.languages import Phrase
 from mailsystem.pop3.session import Options, Session, State
@@ -21,10 +18,7 @@ from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
 
-_TURN: Final = 64
-"""Commands of one client that may run before the others have a turn, where none of them has to wait."""
 _FULL: Final = b"-ERR [SYS/TEMP] too many connections, come again later\r\n"  # RFC 3206 4
-_WEB: Final = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|CONNECT|PATCH|TRACE) \S+ HTTP/")
 
 
 @asynccontextmanager
@@ -63,80 +57,42 @@ async def serving(
     )
 
     async def serve(connection: Connection) -> None:
-        await _serve(connection, store, directory, trace.child("pop3", peer=str(connection.peer)), options)
+        session = Session(connection, store, directory, trace.child("pop3", peer=str(connection.peer)), options)
+        await session.talk.hold(
+            lambda: _converse(session), farewell=lambda end: _farewell(session, end), leave=session.leave
+        )
 
     at_once = tls if implicit_tls else None
     async with listen(serve, host, port, tls=at_once, terms=terms, full=_FULL, grace=grace, trace=trace) as bound:
         yield bound
 
 
-async def _serve(connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options) -> None:
-    trace.event("connected", tls=connection.secure)
-    session = Session(connection, store, directory, trace, options)
-    reason = "quit"
-    try:
-        reason = await _converse(session)
-    except Stopping:
-        reason = "server is shutting down"
-        await _last_word(session, Unavailable(replies.STOPPING))
-    except Injected:
-        reason = "octets in clear behind STLS"
-        trace.event("attacked", reason=reason)
-        await _last_word(session, SyntaxFault("nothing may follow STLS"))
-    except TimeoutError:
-        # RFC 1939 3: without UPDATE and without a word.
-        reason = "too long without a command"
-    except ConnectionError as end:
-        reason = str(end) or "connection lost"
-    except asyncio.CancelledError:
-        reason = "cancelled"
-        raise
-    finally:
-        await session.leave()
-        trace.event("disconnected", reason=reason)
-
-
-async def _last_word(session: Session, error: MailError) -> None:
-    session.say(replies.refusal(error, session.language))
-    with suppress(Closed):
-        await session.flush()
+def _farewell(session: Session, end: Exception) -> bytes | None:
+    match end:
+        case Stopping():
+            return replies.refusal(Unavailable(replies.STOPPING), session.language)
+        case Injected():
+            return replies.refusal(SyntaxFault("nothing may follow STLS"), session.language)
+    return None  # RFC 1939 3: who is too slow is left without UPDATE and without a word
 
 
 async def _converse(session: Session) -> str:
     """Greet, then one command after the other, strictly in order; returns why it is over."""
-    session.say(replies.ok(Phrase("{host} POP3 ready", host=session.options.hostname)))
-    turns = 0
+    session.talk.say(replies.ok(Phrase("{host} POP3 ready", host=session.options.hostname)))
     while not session.ended:
         try:
-            line = session.lines.next()
+            line = await session.talk.hear()  # what was said leaves before anything is waited for (RFC 2449 6.6)
         except SyntaxFault as error:
             _refuse(session, error)
-            session.bad += 1
+            session.patience.bad += 1
         else:
-            if line is None:
-                # Only now, so that the answers to commands that came together leave together (RFC 2449 6.6).
-                await session.flush()
-                await session.receive()
-                continue
             await _run(session, line)
-        if why := _enough(session):
-            await _last_word(session, SyntaxFault(why))
+        if why := session.patience.over:
+            await session.talk.last_word(replies.refusal(SyntaxFault(why), session.language))
             return why
-        await session.flush_if_much()
-        turns += 1
-        if not turns % _TURN:
-            await asyncio.sleep(0)
-    await session.flush()
+        await session.talk.take_turns()
+    await session.talk.flush()
     return "maildrop lock lost" if session.lost else "quit"
-
-
-def _enough(session: Session) -> str | None:
-    """Why we do not want to hear any more from this client, if so."""
-    if session.failures >= session.options.login_attempts:
-        return "too many failed logins"
-    if session.bad >= session.options.bad_commands:
-        return "too many bad commands"
-    return None
 
 
 async def _run(session: Session, line: bytes) -> None:
@@ -155,8 +111,8 @@ async def _run(session: Session, line: bytes) -> None:
         if entry is None:
             # It may be anything, a password that was sent at the wrong moment too.
             session.trace.line(CLIENT, b"[%d octets]" % len(line))
-        # A browser that was made to talk to us would have its form's fields understood as commands.
-        session.bad = session.options.bad_commands if _WEB.match(line) else session.bad + 1
+        session.patience.bad += 1
+        session.talk.mistrust(line)
         _refuse(session, error, entry)
         return
     try:
@@ -164,32 +120,27 @@ async def _run(session: Session, line: bytes) -> None:
         text = await entry.handler(session, args)
     except MailError as error:
         if session.midway:
-            session.cut(f"answer not finished: {error}")
+            session.talk.cut(f"answer not finished: {error}")
         # Who is known may ask for messages that are not there as often as they like.
-        session.bad += session.state is State.AUTHORIZATION and not isinstance(error, AuthFailed)
+        session.patience.bad += session.state is State.AUTHORIZATION and not isinstance(error, AuthFailed)
         _refuse(session, error, entry)
     except (Injected, Stopping, TimeoutError, ConnectionError):
         raise
     except Exception as error:
-        session.trace.event(
-            "bug",
-            command=entry.name,
-            error=type(error).__name__,
-            traceback="".join(traceback.format_tb(error.__traceback__)),
-        )
+        session.trace.bug(error, command=entry.name)
         if session.midway:
-            session.cut("answer not finished")
-        session.say(replies.refusal(Unavailable(replies.BUG), session.language))
+            session.talk.cut("answer not finished")
+        session.talk.say(replies.refusal(Unavailable(replies.BUG), session.language))
     else:
-        session.bad = 0
+        session.patience.bad = 0
         if text is not None:
-            session.say(replies.ok(text, session.language))
+            session.talk.say(replies.ok(text, session.language))
 
 
 def _refuse(session: Session, error: MailError, entry: Verb | None = None) -> None:
     if isinstance(error, AuthFailed):
-        session.failures += 1
-    session.say(replies.refusal(error, session.language))
+        session.patience.failures += 1
+    session.talk.say(replies.refusal(error, session.language))
     session.trace.event("refused", command=entry.name if entry is not None else None, reason=str(error))
 
 

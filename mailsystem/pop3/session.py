@@ -9,26 +9,21 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NoReturn
+from typing import Final
 
-from mailsystem.directory import Directory
+from mailsystem.directory import Directory, proven
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
-from mailsystem.mail.errors import AuthFailed, AuthRequired, InUse, MailError, WrongState
-from mailsystem.mail.mailbox import MessageSet
+from mailsystem.mail.errors import AuthRequired, InUse, WrongState
 from mailsystem.mail.sasl import BINDING, Cancelled
-from mailsystem.net import Closed, Connection, Injected
+from mailsystem.maildrop import Maildrop, View
+from mailsystem.net import Connection, Conversation, Patience
 from mailsystem.pop3 import replies
-from mailsystem.pop3.grammar import AUTH_LIMIT, Lines, Stuffing
-from mailsystem.pop3.lock import Lock
-from mailsystem.pop3.reading import Reading
-from mailsystem.pop3.view import View
-from mailsystem.store import Choices, Handled, Store
+from mailsystem.pop3.grammar import AUTH_LIMIT, COMMAND_LIMIT, Stuffing
+from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
 
-FLUSH_AT: Final = 64 * 1024
-"""Octets of answers that are collected before they leave."""
 _LINES_AT_ONCE: Final = 1000
 _LINES_TRACED: Final = 100
 
@@ -64,25 +59,17 @@ class Session:
     """One client."""
 
     __slots__ = (
-        "_buffered",
-        "_choices",
-        "_connection",
-        "_lock",
-        "_out",
-        "_reading",
-        "_since",
-        "_view",
+        "_drop",
         "account",
-        "bad",
         "directory",
         "ended",
-        "failures",
         "language",
-        "lines",
         "midway",
         "name",
         "options",
+        "patience",
         "store",
+        "talk",
         "trace",
         "utf8",
     )
@@ -94,7 +81,13 @@ class Session:
         self.directory = directory
         self.trace = trace
         self.options = options
-        self.lines = Lines()
+        self.patience = Patience(
+            login_timeout=options.login_timeout,
+            idle_timeout=options.idle_timeout,
+            login_attempts=options.login_attempts,
+            bad_commands=options.bad_commands,
+        )
+        self.talk = Conversation(connection, trace, self.patience, longest=COMMAND_LIMIT, longer=(b"AUTH ", AUTH_LIMIT))
         self.account: Account | None = None
         self.name: bytes | None = None
         """What USER said."""
@@ -106,24 +99,13 @@ class Session:
         """In which replies speak to people; empty until the client has chosen one."""
         self.midway = False
         """A multi-line answer was begun: whatever goes wrong now, no word of ours could be told from it."""
-        self.failures = 0
-        """Logins that failed."""
-        self.bad = 0
-        """Lines in a row that were no commands."""
-        self._connection = connection
-        self._since = asyncio.get_running_loop().time()
-        self._out: list[bytes] = []
-        self._buffered = 0
-        self._view: View | None = None
-        self._reading: Reading | None = None
-        self._choices = Choices()
-        self._lock = Lock(store.maildrops, trace)
+        self._drop: Maildrop | None = None
 
     # Where the client stands
 
     @property
     def state(self) -> State:
-        return State.AUTHORIZATION if self._view is None else State.TRANSACTION
+        return State.AUTHORIZATION if self.account is None else State.TRANSACTION
 
     @property
     def login(self) -> str:
@@ -132,25 +114,28 @@ class Session:
 
     @property
     def view(self) -> View:
-        """The maildrop. Raises `WrongState` before login."""
-        if self._view is None:
+        """What the client sees. Raises `WrongState` before login."""
+        return self._maildrop.view
+
+    @property
+    def _maildrop(self) -> Maildrop:
+        if self._drop is None:
             raise WrongState("log in first")
-        return self._view
+        return self._drop
 
     @property
     def lost(self) -> bool:
         """The lock on the maildrop is somebody else's, or may be."""
-        return self._lock.lost
+        return self._drop is not None and self._drop.lost
 
     @property
     def may_start_tls(self) -> bool:
-        return self.options.tls is not None and self._connection.secure is None
+        return self.options.tls is not None and self.talk.connection.secure is None
 
     @property
     def may_log_in(self) -> bool:
         """Whether a password may be said here."""
-        connection = self._connection
-        return connection.secure is not None or connection.peer.is_loopback or self.options.cleartext_login
+        return self.talk.connection.is_private or self.options.cleartext_login
 
     def check_privacy(self) -> None:
         """Raises `AuthRequired` where a password would go in clear over a network."""
@@ -159,40 +144,9 @@ class Session:
 
     # Saying
 
-    def say(self, line: bytes) -> None:
-        """Say one line; its end is added. It leaves with the next `flush`."""
-        self.send(line + b"\r\n")
-        self.trace.line(SERVER, line)
-
-    def send(self, data: bytes) -> None:
-        self._out.append(data)
-        self._buffered += len(data)
-
-    async def flush(self) -> None:
-        """Hand over what was said, and wait while the client does not take it."""
-        if self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            self._buffered = 0
-            self._connection.write(data)
-            del data
-        try:
-            await self._connection.drain()
-        except TimeoutError:
-            self.cut("client takes nothing")
-
-    async def flush_if_much(self) -> None:
-        if self._buffered > FLUSH_AT:
-            await self.flush()
-
-    def cut(self, why: str) -> NoReturn:
-        """Hang up at once: an answer that was begun cannot be finished."""
-        self._connection.abort()
-        raise Closed(why)
-
     async def listing(self, text: str, lines: Iterable[bytes], count: int) -> None:
         """A multi-line answer of short lines, of which none begins with a dot."""
-        self.say(replies.ok(text, self.language))
+        self.talk.say(replies.ok(text, self.language))
         self.midway = True
         traced = self.trace.wants_lines and count <= _LINES_TRACED
         if self.trace.wants_lines and not traced:
@@ -202,11 +156,11 @@ class Session:
             if traced:
                 for line in some:
                     self.trace.line(SERVER, line)
-            self.send(b"\r\n".join(some) + b"\r\n")
+            self.talk.send(b"\r\n".join(some) + b"\r\n")
             if len(some) == _LINES_AT_ONCE:
-                await self.flush()
+                await self.talk.flush()
                 await asyncio.sleep(0)
-        self.say(b".")
+        self.talk.say(b".")
         self.midway = False
 
     async def message(self, text: str, octets: AsyncGenerator[bytes, None]) -> int:
@@ -218,14 +172,14 @@ class Session:
         size = 0
         async with aclosing(octets):
             chunk = await anext(octets, None)
-            self.say(replies.ok(text, self.language))
+            self.talk.say(replies.ok(text, self.language))
             self.midway = True
             while chunk is not None:
-                self.send(stuffing.feed(chunk))
+                self.talk.send(stuffing.feed(chunk))
                 size += len(chunk)
-                await self.flush_if_much()
+                await self.talk.flush_if_much()
                 chunk = await anext(octets, None)
-        self.send(stuffing.close())
+        self.talk.send(stuffing.close())
         self.midway = False
         if self.trace.wants_lines:
             self.trace.line(SERVER, b"[%d octets]" % size)
@@ -234,26 +188,11 @@ class Session:
 
     # Hearing
 
-    async def receive(self) -> None:
-        """Wait for more from the client. Raises `Closed`, `TimeoutError`, `Stopping`."""
-        self.lines.feed(await self._connection.read(self._patience()))
-
-    def _patience(self) -> float:
-        if self.account is not None:
-            return self.options.idle_timeout
-        # One that is not known may not hold the connection by saying a little now and then.
-        left = self._since + self.options.login_timeout - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
     async def ask(self, challenge: bytes) -> bytes:
         """Send a challenge of AUTH and return the client's answer. No trace sees either. Raises `Cancelled`."""
-        self.send(b"+ " + challenge + b"\r\n")
+        self.talk.send(b"+ " + challenge + b"\r\n")
         self.trace.line(SERVER, b"+ " + REDACTED if challenge else b"+ ")
-        while (line := self.lines.next(AUTH_LIMIT)) is None:
-            await self.flush()
-            await self.receive()
+        line = await self.talk.hear(AUTH_LIMIT)
         self.trace.line(CLIENT, REDACTED)
         if line == b"*":
             raise Cancelled
@@ -261,33 +200,23 @@ class Session:
 
     async def start_tls(self) -> None:
         """Say yes in clear, then go on under TLS, with everything forgotten. Raises `Injected`, `Closed`."""
-        if self.options.tls is None or self._connection.secure is not None:
+        if self.options.tls is None or self.talk.connection.secure is not None:
             raise WrongState("no TLS here" if self.options.tls is None else "TLS is on already")
         if self.utf8:
             raise WrongState("STLS must come before UTF8")  # RFC 6856 2.1
-        if self.lines.pending or self._connection.pending:
-            # RFC 2595 4 says to discard it; but it is either an attack or a client that would wait for its answer.
-            raise Injected
-        self.say(replies.ok("begin TLS", self.language))
-        data = b"".join(self._out)
-        self._out.clear()
-        self._buffered = 0
-        self._connection.write(data)
-        await self._connection.start_tls(self.options.tls)
-        self.lines = Lines()
+        await self.talk.start_tls(self.options.tls, saying=replies.ok("begin TLS", self.language))
         self.name = None
-        self.trace.event("secured", tls=self._connection.secure)
 
     # The maildrop
 
     @property
     def peer(self) -> Peer:
-        return self._connection.peer
+        return self.talk.connection.peer
 
     @property
     def binding(self) -> bytes | None:
         """What SCRAM can bind this channel by; None in clear."""
-        return self._connection.binding(BINDING)
+        return self.talk.connection.binding(BINDING)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -296,30 +225,14 @@ class Session:
 
     async def log_in(self, proving: Awaitable[Account], *, mechanism: str, login: str = "") -> None:
         """Prove who it is, lock the maildrop, look into it. Raises `AuthFailed`, `InUse`, `MailError`."""
-        try:
-            account = await proving
-        except AuthFailed as failure:
-            login = failure.login or login
-            self.trace.event("login failed", login=login, mechanism=mechanism)
-            await self.directory.record_login(login, door="pop3", peer=self.peer, ok=False, mechanism=mechanism)
-            raise
-        await self.directory.record_login(account, door="pop3", peer=self.peer, ok=True, mechanism=mechanism)
-        await self._lock.take(account.id, login_delay=self.options.login_delay)
-        self._view = view = await self._look(account)
-        self._reading = Reading(self.store, view, utf8=self.utf8)
+        account = await proven(self.directory, proving, self.trace, peer=self.peer, mechanism=mechanism, login=login)
+        delay = self.options.login_delay
+        self._drop = drop = Maildrop(self.store, account, self.trace, utf8=self.utf8, login_delay=delay)
+        await drop.open()
         self.account = account
-        self._lock.keep()
-        holds = {"messages": view.count, "octets": view.octets}
-        self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=self._connection.secure, **holds)
-
-    async def _look(self, account: Account) -> View:
-        try:
-            maildrop = await self.store.maildrops.listing(account.id)
-        except MailError:
-            await self._lock.leave(undone=True)
-            raise
-        self._choices = maildrop.choices
-        return View(*((folder.mailbox, folder.messages) for folder in maildrop.folders), names=maildrop.names)
+        self.patience.known = True
+        secure, holds = self.talk.connection.secure, {"messages": drop.view.count, "octets": drop.view.octets}
+        self.trace.event("logged in", login=account.login, mechanism=mechanism, tls=secure, **holds)
 
     async def policies(self) -> list[str]:
         """What CAPA says of how this server treats people: before login of all of them, after it of this one."""
@@ -331,7 +244,8 @@ class Session:
             if delay or longest is not None:
                 told.append(f"LOGIN-DELAY {max(delay, longest or 0)}{'' if longest is None else ' USER'}")
             return told
-        days, own = self._choices.keep_days, self._choices.login_delay
+        chosen = self._maildrop.choices
+        days, own = chosen.keep_days, chosen.login_delay
         told = ["EXPIRE NEVER" if days is None else f"EXPIRE {days}"]
         if delay or own is not None:
             told.append(f"LOGIN-DELAY {delay if own is None else own}")
@@ -339,17 +253,17 @@ class Session:
 
     def check_lease(self) -> None:
         """Raises `InUse` when the maildrop may be somebody else's by now; then there is nothing more to do here."""
+        if self._drop is None:
+            return
         try:
-            self._lock.check()
+            self._drop.check()
         except InUse:
             self.ended = True
             raise
 
     def octets(self, number: int) -> AsyncGenerator[bytes, None]:
         """The octets of a message in slices, as this client can take them. Raises `MailError`."""
-        if self._reading is None:
-            raise WrongState("log in first")
-        return self._reading.octets(number)
+        return self._maildrop.octets(number)
 
     async def update(self) -> int:
         """The UPDATE state (RFC 1939 6): what is marked goes, with what was retrieved if that was chosen, and so does the
@@ -357,17 +271,9 @@ class Session:
 
         All or none. Raises `MailError`.
         """
-        if self._view is None:
-            return 0
-        noting = self._choices.notes_downloads
-        handled = [
-            Handled(mailbox.id, deleted, retrieved if noting else MessageSet())
-            for mailbox, deleted, retrieved in self._view.handled()
-            if deleted or noting
-        ]
-        # What another client has removed meanwhile went, too.
-        return max(await self._lock.finish(handled), self._view.marked)
+        return 0 if self._drop is None else await self._drop.update()
 
     async def leave(self) -> None:
         """However it ended: give the lock back."""
-        await self._lock.leave()
+        if self._drop is not None:
+            await self._drop.release()

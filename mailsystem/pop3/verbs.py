@@ -262,6 +262,4 @@ async def quit_(session: Session, args: Arguments) -> str:
     args.end()
     session.ended = True
     removed = await session.update()
-    if removed:
-        session.trace.event("deleted", login=session.login, messages=removed)
     return Phrase("bye, {count} deleted", count=removed) if removed else "bye"

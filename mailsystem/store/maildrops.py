@@ -13,6 +13,7 @@ from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Message, MessageSet, Uid
 from mailsystem.store import choices, downloads, listing
+from mailsystem.store import names as mailbox_names
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.database import Database, Sql, Unit
 from mailsystem.store.downloads import Handled
@@ -117,6 +118,10 @@ class Maildrops:
         """The mailboxes that are shown as they are now, from one snapshot. Raises `NoSuchMailbox`."""
         return await self._database.read(_listing(account))
 
+    async def listing_of(self, account: AccountId, name: str) -> Maildrop:
+        """The same of one mailbox, whatever is shown. Raises `NoSuchMailbox`."""
+        return await self._database.read(_listing(account, name))
+
     async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> int:
         """`finish`, where one mailbox is all there is."""
         return await self.finish(lease, [Handled(mailbox, uids)])
@@ -217,8 +222,10 @@ def _release(lease: Lease, undone: bool) -> Unit[bool]:
     return bool(rows)
 
 
-def _listing(account: AccountId) -> Unit[Maildrop]:
+def _listing(account: AccountId, name: str | None = None) -> Unit[Maildrop]:
     chosen, mailboxes = yield from choices.shown(account)
+    if name is not None:
+        mailboxes = [(yield from mailbox_names.find(account, name))]
     folders = []
     for mailbox in mailboxes:
         found = yield from listing.listing(account, mailbox.id, MessageSet(((1, 0xFFFFFFFF),)))

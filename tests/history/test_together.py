@@ -8,8 +8,8 @@ import tracemalloc
 import pytest
 from generations import PASSWORD, QUOTED, House, Opening
 
-from mailsystem import maildrop
 from mailsystem.mail.errors import Unavailable
+from mailsystem.maildrop import lock
 from mailsystem.store.choices import Choices
 from mailsystem.store.routes import Disabled
 
@@ -18,7 +18,7 @@ MESSAGE = b"Subject: one\r\n\r\nbody\r\n"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maildrop, "ACQUIRE_PAUSES", (0.01,))
+    monkeypatch.setattr(lock, "_ACQUIRE_PAUSES", (0.01,))
 
 
 async def holding(house: House, door: str) -> object:
@@ -115,7 +115,7 @@ async def test_who_lost_the_lock_deletes_nothing(house: House, door: str, monkey
 
 @pytest.mark.parametrize("door", ["pop1", "pop2"])
 async def test_a_living_session_keeps_its_lock(house: House, door: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maildrop, "RENEW_EVERY", 0.02)
+    monkeypatch.setattr(lock, "_RENEW_EVERY", 0.02)
     renewed = []
     renew = house.store.maildrops.renew
 
@@ -323,3 +323,102 @@ async def test_what_is_deleted_goes_to_trash_where_that_is_chosen(house: House) 
     await first.exactly(size)
     assert await first.say(b"RCVD") == b"+OK 1 deleted"
     assert (len(await house.kept()), len(await house.kept("Trash"))) == (0, 2)
+
+
+async def fetched(house: House, door: str, *words: bytes, mailbox: bytes = b"INBOX") -> None:
+    """Fetch what is first in a mailbox by POP2 (by POP1 all of it), and answer it with `words`."""
+    client = await house.client(door)
+    if door == "pop1":
+        size = int((await client.say(b"RETR " + mailbox))[1:].split()[0])
+        await client.send(b"RCEV\r\n")
+    else:
+        assert (await client.say(b"FOLD " + mailbox)).startswith(b"#")
+        size = int((await client.say(b"READ"))[1:].split()[0])
+        await client.send(b"RETR\r\n")
+    await client.exactly(size)
+    for word in words:
+        assert (await client.say(word)).startswith((b"+", b"=")), word
+    await client.close()
+    await house.free()
+
+
+@pytest.mark.parametrize(
+    ("door", "words", "left"),
+    [
+        ("pop1", [b"RCVD", b"QUIT"], 0),
+        ("pop1", [b"RSET", b"QUIT"], 2),
+        ("pop1", [b"QUIT"], 2),
+        ("pop2", [b"ACKS", b"QUIT"], 1),
+        ("pop2", [b"NACK", b"QUIT"], 2),
+        ("pop2", [b"ACKS"], 2),
+    ],
+)
+async def test_what_was_fetched_and_acknowledged_goes_at_once_where_no_days_are_kept(
+    house: House, door: str, words: list[bytes], left: int
+) -> None:
+    await house.store.maildrops.choose(house.ann.id, Choices(keep_days=0))
+    await house.post(MESSAGE, MESSAGE)
+    await fetched(house, door, *words)
+    assert len(await house.kept()) == left
+
+
+async def test_a_fold_settles_what_was_downloaded_in_the_last_mailbox(house: House) -> None:
+    await house.store.maildrops.choose(house.ann.id, Choices(keep_days=0))
+    await house.post(MESSAGE, MESSAGE)
+    client = await house.client("pop2")
+    await client.say(b"READ")
+    await client.send(b"RETR\r\n")
+    await client.exactly(len(MESSAGE))
+    assert (await client.say(b"ACKS")).startswith(b"=")
+    assert await client.say(b"FOLD INBOX") == b"#1 message"
+
+
+@pytest.mark.parametrize(("door", "word"), [("pop1", b"RCVD"), ("pop2", b"ACKS")])
+async def test_the_days_that_a_message_is_kept_count_from_its_first_download_by_whichever_door(
+    house: House, door: str, word: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.store.maildrops.choose(house.ann.id, Choices(keep_days=3))
+    await house.post(MESSAGE)
+    await house.post(MESSAGE, mailbox="Junk")
+    await fetched(house, door, word, b"QUIT")
+    assert len(await house.kept()) == 1
+    clock = house.store.maildrops._clock
+
+    class Later:
+        def now(self) -> float:
+            return clock.now() + 4 * 86_400
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.store.maildrops, "_clock", Later())
+        assert await house.store.maildrops.expire() == 1
+    assert (len(await house.kept()), len(await house.kept("Junk"))) == (0, 1)
+
+
+async def test_a_mailbox_that_could_not_be_opened_was_no_login(house: House) -> None:
+    await house.store.maildrops.choose(house.ann.id, Choices(login_delay=3600))
+    client = await house.client("pop1")
+    assert await client.say(b"RETR Nowhere") == b"-ERR no such mailbox"
+    assert (await client.say(b"RETR INBOX")).startswith(b"#")
+    assert await client.say(b"RSET") == b"+OK"
+    assert await client.say(b"RETR Nowhere") == b"-ERR no such mailbox"
+    other = await house.client("pop1")
+    assert b"come again later" in await other.say(b"RETR INBOX")
+
+
+async def test_what_could_not_be_deleted_is_told_and_the_mailbox_can_be_opened_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*args: object) -> int:
+        raise Unavailable
+
+    await house.post(MESSAGE)
+    client = await house.client("pop1")
+    for again in (False, True):
+        size = int((await client.say(b"RDEL INBOX"))[1:].split()[0])
+        await client.send(b"RCEV\r\n")
+        await client.exactly(size)
+        with monkeypatch.context() as patch:
+            if not again:
+                patch.setattr(house.store.maildrops, "finish", broken)
+            assert (await client.say(b"RCVD")) == (b"+OK 1 deleted" if again else b"-ERR temporarily unavailable")
+    assert await house.kept() == []

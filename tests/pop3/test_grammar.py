@@ -9,14 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailsystem.mail.errors import MailError, SyntaxFault
-from mailsystem.pop3.grammar import AUTH_LIMIT, COMMAND_LIMIT, Arguments, Lines, Stuffing, Top, keyword
+from mailsystem.net.lines import Lines
+from mailsystem.pop3.grammar import AUTH_LIMIT, COMMAND_LIMIT, Arguments, Stuffing, Top, keyword
 
 FAULT = None
 
 
 def heard(pieces: list[bytes]) -> list[bytes | None]:
     """What `Lines` makes of the pieces; FAULT for a line that it refuses."""
-    lines = Lines()
+    lines = Lines(COMMAND_LIMIT, longer=(b"AUTH ", AUTH_LIMIT))
     found: list[bytes | None] = []
     for piece in pieces:
         lines.feed(piece)
@@ -66,7 +67,7 @@ def test_any_chunking_gives_the_same_lines(pieces: list[bytes]) -> None:
 
 
 def test_a_line_without_end_is_refused_once_and_takes_no_memory() -> None:
-    lines = Lines()
+    lines = Lines(COMMAND_LIMIT, longer=(b"AUTH ", AUTH_LIMIT))
     faults = 0
     for _ in range(1000):
         lines.feed(b"x" * 10_000)

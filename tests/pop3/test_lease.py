@@ -10,7 +10,8 @@ from pop3_door import PASSWORD, Door, Opening
 
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.errors import InUse, Unavailable
-from mailsystem.pop3 import lock, serving
+from mailsystem.maildrop import lock
+from mailsystem.pop3 import serving
 from mailsystem.telemetry import Trace
 
 MESSAGE = b"Subject: one\r\n\r\nbody\r\n"

@@ -6,7 +6,7 @@ import pytest
 from pop3_door import PASSWORD, Client, Door, Opening
 
 from mailsystem.mail.mailbox import FLAGGED, MessageSet
-from mailsystem.pop3 import lock
+from mailsystem.maildrop import lock
 from mailsystem.store import Choices, FlagOp
 
 MESSAGE = b"Subject: one\r\n\r\nbody\r\n"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, Message, MessageSet, ModSeq, Uid
-from mailsystem.pop3.view import View
+from mailsystem.maildrop.view import View
 
 INBOX = Mailbox(AccountId(1), MailboxId(1), "INBOX", "F00", 1, Uid(100), ModSeq(1))
 

@@ -10,9 +10,8 @@ from typing import Final
 from mailsystem.mail.content import scan
 from mailsystem.mail.mailbox import MailboxId, MessageSet, Uid
 from mailsystem.mail.part import Part
-from mailsystem.mail.surrogate import LARGEST_HEADER, Rewriting, header_ranges
-from mailsystem.pop3.replies import NeedsUtf8
-from mailsystem.pop3.view import Entry, View
+from mailsystem.mail.surrogate import LARGEST_HEADER, NeedsUtf8, Rewriting, header_ranges
+from mailsystem.maildrop.view import Entry, View
 from mailsystem.store import Store, Want
 
 _AHEAD_MOST: Final = 64

@@ -1,4 +1,4 @@
-"""The maildrop as one client sees it from login to QUIT: numbers, sizes, names, and what is marked as deleted. Sans-IO."""
+"""The maildrop as one client sees it: numbers, sizes, dates, names, and what is marked as deleted. Sans-IO."""
 
 from __future__ import annotations
 
@@ -19,15 +19,29 @@ class Entry(NamedTuple):
     uid: Uid
     size: int
     content: ContentId
+    date: float
+    """When it came, in seconds since the epoch."""
 
 
 class View:
     """RFC 1939 5: messages are numbered once, from 1; one that is marked as deleted keeps its number and is not there.
 
-    Those of the first mailbox come first. It keeps 26 octets of memory for each, since some maildrops hold a hundred thousand.
+    Those of the first mailbox come first. It keeps 34 octets of memory for each, since some maildrops hold a hundred thousand.
     """
 
-    __slots__ = ("_contents", "_ends", "_got", "_mailboxes", "_marks", "_names", "_sizes", "_uids", "count", "octets")
+    __slots__ = (
+        "_contents",
+        "_dates",
+        "_ends",
+        "_got",
+        "_mailboxes",
+        "_marks",
+        "_names",
+        "_sizes",
+        "_uids",
+        "count",
+        "octets",
+    )
 
     def __init__(
         self, *folders: tuple[Mailbox, Sequence[Message]], names: Mapping[tuple[MailboxId, Uid], str] | None = None
@@ -40,6 +54,7 @@ class View:
         self._uids = array("Q", [message.uid for message in every])
         self._sizes = array("Q", [message.size for message in every])
         self._contents = array("Q", [message.content for message in every])
+        self._dates = array("d", [message.internaldate for message in every])
         self._marks = bytearray(len(every))
         self._got = bytearray(len(every))
         self.count = len(every)
@@ -58,7 +73,11 @@ class View:
     def _entry(self, number: int) -> Entry:
         at = number - 1
         mailbox = self._mailboxes[bisect_right(self._ends, at)]
-        return Entry(mailbox, Uid(self._uids[at]), self._sizes[at], ContentId(self._contents[at]))
+        return Entry(mailbox, Uid(self._uids[at]), self._sizes[at], ContentId(self._contents[at]), self._dates[at])
+
+    def size(self, number: int) -> int:
+        """Octets of a message; 0 for one that does not exist or is marked."""
+        return self._sizes[number - 1] if 0 < number <= len(self._uids) and not self._marks[number - 1] else 0
 
     def name(self, entry: Entry) -> str:
         """The unique-id (RFC 1939 7): a mailbox's id is nobody else's, and a UID is never reused within its mailbox."""
@@ -89,6 +108,11 @@ class View:
         self.count -= 1
         self._marks[number - 1] = 1
 
+    def delete_all(self) -> None:
+        """Mark all."""
+        self._marks = bytearray(b"\1") * len(self._uids)
+        self.count = self.octets = 0
+
     @property
     def marked(self) -> int:
         """How many are marked."""
@@ -97,6 +121,10 @@ class View:
     def retrieved(self, number: int) -> None:
         """The client has got the whole of it."""
         self._got[number - 1] = 1
+
+    def retrieved_all(self) -> None:
+        """The client has got all that are not marked."""
+        self._got = bytearray(1 - mark for mark in self._marks)
 
     def reset(self) -> None:
         """Unmark all. What was retrieved stays retrieved."""

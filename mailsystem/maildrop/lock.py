@@ -1,4 +1,4 @@
-"""The lock on a maildrop (RFC 1939 3), as one session holds it: taken at login, renewed while the session lives, given back."""
+"""The lock on a maildrop (RFC 1939 3), as one session holds it: taken, renewed while the session lives, given back."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Lock:
         self.lost = False
         """It is somebody else's, or may be."""
 
-    async def take(self, account: AccountId, *, login_delay: int) -> None:
-        """Raises `InUse`, and `TooMany` within `login_delay` seconds of the last login."""
+    async def take(self, account: AccountId, *, login_delay: int | None) -> None:
+        """From here on it renews itself. Raises `InUse`, and `TooMany` within `login_delay` seconds of the last login; None
+        is for who has logged in already."""
         for pause in _ACQUIRE_PAUSES:
             try:
                 self._lease = await self._maildrops.acquire(account, login_delay=login_delay)
@@ -42,16 +43,14 @@ class Lock:
                 break
         else:
             self._lease = await self._maildrops.acquire(account, login_delay=login_delay)
+        self.lost = False
         if not self._lease.held:
             self._trace.event("lease not taken", reason="the disk takes nothing")
-
-    def keep(self) -> None:
-        """From here on renew it by itself."""
-        self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
+        self._renew_later()
 
     def check(self) -> None:
         """Raises `InUse` when the maildrop may be somebody else's by now."""
-        if self.lost:
+        if self.lost and self._lease is not None:
             raise InUse("the maildrop lock was lost")
 
     async def finish(self, handled: Sequence[Handled]) -> int:
@@ -74,6 +73,9 @@ class Lock:
             except MailError as error:
                 self._trace.event("lease kept", reason=str(error))  # it ends by itself
 
+    def _renew_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
+
     def _renew_soon(self) -> None:
         self._timer = None
         self._renewal = asyncio.get_running_loop().create_task(self._renew())
@@ -89,7 +91,7 @@ class Lock:
             return
         except MailError as error:
             self._trace.event("lease not renewed", reason=str(error))  # there is time for another attempt
-        self._timer = asyncio.get_running_loop().call_later(_RENEW_EVERY, self._renew_soon)
+        self._renew_later()
 
     async def _stop_renewing(self) -> None:
         # A renewal that runs is not cancelled: it writes. It is over soon, and may have set the next timer.
