@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
+from peer import Peer, Told
 
 from mailsystem import pop1, pop2, pop3
 from mailsystem.directory import AccountsDirectory
@@ -27,55 +28,12 @@ PASSWORD = " pässword  12\\34 "
 QUOTED = PASSWORD.replace("\\", "\\\\").replace(" ", "\\ ")
 """As POP2 wants it."""
 PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-PATIENCE = 10.0
 INLINE_LIMIT = 65536
 DOORS = {"pop1": pop1.serving, "pop2": pop2.serving, "pop3": pop3.serving}
 
 
-class Client:
-    """One client, octet by octet."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def line(self) -> bytes:
-        """The next line without its line end; empty at the end of the stream."""
-        async with asyncio.timeout(PATIENCE):
-            line = await self.reader.readline()
-        assert line == b"" or line.endswith(b"\r\n"), line
-        return line[:-2]
-
-    async def say(self, line: bytes) -> bytes:
-        """One command and the line that answers it."""
-        await self.send(line + b"\r\n")
-        return await self.line()
-
-    async def exactly(self, octets: int) -> bytes:
-        async with asyncio.timeout(PATIENCE):
-            return await self.reader.readexactly(octets)
-
-    async def rest(self) -> bytes:
-        """All until the server closes."""
-        async with asyncio.timeout(PATIENCE):
-            return await self.reader.read()
-
-    def vanish(self) -> None:
-        """Be gone without a goodbye."""
-        self.writer.transport.abort()
-
-    async def close(self) -> None:
-        self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
-
-
 @dataclass
-class House:
+class House(Told):
     """Three doors, the store behind them, and everything that was said to the trace."""
 
     store: Store
@@ -84,15 +42,15 @@ class House:
     events: list[Event]
     clients: AsyncExitStack
 
-    async def connect(self, door: str, *, greeted: bool = True) -> Client:
+    async def connect(self, door: str, *, greeted: bool = True) -> Peer:
         place = self.bound[door]
-        client = Client(*await asyncio.open_connection(place.host, place.port, limit=1 << 20))
+        client = Peer(*await asyncio.open_connection(place.host, place.port, limit=1 << 20))
         self.clients.push_async_callback(client.close)
         if greeted:
             assert (await client.line()).startswith(b"+")
         return client
 
-    async def client(self, door: str, login: str = "ann@example.org") -> Client:
+    async def client(self, door: str, login: str = "ann@example.org") -> Peer:
         """One that has logged in."""
         client = await self.connect(door)
         if door == "pop2":
@@ -131,19 +89,9 @@ class House:
                     return
                 await asyncio.sleep(0.01)
 
-    def told(self, name: str) -> list[dict[str, Any]]:
-        """The data of every event of that name."""
-        return [dict(event.data) for event in self.events if event.name == name]
-
     def lines(self) -> list[str]:
         """Everything that was said, by both sides, as the trace has it."""
         return [f"{event.data['who']}: {event.data['text']}" for event in self.events if event.name == "line"]
-
-    async def until_told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        async with asyncio.timeout(PATIENCE):
-            while len(found := self.told(name)) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-        return found
 
     async def play(self, door: str, script: str) -> None:
         """Let a client say what stands after `C:` and hear what stands after `S:`, greeting included.

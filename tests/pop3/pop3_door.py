@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
+from peer import Peer, Told
 
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.account import Account
@@ -26,7 +27,6 @@ from mailsystem.telemetry import Event, Trace
 PASSWORD = " pässword  1234567 "
 PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 """As cheap as can be: the cost of a real one is somebody else's test."""
-PATIENCE = 10.0
 INLINE_LIMIT = 65536
 
 
@@ -36,42 +36,8 @@ def unstuffed(wire: bytes) -> bytes:
     return re.sub(rb"(^|\r\n)\.", rb"\1", wire[:-3])
 
 
-class Client:
-    """One client, octet by octet."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self._held = bytearray()
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def _up_to(self, mark: bytes) -> bytes | None:
-        """All up to and with `mark`; None if the stream ends before."""
-        looked = 0
-        async with asyncio.timeout(PATIENCE):
-            while (at := self._held.find(mark, looked)) < 0:
-                looked = max(0, len(self._held) - len(mark) + 1)
-                data = await self.reader.read(1 << 20)
-                if not data:
-                    return None
-                self._held += data
-        found = bytes(self._held[: at + len(mark)])
-        del self._held[: len(found)]
-        return found
-
-    async def line(self) -> bytes:
-        """The next line without its line end; empty at the end of the stream."""
-        line = await self._up_to(b"\r\n")
-        assert line is not None or not self._held, self._held
-        return line[:-2] if line is not None else b""
-
-    async def say(self, line: bytes) -> bytes:
-        """One command and the status line that answers it."""
-        await self.send(line + b"\r\n")
-        return await self.line()
+class Client(Peer):
+    """One POP3 client."""
 
     async def ok(self, line: bytes) -> bytes:
         answer = await self.say(line)
@@ -82,7 +48,7 @@ class Client:
         """One command and the message that answers it, unstuffed."""
         await self.ok(line)
         self._held[:0] = b"\r\n"
-        wire = await self._up_to(b"\r\n.\r\n")
+        wire = await self.up_to(b"\r\n.\r\n")
         assert wire is not None, "the answer breaks off"
         return unstuffed(wire[2:])
 
@@ -93,26 +59,12 @@ class Client:
         await self.ok(b"USER " + login.encode())
         return await self.ok(b"PASS " + password.encode())
 
-    async def rest(self) -> bytes:
-        """All until the server closes."""
-        async with asyncio.timeout(PATIENCE):
-            return bytes(self._held) + await self.reader.read()
-
     async def start_tls(self, trusting: ssl.SSLContext) -> None:
         await self.writer.start_tls(trusting, server_hostname="localhost")
 
-    def vanish(self) -> None:
-        """Be gone without a goodbye."""
-        self.writer.transport.abort()
-
-    async def close(self) -> None:
-        self.writer.close()
-        with contextlib.suppress(OSError):
-            await self.writer.wait_closed()
-
 
 @dataclass
-class Door:
+class Door(Told):
     """A door, the store behind it, and everything that was said to the trace."""
 
     store: Store
@@ -162,16 +114,6 @@ class Door:
     async def kept(self) -> list[Message]:
         """What is in Ann's INBOX."""
         return (await self.store.maildrops.listing(self.ann.id)).messages
-
-    def told(self, name: str) -> list[dict[str, Any]]:
-        """The data of every event of that name."""
-        return [dict(event.data) for event in self.events if event.name == name]
-
-    async def until_told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        async with asyncio.timeout(PATIENCE):
-            while len(found := self.told(name)) < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.002)
-        return found
 
     async def play(self, script: str) -> None:
         """Let clients say the lines after `C:` and hear those after `S:`, in order; `C2:` and `S2:` are another client's.
