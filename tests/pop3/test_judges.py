@@ -131,6 +131,21 @@ async def test_curl_asks_for_tls_and_gets_it(open_door: Opening, certificates: C
     assert await run(curl, "-sS", *trust, f"pop3s://{url}") == MESSAGES[0]
 
 
+def for_mpop(door: Door, place: Path, *options: str) -> list[str]:
+    """How mpop fetches Ann's mail into the maildir that is made in `place`."""
+    for folder in ("cur", "new", "tmp"):
+        (place / "mail" / folder).mkdir(parents=True)
+    said = place / "said"
+    said.write_text(PASSWORD + "\n")
+    return [
+        *f"--host=localhost --port={door.bound.port} --user=ann@example.org --received-header=off".split(),
+        f"--passwordeval=cat {said}",
+        f"--delivery=maildir,{place / 'mail'}",
+        f"--uidls-file={place / 'uidls'}",
+        *options,
+    ]
+
+
 @pytest.mark.judge
 @pytest.mark.parametrize("auth", ["user", "plain", "login"])
 @pytest.mark.parametrize("secure", ["off", "starttls", "on"])
@@ -141,16 +156,8 @@ async def test_mpop_fetches_everything_once_and_deletes_it(
     tls = None if secure == "off" else certificates.server()
     door = await open_door(tls=tls, implicit_tls=secure == "on")
     await door.post(*MESSAGES)
-    for folder in ("cur", "new", "tmp"):
-        (tmp_path / "mail" / folder).mkdir(parents=True)
-    said = tmp_path / "said"
-    said.write_text(PASSWORD + "\n")
     options = [
-        *(f"--host=localhost --port={door.bound.port} --user=ann@example.org --auth={auth} --pipelining=on".split()),
-        f"--passwordeval=cat {said}",
-        f"--delivery=maildir,{tmp_path / 'mail'}",
-        f"--uidls-file={tmp_path / 'uidls'}",
-        "--received-header=off",
+        *for_mpop(door, tmp_path, f"--auth={auth}", "--pipelining=on"),
         *(["--tls=off"] if secure == "off" else ["--tls=on", f"--tls-starttls={'on' if secure == 'starttls' else 'off'}"]),
         *([] if secure == "off" else [f"--tls-trust-file={certificates.authority}"]),
     ]  # fmt: skip
@@ -199,17 +206,7 @@ async def test_mpop_that_leaves_mail_on_the_server_is_overruled_only_where_that_
     spool = door.store.contents.spool()
     spool.write(MESSAGES[2])
     await door.store.mailboxes.append(door.ann.id, "Junk", spool)
-    for folder in ("cur", "new", "tmp"):
-        (tmp_path / "mail" / folder).mkdir(parents=True)
-    said = tmp_path / "said"
-    said.write_text(PASSWORD + "\n")
-    options = [
-        *f"--host=localhost --port={door.bound.port} --user=ann@example.org --auth=user --tls=off --keep=on".split(),
-        f"--passwordeval=cat {said}",
-        f"--delivery=maildir,{tmp_path / 'mail'}",
-        f"--uidls-file={tmp_path / 'uidls'}",
-        "--received-header=off",
-    ]
+    options = for_mpop(door, tmp_path, "--auth=user", "--tls=off", "--keep=on")
     for _ in range(2):
         await run(mpop, *options)
         got = [file.read_bytes() for file in (tmp_path / "mail" / "new").iterdir()]
