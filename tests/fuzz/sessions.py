@@ -151,12 +151,13 @@ class Doors:
         size = (1, 7, 64, 1 << 20)[how >> 3 & 3]
         answers = self._loop.run_until_complete(self._converse(serve, said, max(size, len(said) // 200)))
         bugs = [dict(event.data) for event in self._events if event.name == "bug"]
+        known = any(event.name == "logged in" for event in self._events)  # chance may know the password, too
         seen = repr([event for event in self._events if event.name != "line"]) if how & 4 else ""
         self._events.clear()
         assert not bugs, bugs[0].get("traceback", bugs[0])
         assert "\x00secret" not in seen
         assert answers == b"" or answers.endswith(b"\r\n"), answers[-200:]
-        if protocol != "pop3" or not how & 4:
+        if protocol != "pop3" or not known:
             assert REPLIES[protocol].fullmatch(answers), answers[-2000:]
         return answers
 
