@@ -67,37 +67,42 @@ def parents(name: str) -> list[str]:
     return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
 
 
-def matcher(pattern: str) -> Callable[[str], bool]:
-    """What tells whether a name matches a LIST pattern: `*` is anything, `%` anything within one level.
+def matcher(*patterns: str) -> Callable[[str], bool]:
+    """What tells whether a name matches one of these LIST patterns: `*` is anything, `%` anything within one level.
 
-    The pattern's positions are the bits of one number, so that a name is read once, whatever the pattern is.
+    The positions in all patterns are the bits of one number, so that a name is read once, whatever and however many they are.
     """
-    pattern = fold_inbox(re.sub(r"[*%]{2,}", lambda run: "*" if "*" in run[0] else "%", pattern))
-    if pattern == "*":
+    shapes = {fold_inbox(re.sub(r"[*%]{2,}", lambda run: "*" if "*" in run[0] else "%", each)) for each in patterns}
+    if "*" in shapes:
         return lambda name: True
-    if "*" not in pattern and "%" not in pattern:
-        return lambda name: name == pattern
-    stars = percents = 0
+    plain = {shape for shape in shapes if "*" not in shape and "%" not in shape}
+    if plain == shapes:
+        return lambda name: name in plain
+    first = stars = percents = accepted = position = 0
     letters: dict[str, int] = {}
-    for position, letter in enumerate(pattern):
-        bit = 1 << position
-        if letter == "*":
-            stars |= bit
-        elif letter == "%":
-            percents |= bit
-        else:
-            letters[letter] = letters.get(letter, 0) | bit
+    for shape in shapes - plain:
+        first |= 1 << position
+        for letter in shape:
+            bit = 1 << position
+            if letter == "*":
+                stars |= bit
+            elif letter == "%":
+                percents |= bit
+            else:
+                letters[letter] = letters.get(letter, 0) | bit
+            position += 1
+        accepted |= 1 << position
+        position += 1
     wild = stars | percents
-    accepted = 1 << len(pattern)
+    first |= (first & wild) << 1
 
     def matches(name: str) -> bool:
-        at = 1
-        at |= (at & wild) << 1
+        at = first
         for letter in name:
             at = ((at & letters.get(letter, 0)) << 1) | (at & (stars if letter == DELIMITER else wild))
             at |= (at & wild) << 1
             if not at:
-                return False
-        return bool(at & accepted)
+                break
+        return bool(at & accepted) or name in plain
 
     return matches

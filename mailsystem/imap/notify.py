@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from mailsystem.imap.fetch import Items, Octets, read_items
 from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.names import parents
 from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
-from mailsystem.mail.mailbox import DELIMITER, AccountId, MailboxId, ModSeq
+from mailsystem.mail.mailbox import AccountId, MailboxId, ModSeq
 
 MOST_GROUPS: Final = 50
 MOST_NAMES: Final = 1000
@@ -82,7 +83,7 @@ class Group:
             case Which.MAILBOXES:
                 return name in self.names
             case Which.SUBTREE:
-                return any(name == top or name.startswith(top + DELIMITER) for top in self.names)
+                return name in self.names or any(top in self.names for top in parents(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,8 @@ class Session:
             if self.compressed and len(data) > _DEFLATED_AT_ONCE:
                 data = await self._write_in_pieces(data)
             self._connection.write(data)
+            if len(data) > FLUSH_AT:
+                await asyncio.sleep(0)  # who has much to say lets the others have their turns
             del data
         await self._drain()
 

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from mailsystem.imap.grammar import Arguments
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.imap.names import parents
+from mailsystem.mail.errors import SyntaxFault, TooMany
 from mailsystem.mail.mailbox import DELIMITER, INBOX
 
+MOST_SOURCES: Final = 50
 _BY_NAME: Final = ("MAILBOXES", "SUBTREE", "SUBTREE-ONE")
 _SELECTED: Final = ("SELECTED", "SELECTED-DELAYED")
 _WITHOUT_NAME: Final = (*_SELECTED, "INBOXES", "PERSONAL", "SUBSCRIBED")
@@ -32,6 +34,8 @@ def read_sources(args: Arguments) -> list[Source] | None:
     sources: list[Source] = []
     while True:
         sources.append(_source(args))
+        if len(sources) > MOST_SOURCES:
+            raise TooMany("too many filters")
         if args.accept(b")"):
             break
         args.sp()
@@ -92,8 +96,12 @@ def chosen(
 
 
 def _below(tops: Sequence[str], seen: Sequence[str], *, deep: bool) -> Iterable[str]:
-    for top in tops:
-        start = top + DELIMITER if top else ""
-        for name in seen:
-            if name == top or (name.startswith(start) and (deep or DELIMITER not in name[len(start) :])):
-                yield name
+    # Each name is asked for those above it, for there may be many of both.
+    found: dict[str, list[str]] = {top: [] for top in tops}
+    for name in seen:
+        above = ["", *parents(name)]
+        for top in dict.fromkeys((*(above if deep else above[-1:]), name)):
+            if top in found:
+                found[top].append(name)
+    for names in found.values():
+        yield from names

@@ -3,10 +3,12 @@ of them together."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from mailsystem.imap import reply
+from mailsystem.imap.names import parents
 from mailsystem.imap.notify import (
     MESSAGE_EVENTS,
     METADATA_EVENTS,
@@ -27,6 +29,8 @@ MOST_WATCHED: Final = 2000
 """Mailboxes whose messages one client may watch."""
 _TO_READ: Final = MESSAGE_EVENTS | {Event.MAILBOX_METADATA_CHANGE}
 """What one hears only of a mailbox that one may read."""
+_AT_ONCE: Final = 256
+"""Mailboxes that are looked at without a pause."""
 OWN: Final = frozenset(
     {"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "SETMETADATA", "SETACL", "DELETEACL", "NOTIFY"}
 )
@@ -113,7 +117,7 @@ class _Now:
         self.mailboxes = {_place(mailbox): mailbox for mailbox in mailboxes}
         self.subscribed = subscribed
         self.names = {mailbox.shown: mailbox for mailbox in mailboxes}
-        self.above = {parent for name in self.names for parent in _parents(name)}
+        self.above = {parent for name in self.names for parent in parents(name)}
         self.events: dict[Place, frozenset[Event]] = {}
         self.watched: list[Mailbox] = []
         self.barred: list[Mailbox] = []
@@ -129,7 +133,9 @@ class _Now:
         visible = await store.mailboxes.visible(reader)
         mailboxes = [mailbox for mailbox, _ in visible]
         now = cls(session, rung, mailboxes, frozenset(await store.mailboxes.subscriptions(reader)))
-        for mailbox, rights in visible:
+        for count, (mailbox, rights) in enumerate(visible, 1):
+            if not count % _AT_ONCE:
+                await asyncio.sleep(0)  # others have their turns
             events = now.wanted(watch, mailbox.shown)
             if "r" not in rights and events & _TO_READ:
                 events -= _TO_READ
@@ -233,12 +239,7 @@ class _Now:
 
 def _follows(old: str, new: str, moved: Mapping[str, str]) -> bool:
     """Whether one above it was renamed in the same way."""
-    return any(moved[top] + old[len(top) :] == new for top in _parents(old) if top in moved)
-
-
-def _parents(name: str) -> list[str]:
-    levels = name.split(DELIMITER)
-    return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
+    return any(moved[top] + old[len(top) :] == new for top in parents(old) if top in moved)
 
 
 def _stirred(before: Counts | None, mailbox: Mailbox) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -15,6 +16,10 @@ from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import INBOX, Mailbox
 
 _MOST_PATTERNS: Final = 100
+_LONGEST_PATTERNS: Final = 10_000
+"""Characters of all of them together."""
+_MANY: Final = 500
+"""Names of which to choose some holds others up."""
 _SELECTIONS: Final = frozenset({"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"})
 _CHILDINFO: Final = b' ("CHILDINFO" ("SUBSCRIBED"))'
 
@@ -36,10 +41,7 @@ class _Query:
 
     def matcher(self) -> Callable[[str], bool]:
         """What tells whether a name matches any of the patterns."""
-        matchers = [names.matcher(pattern) for pattern in dict.fromkeys(self.patterns) if pattern]
-        if len(matchers) == 1:
-            return matchers[0]
-        return lambda name: any(matches(name) for matches in matchers)
+        return names.matcher(*filter(None, self.patterns))
 
 
 @command("LIST", AUTHENTICATED, capability="LIST-EXTENDED LIST-STATUS LIST-METADATA LIST-MYRIGHTS")
@@ -55,7 +57,10 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     subscribed: Collection[str] = ()
     if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
         subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
-    chosen, parents = _chosen(query, mailboxes, subscribed)
+    if len(mailboxes) + len(subscribed) > _MANY:
+        chosen, parents = await asyncio.to_thread(_chosen, query, mailboxes, subscribed)
+    else:
+        chosen, parents = _chosen(query, mailboxes, subscribed)
     tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
     if "MYRIGHTS" in query.returns:
         rights = {mailbox.shown: held for mailbox, held in visible}
@@ -114,7 +119,7 @@ async def _tellers(session: Session, query: _Query, mailboxes: list[Mailbox]) ->
 
         def tell_noted(mailbox: Mailbox) -> bytes:
             found = noted.get((mailbox.account, mailbox.id))
-            return b"" if found is None else metadata.line(session, mailbox.shown, found)
+            return b"" if found is None else metadata.noted_line(session, mailbox, query.entries, found)
 
         tellers.append(tell_noted)
     return tellers
@@ -134,7 +139,7 @@ def _query(session: Session, args: Arguments) -> _Query:
         query.extended = True
         while True:
             query.patterns.append(_joined(reference, args.list_mailbox()))
-            if len(query.patterns) > _MOST_PATTERNS:
+            if len(query.patterns) > _MOST_PATTERNS or sum(map(len, query.patterns)) > _LONGEST_PATTERNS:
                 raise SyntaxFault("too many patterns")
             if not args.accept(b" "):
                 break

@@ -91,17 +91,19 @@ async def setmetadata(session: Session, args: Arguments, by_uid: bool) -> Ok | N
 
 async def noted(
     session: Session, mailboxes: Sequence[Mailbox], wanted: Sequence[str]
-) -> Mapping[Place, Mapping[str, bytes | None]]:
-    """These entries of all these mailboxes, by one look; None where one is not set (RFC 9590 3)."""
+) -> Mapping[Place, Mapping[str, bytes]]:
+    """What there is of these entries in all these mailboxes that may be read, by one look."""
     mailboxes = await session.store.metadata.readable(session.account.id, mailboxes)
     places = [(mailbox.account, mailbox.id) for mailbox in mailboxes]
-    found = await session.store.metadata.read(session.account.id, places, wanted)
-    told: dict[Place, dict[str, bytes | None]] = {}
-    for mailbox, place in zip(mailboxes, places, strict=True):
-        told[place] = {entry: found[place].get(entry) for entry in wanted}
-        if SPECIAL_USE in told[place]:
-            told[place][SPECIAL_USE] = _use(mailbox)
-    return told
+    return await session.store.metadata.read(session.account.id, places, wanted)
+
+
+def noted_line(session: Session, mailbox: Mailbox, wanted: Sequence[str], found: Mapping[str, bytes]) -> bytes:
+    """`line` with every wanted entry, NIL where one is not set (RFC 9590 3)."""
+    told: dict[str, bytes | None] = {entry: found.get(entry) for entry in wanted}
+    if SPECIAL_USE in told:
+        told[SPECIAL_USE] = _use(mailbox)
+    return line(session, mailbox.shown, told)
 
 
 async def _found(

@@ -61,7 +61,7 @@ async def _names(session: Session, sources: list[Source]) -> list[str]:
     own = [mailbox.shown for mailbox in seen if mailbox.account == account]
     others = [mailbox.shown for mailbox in seen if mailbox.account != account]
     subscribed = await store.subscriptions(account) if any(source.kind == "SUBSCRIBED" for source in sources) else ()
-    return chosen(sources, own, others, frozenset(subscribed))
+    return await apart(len(seen), lambda: chosen(sources, own, others, frozenset(subscribed)))
 
 
 async def _opened(session: Session, name: str) -> Selected | None:
