@@ -86,6 +86,7 @@ def _keys(args: Arguments, resolve: Resolve, charset: str | None, now: float) ->
 
 
 def _every(keys: Sequence[Key]) -> Key:
+    keys = list(dict.fromkeys(keys))  # to ask the same twice says nothing more
     return keys[0] if len(keys) == 1 else Every(tuple(sorted(keys, key=lambda key: key.cost)))
 
 
@@ -152,7 +153,7 @@ class _Reader:
             keys.append(self.key(depth + 1))
             to_come -= 1
             if not to_come:
-                return Any(tuple(sorted(keys, key=lambda key: key.cost)))
+                return Any(tuple(sorted(dict.fromkeys(keys), key=lambda key: key.cost)))
             args.sp()
 
     def _counted(self) -> None:

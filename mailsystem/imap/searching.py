@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import partial
 
+from mailsystem.imap.apart import apart
 from mailsystem.imap.haystack import Header
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
@@ -31,7 +33,10 @@ class Searching:
         self._progress = progress
         self._key = key
         self._sifting = Sifting(session, self._selected, key)
-        self._words = frozenset(leaf.words for leaf in leaves(key) if isinstance(leaf, Text))
+        found = list(leaves(key))
+        self._conditions = len(found)
+        """Conditions that have to be weighed for each message."""
+        self._words = frozenset(leaf.words for leaf in found if isinstance(leaf, Text))
         self._longest = max((len(words.needle) for words in self._words), default=0)
         self._candidates: list[int] = []
         """UIDs, ascending."""
@@ -39,8 +44,10 @@ class Searching:
 
     async def run(self) -> list[int]:
         """The UIDs of all messages for which the key holds, ascending."""
-        members = frozenset(members_of(self._view, scope(self._key)))
-        self._hits, self._candidates = map(sorted, await self._sifting.run(members))
+        within = scope(self._key)
+        members = frozenset(members_of(self._view, within))
+        yes, maybe = await self._sifting.run(members)
+        self._hits, self._candidates = await apart(len(members), lambda: (sorted(yes), sorted(maybe)))
         if self._progress is not None:
             self._progress.done += len(members) - len(self._candidates)
         costs = {leaf.cost for leaf in leaves(self._key)}
@@ -57,15 +64,17 @@ class Searching:
         """Read what `want` says of the candidates and settle those for which that is enough."""
         if not self._candidates:
             return
-        mailbox, candidates = self._selected.mailbox, frozenset(self._candidates)
-        uids = _ranges(self._view, self._candidates, bridge)
+        mailbox, among = self._selected.mailbox, self._candidates
+        candidates = frozenset(among)
+        uids = await apart(len(among), lambda: _ranges(self._view, among, bridge))
         self._candidates = []
         async for read in self._session.store.mailboxes.fetch(
             mailbox.account, mailbox.id, uids, want, actor=self._session.account.id
         ):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
-                self._settle(self._weighed(slice_))
+                weigh = partial(self._weighed, slice_)
+                self._settle(await apart(len(slice_) * self._conditions, weigh))
             else:
                 # To decode and fold takes its time, and the loop serves others meanwhile.
                 self._settle(await asyncio.to_thread(self._weighed, slice_))

@@ -5,11 +5,13 @@ A search begins here, on sets of UIDs. Only what is left over is read, message b
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Set
 from math import inf
 from typing import Final, NamedTuple
 
+from mailsystem.imap.apart import MANY, apart
 from mailsystem.imap.search_key import (
     All,
     Among,
@@ -74,6 +76,8 @@ class Sifting:
     async def _sift(self, key: Key, among: Set[int]) -> Sifted:
         if not among:
             return Sifted(among, among)
+        if len(among) > MANY:
+            await asyncio.sleep(0)  # a step about so many takes its time, and there may be hundreds of steps
         match key:
             case All():
                 return Sifted(among, frozenset())
@@ -100,7 +104,11 @@ class Sifting:
                 return await self._by_index(key, among)
         if key.cost is Cost.NUMBERS:
             holds, recent = key.holds, self._view.is_recent
-            return Sifted({uid for uid in among if holds(Known(uid, recent(uid)))}, frozenset())
+
+            def weighed() -> Sifted:
+                return Sifted({uid for uid in among if holds(Known(uid, recent(uid)))}, frozenset())
+
+            return await apart(len(among), weighed)
         having = _having(key)
         if having is None or len(among) * _SHARE < self._view.exists:
             return Sifted(frozenset(), among)

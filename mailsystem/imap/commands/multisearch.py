@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from mailsystem.imap.apart import apart
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands.search import apart, asks_modseq, correlator, highest, saving
+from mailsystem.imap.commands.search import asks_modseq, correlator, highest, saving
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns

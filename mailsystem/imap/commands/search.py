@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Final
 
 from mailsystem.imap import limiting, reply
+from mailsystem.imap.apart import apart
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.progress import Progress
@@ -19,10 +19,6 @@ from mailsystem.imap.session import Selected, Session
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, MessageSet
 
-T = TypeVar("T")
-
-_MANY: Final = 2000
-"""Messages of which so much as making a list holds others up."""
 _FIRST_STRETCH: Final = 256
 """Messages that are looked at first where only the first or last that is found counts."""
 
@@ -132,11 +128,6 @@ def asks_modseq(session: Session, key: Key) -> bool:
         return False
     session.use_condstore()
     return True
-
-
-async def apart(many: int, work: Callable[[], T]) -> T:
-    """The same as `work()`, where it holds nobody up if it is about many messages."""
-    return await asyncio.to_thread(work) if many > _MANY else work()
 
 
 async def places(selected: Selected, uids: Sequence[int]) -> MessageSet:
