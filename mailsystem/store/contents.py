@@ -42,7 +42,6 @@ class Spool:
         self._limit = limit
         self._chunks: list[bytes] = []
         self._held = 0
-        self._file: BinaryIO | None = None
         self._path: Path | None = None
         self.size = 0
         """Octets written so far."""
@@ -61,7 +60,7 @@ class Spool:
     @property
     def wants_flush(self) -> bool:
         """Whether more is held in memory than should be."""
-        return self.size > self._limit and self._held >= (SLICE if self._file is not None else 1)
+        return self.size > self._limit and self._held >= (SLICE if self._path is not None else 1)
 
     async def flush(self) -> None:
         """Move what is held into the file. Raises `Unavailable` where the disk does not take it."""
@@ -75,22 +74,22 @@ class Spool:
     def discard(self) -> None:
         """Forget everything."""
         self._chunks, self._held = [], 0
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             self._path = None
 
     def _append(self, chunks: list[bytes]) -> None:
-        if self._file is None:
+        # It is not kept open: one command may bring a thousand of these, and files that are open are few.
+        if self._path is None:
             descriptor, name = tempfile.mkstemp(dir=self._directory)
             self._path = Path(name)
-            self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - it stays open until stored or discarded
-        for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                view = view[self._file.write(view) :]
+        else:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        with open(descriptor, "wb", buffering=0) as file:
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    view = view[file.write(view) :]
 
     def _bytes(self) -> bytes | None:
         """Everything, while it is all in memory."""
@@ -154,13 +153,10 @@ class Contents:
     def _to_file(self, spool: Spool, prefix: bytes) -> Staged:
         if spool._path is None:
             raise ValueError("spool was discarded")
-        if spool._file is not None:  # it is closed and on disk where it was given back
-            os.fsync(spool._file.fileno())
-            spool._file.close()
-            spool._file = None
         scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
         scanner.feed(prefix)
         with open(spool._path, "rb", buffering=0) as file:
+            os.fsync(file.fileno())  # whoever wrote it: what counts is the file
             while chunk := file.read(SLICE):
                 scanner.feed(chunk)
                 digest.update(chunk)

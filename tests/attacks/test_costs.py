@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from attacked import Target
@@ -74,3 +75,20 @@ def test_a_search_of_many_keys_in_many_messages_holds_nobody_up(name: str, targe
         client.ok(b"SELECT INBOX")
         with nobody_waits(target, target.somebody()):
             client.ok(b"UID SEARCH RETURN (COUNT) " + SEARCHES[name])
+
+
+def test_many_messages_at_once_take_few_files(target: Target, victim: Person) -> None:
+    """A thousand small literals, more than memory holds: who keeps a file open for each is soon out of them."""
+    with Imap(target.house.program.imap, victim.login, victim.password) as client:
+        tag = client.tag()
+        raw = b"Subject: x\r\n\r\n" + b"y" * 4000
+        client.send(tag + b" APPEND INBOX" + b" {%d+}\r\n%b" % (len(raw), raw) * 990)
+        most = 0
+        for _ in range(15):
+            time.sleep(0.1)
+            most = max(most, len(list(Path(f"/proc/{target.house.program.pid}/fd").iterdir())))
+        client.send(b"\r\n")
+        assert client.answer(tag).status == "OK"
+        assert most < 200
+        client.ok(b"SELECT INBOX")
+        assert client.ok(b"FETCH 990 BODY.PEEK[]").literal() == raw
