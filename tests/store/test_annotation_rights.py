@@ -37,10 +37,10 @@ async def test_they_are_read_by_who_may_read_the_mailbox(vault: Vault, bob: Acco
     for letters in ("", "lswite"):
         await give(vault, letters)
         assert await there.read(bob.id, [place]) == {place: {}}
-        assert (await there.changes(bob.id, [vault.ann.id], ModSeq(0)))[1] == {}
+        assert (await there.changes(bob.id, vault.ann.id, ModSeq(0)))[1] == {}
     await give(vault, "lr")
     assert await there.read(bob.id, [place]) == {place: {SHARED: b"for all"}}
-    assert (await there.changes(bob.id, [vault.ann.id], ModSeq(0)))[1] == {place: [SHARED]}
+    assert (await there.changes(bob.id, vault.ann.id, ModSeq(0)))[1] == {place: [SHARED]}
     assert await there.read(vault.ann.id, [place]) == {place: {SHARED: b"for all", PRIVATE: b"for me"}}
 
 
