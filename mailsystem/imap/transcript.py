@@ -1,4 +1,4 @@
-"""What the server says, line by line, for the trace: literals only by their size."""
+"""What the server says, line by line, for the trace: literals, and the first words of messages, only by their size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import SERVER
 
 _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n\Z")
+_PREVIEW = re.compile(rb'\bPREVIEW "((?:[^"\\]|\\.)*+)"')
 _LONGEST: Final = 2000
 
 
@@ -43,5 +44,6 @@ class Transcript:
                 self._line[found.start() :] = b"[%d octets]" % self._skip
             else:
                 text = bytes(self._line.rstrip(b"\r\n"))
+                text = _PREVIEW.sub(lambda found: b"PREVIEW [%d octets]" % len(found[1]), text)
                 self._trace.line(SERVER, text if len(text) <= _LONGEST else text[:_LONGEST] + b"...")
                 self._line.clear()

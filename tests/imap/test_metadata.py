@@ -194,3 +194,15 @@ async def test_a_shared_mailbox_is_annotated_by_those_who_may(door: Door) -> Non
     assert (await bob.say(f"GETMETADATA {there} /shared/comment")).code == "NOPERM"
     said = b"".join(await bob.ok('LIST "" "*" RETURN (METADATA (/private/comment))'))
     assert b"his own" not in said
+
+
+async def test_what_people_note_reaches_no_trace(door: Door) -> None:
+    client = await door.client()
+    await client.ok('SETMETADATA INBOX (/private/comment "the confidential")')
+    await client.ok('SETMETADATA "" (/private/comment {16+}\r\nthe confidential)')
+    assert "confidential" in str(await client.ok("GETMETADATA INBOX /private/comment"))
+    assert "confidential" in str(await client.ok('GETMETADATA (DEPTH infinity) "" /private'))
+    assert "confidential" in str(await client.ok('LIST "" INBOX RETURN (METADATA (/private/comment))'))
+    said = repr([event.data for event in door.events])
+    assert "GETMETADATA" in said
+    assert "confidential" not in said

@@ -56,3 +56,13 @@ async def remember(door: Door, content: int, words: str) -> None:
         yield Sql("INSERT INTO previews (content_id, text) VALUES ($1, $2)", content, words)
 
     await door.store.mailboxes._database.write(unit())
+
+
+async def test_the_words_reach_no_trace(door: Door) -> None:
+    client = await door.client()
+    await door.put(b'Subject: x\r\n\r\nthe "confidential" words\r\n')
+    await client.ok("SELECT INBOX")
+    assert "confidential" in str(await client.ok("FETCH 1 (FLAGS PREVIEW UID)"))
+    said = repr([event.data for event in door.events])
+    assert "PREVIEW [" in said
+    assert "confidential" not in said

@@ -23,8 +23,8 @@ _MANY: Final = 500
 _SELECTIONS: Final = frozenset({"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"})
 _CHILDINFO: Final = b' ("CHILDINFO" ("SUBSCRIBED"))'
 
-Teller: TypeAlias = Callable[[Mailbox], bytes]
-"""What is told behind the LIST line of a mailbox, because a return option asks for it."""
+Teller: TypeAlias = Callable[[Mailbox], None]
+"""Says what is told behind the LIST line of a mailbox, because a return option asks for it."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
     if "MYRIGHTS" in query.returns:
         rights = {mailbox.shown: held for mailbox, held in visible}
-        tellers.append(lambda mailbox: acl.my_rights(session, mailbox.shown, rights[mailbox.shown]))
+        tellers.append(lambda mailbox: session.send(acl.my_rights(session, mailbox.shown, rights[mailbox.shown])))
     above = _above(mailboxes)
     plain = not query.extended and not session.dialect.rev2
     for name in _ordered({*chosen, *parents}):
@@ -76,7 +76,7 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         session.send(reply.listed(b"LIST", attributes, session.dialect.mailbox(name), childinfo))
         if mailbox is not None and name in chosen:
             for tell in tellers:
-                session.send(tell(mailbox))
+                tell(mailbox)
         if session.buffered > FLUSH_AT:
             await session.flush()
     return None
@@ -109,17 +109,17 @@ async def _tellers(session: Session, query: _Query, mailboxes: list[Mailbox]) ->
         statuses = await session.store.mailboxes.statuses(mailboxes, actor=session.account.id)
         counted = {each.mailbox.shown: each for each in statuses}
 
-        def tell_status(mailbox: Mailbox) -> bytes:
-            found = counted.get(mailbox.shown)
-            return b"" if found is None else status.line(session, found, query.status_atts)
+        def tell_status(mailbox: Mailbox) -> None:
+            if (found := counted.get(mailbox.shown)) is not None:
+                session.send(status.line(session, found, query.status_atts))
 
         tellers.append(tell_status)
     if query.entries:
         noted = await metadata.noted(session, mailboxes, query.entries)
 
-        def tell_noted(mailbox: Mailbox) -> bytes:
-            found = noted.get((mailbox.account, mailbox.id))
-            return b"" if found is None else metadata.noted_line(session, mailbox, query.entries, found)
+        def tell_noted(mailbox: Mailbox) -> None:
+            if (found := noted.get((mailbox.account, mailbox.id))) is not None:
+                metadata.say(session, mailbox.shown, metadata.complete(mailbox, query.entries, found))
 
         tellers.append(tell_noted)
     return tellers

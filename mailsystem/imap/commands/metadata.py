@@ -61,7 +61,7 @@ async def getmetadata(session: Session, args: Arguments, by_uid: bool) -> Ok | N
     if options.most is not None:
         found = {entry: value for entry, value in found.items() if value is None or len(value) <= options.most}
     for entry, value in found.items():
-        session.send(line(session, name, {entry: value}))
+        say(session, name, {entry: value})
         if session.buffered > FLUSH_AT:
             await session.flush()
     if options.most is not None and longest > options.most:
@@ -69,7 +69,7 @@ async def getmetadata(session: Session, args: Arguments, by_uid: bool) -> Ok | N
     return None
 
 
-@command("SETMETADATA", AUTHENTICATED)
+@command("SETMETADATA", AUTHENTICATED, secret=True)
 async def setmetadata(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 5464 4.3: set annotations, or with NIL delete them: all or none."""
     args.sp()
@@ -98,12 +98,12 @@ async def noted(
     return await session.store.metadata.read(session.account.id, places, wanted)
 
 
-def noted_line(session: Session, mailbox: Mailbox, wanted: Sequence[str], found: Mapping[str, bytes]) -> bytes:
-    """`line` with every wanted entry, NIL where one is not set (RFC 9590 3)."""
+def complete(mailbox: Mailbox, wanted: Sequence[str], found: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    """Every wanted entry, None where one is not set (RFC 9590 3)."""
     told: dict[str, bytes | None] = {entry: found.get(entry) for entry in wanted}
     if SPECIAL_USE in told:
         told[SPECIAL_USE] = _use(mailbox)
-    return line(session, mailbox.shown, told)
+    return told
 
 
 async def _found(
@@ -135,6 +135,12 @@ def line(session: Session, name: str | None, values: Mapping[str, bytes | None])
     spelled = b'""' if name is None else session.dialect.mailbox(name)
     pairs = b" ".join(reply.astring(entry.encode()) + b" " + reply.value(value) for entry, value in values.items())
     return b"* METADATA " + spelled + b" (" + pairs + b")\r\n"
+
+
+def say(session: Session, name: str | None, values: Mapping[str, bytes | None]) -> None:
+    """Send that line. What people note for themselves reaches no trace, only how long it is."""
+    sizes = {entry: None if value is None else b"[%d octets]" % len(value) for entry, value in values.items()}
+    session.send(line(session, name, values), traced=line(session, name, sizes))
 
 
 def entries(args: Arguments) -> tuple[str, ...]:
