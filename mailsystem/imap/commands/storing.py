@@ -41,7 +41,10 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         await _answer(session, open_, changes, by_uid)
         view.told(changes)
     else:
-        if session.dialect.condstore:
+        if since is not None:
+            # RFC 7162 3.1.3: each that passed is told, had it those flags before or not.
+            await _answer(session, open_, changes, by_uid, flags=False)
+        elif session.dialect.condstore:
             await _say(session, changes.messages, by_uid, flags=False)
         view.follow(changes)
     if since is None:
@@ -64,15 +67,15 @@ def _unchanged_since(args: Arguments) -> ModSeq | None:
     return since
 
 
-async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool) -> None:
-    """The flags of every message of the set, changed or not."""
+async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool, *, flags: bool = True) -> None:
+    """The flags of every message of the set, changed or not; or only the mod-sequences."""
     if len(changes.messages) == session.view.count(uids):
-        await _say(session, changes.messages, by_uid)
+        await _say(session, changes.messages, by_uid, flags=flags)
         return
     async for fetched in session.store.mailboxes.fetch(
         session.mailbox.account, session.mailbox.id, uids, actor=session.account.id
     ):
-        await _say(session, [each.message for each in fetched], by_uid)
+        await _say(session, [each.message for each in fetched], by_uid, flags=flags)
 
 
 async def _say(session: Session, messages: Sequence[Message], by_uid: bool, *, flags: bool = True) -> None:
