@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
-from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, TooLarge, TooMany
+from mailsystem.mail.errors import NotPermitted, TooLarge, TooMany
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, ModSeq
 from mailsystem.store import messages, names, rights
 from mailsystem.store.database import Database, Many, Ring, Sql, Unit
@@ -127,9 +127,9 @@ def _write(reader: AccountId, place: Place, values: Mapping[str, bytes | None]) 
     if mailbox:
         shared = any(_reader(entry, reader) == _SHARED for entry in values)
         yield from rights.need(reader, account, mailbox, "rw" if shared else "r")  # RFC 5464 3.3
-        if not (yield Sql("SELECT 1 FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)):
-            raise NoSuchMailbox
     modseq = yield from messages.next_modseq(account)
+    if mailbox:
+        yield from messages.touch(account, mailbox, modseq)  # RFC 7162 3.2: an annotation is a change of its mailbox
     yield Many(
         "INSERT INTO annotations (account_id, mailbox_id, reader_id, entry, value, modseq) VALUES ($1, $2, $3, $4, $5, $6)"
         " ON CONFLICT (account_id, mailbox_id, reader_id, entry) DO UPDATE SET value = $5, modseq = $6",

@@ -36,6 +36,22 @@ async def test_annotations_are_set_told_and_deleted(door: Door) -> None:
     )
 
 
+async def test_an_annotation_is_a_change_of_its_mailbox(door: Door) -> None:
+    """RFC 7162 3.2: its mod-sequence counts annotations too, so that who comes back knows to look."""
+    one, two = await door.client(mailbox="INBOX"), await door.client()
+
+    async def highest() -> list[bytes]:
+        return await two.ok("STATUS INBOX (HIGHESTMODSEQ)")
+
+    before = await highest()
+    await one.ok('SETMETADATA INBOX (/private/comment "x")')
+    noted = await highest()
+    assert noted != before
+    await one.ok('SETMETADATA "" (/private/comment "x")')
+    assert await highest() == noted
+    assert await one.ok("NOOP") == []
+
+
 async def test_a_value_is_any_octets(door: Door) -> None:
     client = await door.client()
     values = (b"", b"a\r\nb", b"\xff\xfe", b'"quoted\\"', bytes(range(256)), b"x" * 65_536)

@@ -110,7 +110,7 @@ def _parameters(session: Session, args: Arguments) -> Known | None:
 
 
 def _known(args: Arguments, *, numbered: bool) -> Known:
-    """ "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" ; the last only where numbers are in use"""
+    """ "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"; the last only by numbers"""
     args.enter()
     uidvalidity = args.nz_number()
     args.sp()
