@@ -73,7 +73,7 @@ async def run(session: Session, frame: Frame) -> None:
             tag = b"*"  # cut off, perhaps within the tag
         args.sp()
         entry, by_uid = _entry(args)
-        session.tag = tag
+        session.tag, session.numbered = tag, False
     except SyntaxFault as error:
         fault = fault or error
     if session.trace.wants_lines:
@@ -90,7 +90,7 @@ async def run(session: Session, frame: Frame) -> None:
         try:
             await news.sync(
                 session,
-                hold_expunges=entry.numbers and not by_uid,
+                hold_expunges=(entry.numbers and not by_uid) or session.numbered,  # RFC 7162 3.2.10.2
                 with_uid=by_uid,
                 look=entry.looks,
                 own=entry.name in _REMOVING,

@@ -118,6 +118,7 @@ class Session:
         "failures",
         "framing",
         "heard",
+        "numbered",
         "options",
         "store",
         "tag",
@@ -149,6 +150,8 @@ class Session:
         """What the bell had rung when its mailbox was last looked at."""
         self.tag = b"*"
         """The tag of the command that runs."""
+        self.numbered = False
+        """Whether its search keys name messages by number."""
         self.watch: Watch | None = None
         """What it wants to hear beside that (RFC 5465); None as long as it has not said."""
         self._connection = connection

@@ -200,6 +200,9 @@ async def test_search_holds_expunges_back_and_uid_search_does_not(door: Door) ->
     await other.ok("EXPUNGE")
     assert await client.ok("SEARCH SUBJECT 2") == [b"* SEARCH 3"]
     assert await client.ok("SEARCH SUBJECT 0") == [b"* SEARCH"]
+    # RFC 7162 3.2.10.2: nor by UID where the keys name messages by number.
+    for command in ("SEARCH", "SORT (ARRIVAL) UTF-8", "THREAD REFERENCES UTF-8"):
+        assert len(await client.ok(f"UID {command} 2:3")) == 1, command
     assert await client.ok("UID SEARCH SUBJECT 2") == [b"* SEARCH 3", b"* 1 EXPUNGE"]
     assert await client.ok("SEARCH SUBJECT 2") == [b"* SEARCH 2"]
 

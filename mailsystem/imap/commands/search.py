@@ -67,7 +67,8 @@ def resolver(session: Session) -> Resolve:
         if of_uids or chosen == SAVED:
             return view.pick(chosen, True)
         if session.dialect.uidonly:
-            raise UidRequired  # RFC 9586 3.4
+            raise UidRequired  # RFC 9586 3.5
+        session.numbered = True
         # A number beyond the end is a mistake for FETCH, but a SEARCH among such only finds nothing there.
         count = view.exists
         clipped = [
