@@ -34,7 +34,9 @@ async def test_usage_and_limits_are_told(door: Door) -> None:
 
 async def test_what_has_no_limit_is_not_listed(door: Door) -> None:
     client = await door.client()
-    assert await client.ok("GETQUOTA ann@example.org") == [b'* QUOTA "ann@example.org" ()']
+    # RFC 9208 7: a list of nothing is no quota-list.
+    assert (await client.say("GETQUOTA ann@example.org")).code == "NONEXISTENT"
+    assert await client.ok("GETQUOTAROOT INBOX") == [b"* QUOTAROOT INBOX"]
     await door.store.accounts.set_quota("ann@example.org", Quota(octets=1 << 40))
     assert await client.ok("GETQUOTA ann@example.org") == [b'* QUOTA "ann@example.org" (STORAGE 0 1073741824)']
 

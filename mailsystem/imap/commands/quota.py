@@ -1,13 +1,21 @@
-"""QUOTA (RFC 9208): what an account may keep, and what it keeps. All its mailboxes have one quota root, the account itself."""
+"""QUOTA (RFC 9208): what an account may keep, and what it keeps.
+
+All its mailboxes have one quota root, the account itself; where nothing is limited there is none, for the answer of RFC 9208
+has to name a limit.
+"""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 from mailsystem.imap import reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
 from mailsystem.mail.errors import NoSuchMailbox, NotPermitted
-from mailsystem.store import AccountSummary
+
+_Resource: TypeAlias = tuple[bytes, int, int]
+"""Its name, the usage and the limit."""
 
 
 @command("GETQUOTA", AUTHENTICATED, capability="QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE")
@@ -16,9 +24,10 @@ async def getquota(session: Session, args: Arguments, by_uid: bool) -> Ok | None
     args.sp()
     root = args.astring()
     args.end()
-    if root != _root(session):
+    resources = await _resources(session)
+    if root != _root(session) or not resources:
         raise NoSuchMailbox("no such quota root")
-    await _tell(session)
+    _tell(session, resources)
     return None
 
 
@@ -32,12 +41,13 @@ async def getquotaroot(session: Session, args: Arguments, by_uid: bool) -> Ok | 
         owner = (await session.store.mailboxes.find(session.account.id, name)).account
     except NoSuchMailbox:
         owner = session.account.id  # whose it would be
-    if owner != session.account.id:
-        # How much others keep is nobody's business: that one has no quota root here.
+    # How much others keep is nobody's business: theirs have no quota root here.
+    resources = await _resources(session) if owner == session.account.id else []
+    if not resources:
         session.send(b"* QUOTAROOT %b\r\n" % session.dialect.mailbox(name))
         return None
     session.send(b"* QUOTAROOT %b %b\r\n" % (session.dialect.mailbox(name), reply.string(_root(session))))
-    await _tell(session)
+    _tell(session, resources)
     return None
 
 
@@ -63,20 +73,20 @@ async def warn(session: Session) -> None:
     """Tell one who has entered a mailbox of their own that nothing can be added (RFC 9208 4.3.1)."""
     if session.mailbox.account != session.account.id:
         return
-    kept = await session.store.accounts.summary(session.account.login)
-    if any(used > most for _, used, most in _resources(kept)):
+    if any(used > most for _, used, most in await _resources(session)):
         session.send(b"* NO [OVERQUOTA] you keep more than you may\r\n")
 
 
-async def _tell(session: Session) -> None:
-    kept = await session.store.accounts.summary(session.account.login)
-    triplets = b" ".join(b"%b %d %d" % triplet for triplet in _resources(kept))
+def _tell(session: Session, resources: list[_Resource]) -> None:
+    """quota-list = "(" quota-resource *(SP quota-resource) ")" """
+    triplets = b" ".join(b"%b %d %d" % each for each in resources)
     session.send(b"* QUOTA %b (%b)\r\n" % (reply.string(_root(session)), triplets))
 
 
-def _resources(kept: AccountSummary) -> list[tuple[bytes, int, int]]:
-    """Resource, usage and limit; what is not limited is not listed (RFC 9208 4.2.1)."""
-    resources = []
+async def _resources(session: Session) -> list[_Resource]:
+    """Those that are limited; no others are listed (RFC 9208 4.2.1)."""
+    kept = await session.store.accounts.summary(session.account.login)
+    resources: list[_Resource] = []
     if kept.quota.octets is not None:
         resources.append((b"STORAGE", _units(kept.size), _units(kept.quota.octets)))
     if kept.quota.messages is not None:
