@@ -88,13 +88,16 @@ async def run(session: Session, frame: Frame) -> None:
 
     if entry is not None and not answer.startswith(b"BAD"):
         try:
-            await news.sync(
+            waiting = await news.sync(
                 session,
                 hold_expunges=(entry.numbers and not by_uid) or session.numbered,  # RFC 7162 3.2.10.2
                 with_uid=by_uid,
                 look=entry.looks,
                 own=entry.name in _REMOVING,
             )
+            if waiting:
+                # RFC 7162 3.2: else a mod-sequence of this answer would let it believe that it knows all before that.
+                session.send(b"* OK [HIGHESTMODSEQ %d] what is gone is told later\r\n" % session.view.modseq)
             await watch.look(session, own=entry.name in watch.OWN)
         except Goodbye as end:
             bye = str(end)

@@ -20,22 +20,22 @@ _LINES_AT_ONCE: Final = 4096
 
 async def sync(
     session: Session, *, hold_expunges: bool = False, with_uid: bool = False, look: bool = True, own: bool = False
-) -> None:
+) -> bool:
     """Tell the client what has happened in its mailbox.
 
     With `hold_expunges` what is gone stays untold; `with_uid` puts UIDs beside flags. Unless it is to `look`, a bell that has
-    not rung is believed. What was the client's `own` doing is told even if it wants to hear of nothing (RFC 5465). Raises
-    `Goodbye` when the mailbox is no more.
+    not rung is believed. What was the client's `own` doing is told even if it wants to hear of nothing (RFC 5465). Gives
+    whether all news wait for a later command, because what is gone does. Raises `Goodbye` when the mailbox is no more.
     """
     if session.state is not session.state.SELECTED:
-        return
+        return False
     wanted = None if session.watch is None else session.watch.wanted
     if wanted is not None and not wanted.selected and not own:
-        return  # RFC 5465 3.1: then the client believes what it believed
+        return False  # RFC 5465 3.1: then the client believes what it believed
     selected, bell = session.selected, session.store.bell
     view = selected.view
     if not look and bell.rung == session.heard and (hold_expunges or not view.holding):
-        return
+        return False
     rung = bell.rung
     try:
         if selected.mailbox.account != session.account.id:
@@ -49,18 +49,19 @@ async def sync(
         raise Goodbye("the selected mailbox was deleted") from None
     if hold_expunges and changes.vanished and session.dialect.qresync:
         # A ModSeq that it hears of makes the client believe that it knows all before that. So this waits as a whole.
-        return
+        return True
     session.heard = rung
     fresh = [message.uid for message in changes.messages if not view.number(message.uid)] if wanted is not None else []
     told = view.apply(changes, hold_expunges=hold_expunges)
     if wanted is None:
         await _tell(session, selected, told, with_uid)
-        return
+        return False
     if Event.FLAG_CHANGE not in wanted.selected and not own:
         told = told._replace(flags=[])
     await _tell(session, selected, told, True)  # RFC 5465 5.1
     if fresh and wanted.items is not None:
         await Answers(session, wanted.items).say(MessageSet.of(fresh))
+    return False
 
 
 async def _tell_rights(session: Session, selected: Selected) -> None:

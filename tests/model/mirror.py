@@ -140,6 +140,8 @@ class Mirror:
             line = await self._line()
             if line.startswith(tag + b" "):
                 answer.tagged = line[len(tag) + 1 :]
+                if self.qresync and (told := answer.code(b"HIGHESTMODSEQ")):
+                    self.modseq = int(told[-1])  # RFC 7162 6: even if it has seen higher ones
                 return answer
             self.hear(line, command, answer)
 
@@ -248,8 +250,8 @@ class Mirror:
         if modseq_found:
             modseq = int(modseq_found[1])
             assert self.condstore
-            if not command.startswith("STORE"):
-                # What answers a STORE by number may be ahead of an EXPUNGE that could not be told. All else may not.
+            if self.qresync or not command.startswith("STORE"):
+                # What answers a STORE by number may be ahead of an EXPUNGE that could not be told.
                 self.modseq = max(self.modseq, modseq)
             if entry.uid is not None:
                 assert modseq >= self.modseqs.get(entry.uid, 0), "a ModSeq went back"
