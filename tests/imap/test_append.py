@@ -39,7 +39,6 @@ async def append(client: Client, raw: bytes, arguments: bytes = b"INBOX", *, wai
 
 
 ODD = {
-    "empty": b"",
     "no header": b"\r\nbody",
     "no final newline": b"Subject: x\r\n\r\nhello",
     "bare LF": b"Subject: x\n\nhello\n",

@@ -23,6 +23,17 @@ def files(door: Door) -> int:
     return len([each for each in door.store.contents._directory.rglob("*") if each.is_file()])
 
 
+async def test_a_message_of_no_octets_takes_all_back(door: Door) -> None:
+    """RFC 3502 6.3.11: it is answered NO, and the mailbox is as it was; so is a REPLACE."""
+    await door.put()
+    client = await door.client(mailbox="INBOX")
+    for said in ("APPEND INBOX {0+}\r\n", "APPEND INBOX {1+}\r\nx {0+}\r\n", "APPEND INBOX {0+}\r\n {1+}\r\nx",
+                 "APPEND INBOX (\\Seen) UTF8 (~{0+}\r\n)", "REPLACE 1 INBOX {0+}\r\n"):  # fmt: skip
+        answer = await client.say(said)
+        assert (answer.status, answer.code, answer.untagged) == ("NO", "CANNOT", []), said
+    assert await client.ok("STATUS INBOX (MESSAGES UIDNEXT)") == [b"* STATUS INBOX (MESSAGES 1 UIDNEXT 2)"]
+
+
 async def test_the_append_of_rfc_3502(door: Door) -> None:
     """RFC 3502 6.3.11: each message waits for its own `+`, and has its own flags and date."""
     await door.dialog(
@@ -35,9 +46,9 @@ async def test_the_append_of_rfc_3502(door: Door) -> None:
         C1:  (\\Seen) " 7-Feb-1994 22:43:04 -0800" {12}
         S1: + ...
         C1: Subject: x
-        C1:  {0}
+        C1:  {1}
         S1: + ...
-        C1:
+        C1: x
         S1: A003 OK [APPENDUID ... 1:3] APPEND completed
         C1: a004 SELECT saved-messages
         """
@@ -46,7 +57,7 @@ async def test_the_append_of_rfc_3502(door: Door) -> None:
     told = await other.ok("FETCH 1:* (FLAGS RFC822.SIZE INTERNALDATE)")
     assert told[0].startswith(b"* 1 FETCH (FLAGS (\\Seen) RFC822.SIZE 6 ")
     assert told[1] == b'* 2 FETCH (FLAGS (\\Seen) RFC822.SIZE 12 INTERNALDATE " 8-Feb-1994 06:43:04 +0000")'
-    assert told[2].startswith(b"* 3 FETCH (FLAGS () RFC822.SIZE 0 ")
+    assert told[2].startswith(b"* 3 FETCH (FLAGS () RFC822.SIZE 1 ")
 
 
 async def test_all_go_in_or_none(door: Door) -> None:
@@ -215,7 +226,7 @@ async def test_the_account_counts_what_it_keeps(door: Door) -> None:
     await door.store.accounts.set_quota("ann@example.org", Quota(messages=3, octets=85))
     assert (await client.say(b"APPEND INBOX {6+}\r\n......")).code == "OVERQUOTA"
     await client.ok(b"APPEND INBOX {5+}\r\n.....")
-    assert (await client.say(b"APPEND INBOX {0+}\r\n")).code == "OVERQUOTA"
+    assert (await client.say(b"APPEND INBOX {1+}\r\nx")).code == "OVERQUOTA"
 
 
 async def test_who_resyncs_hears_of_a_replace_by_uid(door: Door) -> None:

@@ -22,6 +22,12 @@ class Gone(Rejected):
     text = "the message is gone"
 
 
+class Cancelled(Rejected):
+    """A message of no octets, by which a client takes back all that it was about to append (RFC 3502 6.3.11)."""
+
+    text = "a message of no octets, so nothing was appended"
+
+
 @command("APPEND", AUTHENTICATED, target=True, capability="MULTIAPPEND")
 async def append(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 9051 6.3.12: put messages into a mailbox, exactly as they come, all or none; their UIDs are told (RFC 4315)."""
@@ -65,7 +71,10 @@ async def replace(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 
 
 def _message(session: Session, args: Arguments) -> New:
-    """append-message = SP [flag-list SP] [date-time SP] (literal / literal8 / "UTF8" SP "(" literal8 ")")"""
+    """append-message = SP [flag-list SP] [date-time SP] (literal / literal8 / "UTF8" SP "(" literal8 ")")
+
+    Raises `Cancelled`.
+    """
     args.sp()
     flags = None
     if args.peek() == b"(":
@@ -89,6 +98,8 @@ def _message(session: Session, args: Arguments) -> New:
     else:
         assert isinstance(octets, Spool)  # noqa: S101 - the session's framing makes no other sink
         spool = octets
+    if not spool.size:
+        raise Cancelled
     return New(spool, flags or frozenset(), internaldate)
 
 
