@@ -170,6 +170,8 @@ async def test_the_later_dialect_has_no_recent_and_spells_names_in_utf8(door: Do
     assert await one.ok("ENABLE IMAP4rev2") == [b"* ENABLED IMAP4REV2"]
     said = await one.ok("SELECT INBOX")
     assert b'* LIST () "/" INBOX' in said
+    assert b'* LIST (\\Sent) "/" Sent' in await one.ok("EXAMINE Sent")
+    await one.ok("SELECT INBOX")
     assert not [line for line in said if b"RECENT" in line.upper() or b"UNSEEN" in line]
     assert await one.ok('LIST "" "Entwü*"') == ['* LIST (\\HasNoChildren) "/" "Entwürfe"'.encode()]
     await door.put()

@@ -77,7 +77,9 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
         b"* OK [MAILBOXID (%b)] its own for ever" % mailbox.objectid.encode("ascii"),
     ]
     if dialect.rev2:
-        lines.append(reply.listed(b"LIST", (), dialect.mailbox(mailbox.shown)).removesuffix(reply.CRLF))
+        # RFC 9051 6.3.2: whoever keeps the attributes that it was told last shall not lose what the mailbox is for.
+        uses = (mailbox.special_use or "").split()
+        lines.append(reply.listed(b"LIST", uses, dialect.mailbox(mailbox.shown)).removesuffix(reply.CRLF))
     session.send(b"\r\n".join(lines) + reply.CRLF)
     await quota.warn(session)
     if known is not None and known.uidvalidity == mailbox.uidvalidity:
