@@ -100,7 +100,8 @@ def serve(
     certificate are noticed; SIGHUP has them read at once.
 
     Two doors are there for history's sake, if they are named: pop2 of 1985 on
-    port 109 and pop1 of 1984 on 918, for this machine only.
+    port 109 and pop1 of 1984 on 918, for this machine only, whatever --host
+    says; the settings pop2.host and pop2.anywhere can let in others.
     """
     flags = _flags(locals())
     _run(flags, config, tuple(roles or _ROLES), sink=False, ready_file=ready_file)
