@@ -127,16 +127,18 @@ class Mailboxes:
         if claim_recent and opened.recent and mailbox.account == account:
             # A full disk keeps nobody from reading: then others may see these as recent, too.
             with suppress(Unavailable):
-                opened = await self._database.write(self._claim(account, name), durable=False)
+                over = opened.over_quota
+                opened = replace(await self._database.write(self._claim(account, name), durable=False), over_quota=over)
         return replace(opened, uids=array("I", opened.uids))
 
     def _open(self, account: AccountId, name: str) -> Unit[Opened]:
         mailbox, have = yield from rights.found(account, name, "r")
         known = self._numbered.get((mailbox.account, mailbox.id))
+        over = mailbox.account == account and (yield from messages.is_over_quota(account))
         # The ModSeq tells whether anything changed at all; only who may call it recent is apart from that.
         if known is not None and known.status.mailbox == mailbox and not known.recent:
-            return replace(known, status=replace(known.status, mailbox=mailbox), rights=have)
-        return replace((yield from listing.numbered(mailbox)), rights=have)
+            return replace(known, status=replace(known.status, mailbox=mailbox), rights=have, over_quota=over)
+        return replace((yield from listing.numbered(mailbox)), rights=have, over_quota=over)
 
     def _claim(self, account: AccountId, name: str) -> Unit[Opened]:
         mailbox = yield from names.find(account, name)

@@ -84,6 +84,8 @@ class Opened:
     """Those in use, sorted."""
     rights: Rights = EVERY
     """What the account that has looked may do in it."""
+    over_quota: bool = False
+    """Whether that account, if it is the owner, keeps more than it may."""
 
 
 class Want(Bits):

@@ -7,7 +7,6 @@ from typing import Final
 
 from mailsystem.imap import reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands import quota
 from mailsystem.imap.dialect import vanished
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.news import flags_in_use, permanent_flags
@@ -81,7 +80,8 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
         uses = (mailbox.special_use or "").split()
         lines.append(reply.listed(b"LIST", uses, dialect.mailbox(mailbox.shown)).removesuffix(reply.CRLF))
     session.send(b"\r\n".join(lines) + reply.CRLF)
-    await quota.warn(session)
+    if opened.over_quota:
+        session.send(b"* NO [OVERQUOTA] you keep more than you may\r\n")  # RFC 9208 4.3.1
     if known is not None and known.uidvalidity == mailbox.uidvalidity:
         await _catch_up(session, known)
     return Ok("entered", b"READ-ONLY" if read_only else b"READ-WRITE")
