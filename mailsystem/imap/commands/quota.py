@@ -69,14 +69,6 @@ async def setquota(session: Session, args: Arguments, by_uid: bool) -> Ok | None
     raise NotPermitted("quotas are set by those who run this server")
 
 
-async def warn(session: Session) -> None:
-    """Tell one who has entered a mailbox of their own that nothing can be added (RFC 9208 4.3.1)."""
-    if session.mailbox.account != session.account.id:
-        return
-    if any(used > most for _, used, most in await _resources(session)):
-        session.send(b"* NO [OVERQUOTA] you keep more than you may\r\n")
-
-
 def _tell(session: Session, resources: list[_Resource]) -> None:
     """quota-list = "(" quota-resource *(SP quota-resource) ")" """
     triplets = b" ".join(b"%b %d %d" % each for each in resources)
