@@ -12,6 +12,8 @@ from mailsystem.mail.errors import SyntaxFault, TooMany
 from mailsystem.mail.mailbox import Message
 
 MOST_CRITERIA: Final = 50
+LONGEST: Final = 1000
+"""Characters of a subject or name by which messages are told apart: a header may hold 256 KiB of them, and there are many."""
 
 
 class Criterion(NamedTuple):
@@ -42,15 +44,18 @@ _OF_HEADING: Final[dict[str, Callable[[Heading], str]]] = {
 def read_sort(args: Arguments) -> list[Criterion]:
     """sort-criteria = "(" sort-criterion *(SP sort-criterion) ")" ; sort-criterion = ["REVERSE" SP] sort-key"""
     criteria: list[Criterion] = []
+    count = 0
     args.enter()
     while True:
         reverse = args.accept(b"REVERSE ")
         name = args.keyword()
         if name != "DATE" and name not in _OF_MESSAGE and name not in _OF_HEADING:
             raise SyntaxFault("unknown sort key")
-        criteria.append(Criterion(name, reverse))
-        if len(criteria) > MOST_CRITERIA:
+        count += 1
+        if count > MOST_CRITERIA:
             raise TooMany("too many sort keys")
+        if all(name != before.name for before in criteria):  # what is the same by a key is so the second time, too
+            criteria.append(Criterion(name, reverse))
         if args.peek() == b")":
             break
         args.sp()
@@ -75,7 +80,7 @@ def _value(name: str, message: Message, heading: Heading) -> float | str:
         return of_message(message)
     if name == "DATE":
         return sent_or_arrived(message, heading)
-    return collated(_OF_HEADING[name](heading))
+    return collated(_OF_HEADING[name](heading)[:LONGEST])
 
 
 def sent_or_arrived(message: Message, heading: Heading) -> float:

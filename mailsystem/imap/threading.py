@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
 from mailsystem.imap.heading import Heading, collated
-from mailsystem.imap.sorting import sent_or_arrived
+from mailsystem.imap.sorting import LONGEST, sent_or_arrived
 from mailsystem.mail.mailbox import Message
 
 MOST_STEPS: Final = 20_000_000
@@ -43,7 +43,7 @@ def letter(message: Message, head: bytes | None, *, links: bool) -> Letter:
     """With `links`, ids and references are read too."""
     heading = Heading(head or b"")
     base = heading.base
-    known = Letter(message.uid, sent_or_arrived(message, heading), collated(base.text), base.is_reply)
+    known = Letter(message.uid, sent_or_arrived(message, heading), collated(base.text[:LONGEST]), base.is_reply)
     return known._replace(id=heading.message_id, references=heading.references) if links else known
 
 

@@ -142,3 +142,16 @@ def test_the_order_is_that_of_the_definition(letters: list[Any], criteria: list[
         return -1 if one[0] < other[0] else 1
 
     assert ordered(criteria, rows) == [one[0] for one in sorted(rows, key=functools.cmp_to_key(compare))]
+
+
+def test_a_key_that_comes_again_counts_once() -> None:
+    assert read("(" + "SUBJECT REVERSE FROM " * 20 + "DATE)") == [("SUBJECT", False), ("FROM", True), ("DATE", False)]
+
+
+def test_very_long_subjects_and_names_are_told_apart_by_their_beginnings() -> None:
+    """A header may hold 256 KiB of each, and a mailbox very many of them: memory is for all."""
+    criteria = read("(SUBJECT DISPLAYFROM)")
+    head = b"Subject: " + b"x" * 200_000 + b"\r\nFrom: " + b"y" * 200_000 + b" <a@b.example>\r\n\r\n"
+    message = Message(Uid(1), ModSeq(1), frozenset(), 0.0, 1, ContentId(1), 0.0)
+    _, subject, name = row(criteria, message, head)
+    assert (subject, name) == ("X" * 1000, "Y" * 1000)
