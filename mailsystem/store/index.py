@@ -25,7 +25,7 @@ from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.terms import LONGEST, Gathered, Probe
 from mailsystem.store import indexing, rights
 from mailsystem.store.contents import Contents
-from mailsystem.store.database import Database
+from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
 from mailsystem.store.shelves import FULL, Shelf, breathe, merge, shelve, to_merge
 from mailsystem.telemetry import Trace
@@ -119,11 +119,16 @@ class Index:
         contents_of: Sequence[int],
     ) -> dict[Probe, Set[int]]:
         every = set().union(*found.values())
+        rows: Sequence[Row] | None = None
         if len(every) * 16 < len(uids):
+            # They may be as many messages as there are: copies have one content.
             rows = await self._database.read(indexing.uids_of(account, mailbox, sorted(every)))
-            return {probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()}
 
         def apart() -> dict[Probe, Set[int]]:
+            if rows is not None:
+                return {
+                    probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()
+                }
             return {
                 probe: set(compress(uids, map(contents.__contains__, contents_of))) for probe, contents in found.items()
             }

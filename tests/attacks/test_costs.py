@@ -65,6 +65,7 @@ SEARCHES = {
     "one key over and over": b" ".join([b"OLD"] * 490),
     "keys by number": b" ".join(b"OR RECENT UID %d:*" % n for n in range(1, 160)),
     "keys by row": b" ".join(b"MODSEQ %d" % (n % 9 + 1) for n in range(490)) + b" UID 1:1000,3000:*",
+    "words": b" ".join(b"OR TEXT %c%c HEADER X-%d q" % (97 + n % 26, 97 + n // 26, n) for n in range(150)),
     "sets": b" ".join(b"NOT UID %d" % n for n in range(1, 240)),
 }
 
