@@ -25,6 +25,8 @@ from mailsystem.store.rows import MAILBOX, mailbox_of
 MOST_OCTETS: Final = 1000
 MOST_LEVELS: Final = 50
 MOST_MAILBOXES: Final = 10_000
+MOST_SUBSCRIPTIONS: Final = 20_000
+"""They may be to names that nobody has, and to other people's mailboxes."""
 
 _USES: Final = {use.lower(): use for use in (*SPECIAL_USES.values(), "\\Important")}
 """What a mailbox can be for; `\\All` and `\\Flagged` would be views of others, which we have not."""
@@ -264,6 +266,9 @@ def subscriptions(account: AccountId) -> Unit[list[str]]:
 def subscribe(account: AccountId, names: Sequence[str]) -> Unit[None]:
     if not (yield Sql("SELECT 1 FROM accounts WHERE id = $1", account)):
         raise NoSuchMailbox("no such account")
+    [[count]] = yield Sql("SELECT COUNT(*) FROM subscriptions WHERE account_id = $1", account)
+    if count + len(names) > MOST_SUBSCRIPTIONS:
+        raise TooMany("too many subscriptions")
     yield Many(
         "INSERT INTO subscriptions (account_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         [(account, checked(name)) for name in names],

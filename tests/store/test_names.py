@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from vault import Vault, letter, post, spooled
 
-from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, SyntaxFault
+from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NotPermitted, SyntaxFault, TooMany
+from mailsystem.store.names import MOST_SUBSCRIPTIONS, subscribe
 
 
 async def names(vault: Vault) -> list[str]:
@@ -99,3 +100,11 @@ async def test_subscriptions_outlive_their_mailbox(vault: Vault) -> None:
     assert list(await vault.there.mailboxes.subscriptions(vault.ann.id)) == ["Archive", "INBOX", "Later"]
     await vault.here.mailboxes.subscribe(vault.ann.id, "Archive", False)
     assert list(await vault.there.mailboxes.subscriptions(vault.ann.id)) == ["INBOX", "Later"]
+
+
+async def test_nobody_subscribes_to_names_without_end(vault: Vault) -> None:
+    await vault.here._database.write(subscribe(vault.ann.id, [f"n{n}" for n in range(MOST_SUBSCRIPTIONS - 2)]))
+    with pytest.raises(TooMany):
+        await vault.here.mailboxes.subscribe(vault.ann.id, "one more", True)
+    await vault.here.mailboxes.subscribe(vault.ann.id, "n1", False)
+    await vault.here.mailboxes.subscribe(vault.ann.id, "one more", True)
