@@ -103,7 +103,9 @@ async def test_subscriptions_outlive_their_mailbox(vault: Vault) -> None:
 
 
 async def test_nobody_subscribes_to_names_without_end(vault: Vault) -> None:
-    await vault.here._database.write(subscribe(vault.ann.id, [f"n{n}" for n in range(MOST_SUBSCRIPTIONS - 2)]))
+    await vault.here.mailboxes._database.write(
+        subscribe(vault.ann.id, [f"n{n}" for n in range(MOST_SUBSCRIPTIONS - 2)])
+    )
     with pytest.raises(TooMany):
         await vault.here.mailboxes.subscribe(vault.ann.id, "one more", True)
     await vault.here.mailboxes.subscribe(vault.ann.id, "n1", False)
