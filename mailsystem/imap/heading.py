@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections import deque
+from collections.abc import Iterator
 from functools import cached_property
+from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 from mailsystem.imap.haystack import date_of
@@ -14,8 +18,10 @@ from mailsystem.mail.decomposition import decomposed
 from mailsystem.mail.header import addresses, fields, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
-MOST_REFERENCES: Final = 1000
-"""Ids of one field that are followed."""
+MOST_REFERENCES: Final = 100
+"""Ids of one field that are followed: the first, and the last ones, of which the very last is what is answered."""
+_LONGEST_ID: Final = 200
+"""Octets of an id that are kept; a longer one is known by its digest."""
 
 _FIELDS: Final = (b"SUBJECT", b"DATE", b"FROM", b"TO", b"CC", b"MESSAGE-ID", b"REFERENCES", b"IN-REPLY-TO")
 _PICK: Final = picker(_FIELDS, False)
@@ -77,16 +83,20 @@ def _offset(digits: bytes | None, name: bytes | None) -> int:
     return (hours * 3600 + minutes * 60) * (-1 if digits[:1] == b"-" else 1)
 
 
-def message_ids(value: bytes, most: int = MOST_REFERENCES) -> list[bytes]:
+def message_ids(value: bytes) -> Iterator[bytes]:
     """Each valid msg-id in a field (RFC 5256 3), in the one spelling in which they are compared."""
-    found: list[bytes] = []
     for match in _MESSAGE_ID.finditer(value):
         quoted, plain, domain = match.groups()
         local = plain if plain is not None else _ESCAPE.sub(rb"\1", quoted)
-        found.append(local + b"@" + domain)
-        if len(found) == most:
-            break
-    return found
+        id_ = local + b"@" + domain
+        yield id_ if len(id_) <= _LONGEST_ID else blake2b(id_, digest_size=16).digest()
+
+
+def chain(value: bytes) -> list[bytes]:
+    """The ids of a field in their order; of very many those in the middle are passed over."""
+    ids = message_ids(value)
+    first = list(islice(ids, 1))
+    return first + list(deque(ids, MOST_REFERENCES - 1))
 
 
 class Heading:
@@ -130,10 +140,9 @@ class Heading:
     @property
     def message_id(self) -> bytes | None:
         """None where it names no valid one."""
-        found = message_ids(self._value(b"MESSAGE-ID"), 1)
-        return found[0] if found else None
+        return next(message_ids(self._value(b"MESSAGE-ID")), None)
 
     @property
     def references(self) -> list[bytes]:
         """References, and where that names nobody the first in In-Reply-To (RFC 5256 3, step 1.A)."""
-        return message_ids(self._value(b"REFERENCES")) or message_ids(self._value(b"IN-REPLY-TO"), 1)
+        return chain(self._value(b"REFERENCES")) or list(islice(message_ids(self._value(b"IN-REPLY-TO")), 1))

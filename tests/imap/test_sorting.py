@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.heading import Heading, collated, message_ids, sent_at
+from mailsystem.imap.heading import MOST_REFERENCES, Heading, chain, collated, sent_at
 from mailsystem.imap.sorting import Criterion, needs_heading, ordered, read_sort, row
 from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mail.mailbox import ContentId, Message, ModSeq, Uid
@@ -90,18 +90,27 @@ def test_of_an_address_either_the_mailbox_counts_or_what_is_shown(value: bytes, 
 
 def test_ids_are_compared_in_one_spelling() -> None:
     # RFC 5256 3: quotes do not count.
-    assert message_ids(b'<"01KF8JCEOCBS0045PS"@xxx.yyy.com> <01KF8JCEOCBS0045PS@xxx.yyy.com>') == [
+    assert chain(b'<"01KF8JCEOCBS0045PS"@xxx.yyy.com> <01KF8JCEOCBS0045PS@xxx.yyy.com>') == [
         b"01KF8JCEOCBS0045PS@xxx.yyy.com",
         b"01KF8JCEOCBS0045PS@xxx.yyy.com",
     ]
-    assert message_ids(b"some <a@b>\r\n\t<c@d><e> <@f> <g@> < h @ i > <j@[1.2.3.4]> (<k@l>)") == [
+    assert chain(b"some <a@b>\r\n\t<c@d><e> <@f> <g@> < h @ i > <j@[1.2.3.4]> (<k@l>)") == [
         b"a@b", b"c@d", b"h@i", b"j@[1.2.3.4]", b"k@l"
     ]  # fmt: skip
-    assert message_ids(b"<a@b> <A@b>") == [b"a@b", b"A@b"]
+    assert chain(b"<a@b> <A@b>") == [b"a@b", b"A@b"]
     heading = Heading(
         b"In-Reply-To: Your message of today <x@y> <z@y>\r\nReferences: none\r\nMessage-ID: <m@n>\r\n\r\n"
     )
     assert (heading.references, heading.message_id) == ([b"x@y"], b"m@n")
+
+
+def test_of_a_long_chain_the_first_and_the_last_are_kept_and_long_ids_by_their_digest() -> None:
+    ids = chain(b" ".join(b"<%d@x>" % number for number in range(5000)))
+    assert len(ids) == MOST_REFERENCES
+    assert (ids[0], ids[1], ids[-1]) == (b"0@x", b"4901@x", b"4999@x")
+    [one, other] = chain(b"<%b@x> <%b@x>" % (b"a" * 100_000, b"b" * 100_000))
+    assert one != other
+    assert len(one) == len(other) == 16
 
 
 def test_text_is_ordered_in_any_case_and_spelling() -> None:
