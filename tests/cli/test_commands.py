@@ -51,6 +51,7 @@ def test_all_the_commands_are_there() -> None:
         *(f"user share {verb}" for verb in ("grant", "list", "revoke")),
         *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
+        *(f"index {verb}" for verb in ("rebuild", "status")),
     }
 
 

@@ -20,6 +20,7 @@ from mailsystem.mail.errors import MailError
 from mailsystem.settings import Settings, Tls
 
 PATIENCE: Final = 10.0
+_LONGEST: Final = 8192
 _CAPABILITIES: Final = re.compile(r"\[CAPABILITY[^]]*\] ?")
 _FOREIGN: Final = "relay-test.invalid"  # RFC 2606 2: nobody's, for ever
 
@@ -114,11 +115,17 @@ def _greeting(door: Listener, settings: Settings) -> str:
     patience = PATIENCE + settings.smtp.greeting_delay
     with socket.create_connection((door.reached, door.port), timeout=patience) as plain:
         if door.name not in TLS_AT_ONCE:
-            return plain.recv(512).decode("ascii", "replace").strip()
+            return _line(plain)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with context.wrap_socket(plain, server_hostname=settings.hostname) as secure:
-            return secure.recv(512).decode("ascii", "replace").strip()
+            return _line(secure)
+
+
+def _line(connection: socket.socket) -> str:
+    """The first line that is said; IMAP names all that it can there."""
+    with connection.makefile("rb") as said:
+        return said.readline(_LONGEST).decode("ascii", "replace").strip()
 
 
 def block_lists(settings: Settings) -> Iterator[Finding]:
