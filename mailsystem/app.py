@@ -146,6 +146,7 @@ async def running(
                         **place,
                         largest_message=settings.limits.message_size,
                         messages_per_command=settings.limits.messages_per_command,
+                        share_with_anyone=settings.accounts.share_with_anyone,
                     )
                 case "pop2":
                     from mailsystem.pop2.server import serving as pop2

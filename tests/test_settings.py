@@ -118,6 +118,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "proxies": "192.0.2.1, 2001:db8::/32",
         "accounts.separator": "-",
         "accounts.detail_folder": "true",
+        "accounts.share_with_anyone": "true",
         "limits.message_size": "123456",
         "smtp.greeting_delay": "5",
     }

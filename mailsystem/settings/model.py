@@ -277,6 +277,10 @@ class Accounts(Group):
     detail_folder: bool = Field(
         default=False, description="Deliver mail for ann+shop@example.org into ann's mailbox shop where she has one."
     )
+    share_with_anyone: bool = Field(
+        default=False,
+        description="Let people share mailboxes with everybody here at once, by IMAP; `mailsystem user share` always may.",
+    )
 
 
 class Oauth(Group):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from imap_door import Answer, Client, Door
+from imap_door import Answer, Client, Door, Opening
 
 from mailsystem.imap.command import TABLE
 from mailsystem.mail.mailbox import MessageSet
@@ -35,8 +35,9 @@ async def shared(door: Door, letters: str, *, messages: int = 3) -> Client:
 # -- the commands, after the RFC's own transcripts
 
 
-async def test_rights_are_given_told_and_taken_away(door: Door) -> None:
+async def test_rights_are_given_told_and_taken_away(open_door: Opening) -> None:
     """RFC 4314 2.1.1, 3.1, 3.2 and 3.3: identifiers without a domain get ours, `c` and `d` are what took their place."""
+    door = await open_door(share_with_anyone=True)
     bob = await door.client("bob")
     await door.dialog(
         f"""
@@ -632,3 +633,15 @@ async def test_no_door_acts_in_a_mailbox_without_saying_who_acts() -> None:
                         missing.append(f"{module.name}: {ast.unparse(call)}")
     assert seen > 5
     assert missing == []
+
+
+async def test_sharing_with_everybody_has_to_be_allowed(door: Door, open_door: Opening) -> None:
+    ann = await door.client()
+    answer = await ann.say("SETACL Drafts anyone lr")
+    assert (answer.status, answer.code) == ("NO", "NOPERM")
+    await ann.ok("SETACL Drafts anyone -lr")
+    await ann.ok("SETACL Drafts -anyone a")
+    open_to_all = await open_door(share_with_anyone=True)
+    await (await open_to_all.client()).ok("SETACL Drafts anyone lr")
+    bob = await open_to_all.client("bob")
+    assert any(b"Drafts" in line for line in await bob.ok('LIST "" "Other Users/*"'))

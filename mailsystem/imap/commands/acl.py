@@ -6,7 +6,7 @@ from mailsystem.imap import reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.errors import NotPermitted, SyntaxFault
 from mailsystem.mail.rights import ANYONE, EVERY, Identifier, Rights, rights_of, spelled_for_all
 from mailsystem.store import Sign
 
@@ -23,6 +23,9 @@ async def setacl(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.sp()
     sign, rights = _mod_rights(args)
     args.end()
+    if who.who == ANYONE and not who.negative and sign != "-" and not session.options.share_with_anyone:
+        # It would show in the list of mailboxes of everybody here, as often as one likes.
+        raise NotPermitted("sharing with anyone is not allowed here")
     await session.store.sharing.change(session.account.id, name, who, rights, sign)
     session.trace.event("rights changed", mailbox=name, who=str(who), sign=sign, rights=spelled_for_all(rights))
     return None
