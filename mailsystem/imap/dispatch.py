@@ -64,6 +64,7 @@ async def run(session: Session, frame: Frame) -> None:
 
     Raises `Goodbye`, `Injected` and `ConnectionError` when there is nothing more to say to this client.
     """
+    await news.admit(session)
     args = Arguments(frame, utf8=session.dialect.utf8)
     tag, entry, by_uid = b"*", None, False
     fault = frame.fault

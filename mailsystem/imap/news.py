@@ -13,6 +13,7 @@ from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message, MessageSet
 from mailsystem.mail.rights import Rights, may_change, settable
+from mailsystem.store import ITSELF, Topic
 from mailsystem.telemetry.trace import CLIENT
 
 _LINES_AT_ONCE: Final = 4096
@@ -62,6 +63,24 @@ async def sync(
     if fresh and wanted.items is not None:
         await Answers(session, wanted.items).say(MessageSet.of(fresh))
     return False
+
+
+async def admit(session: Session) -> None:
+    """Raises `Goodbye` where the client's account was disabled or removed since that was last looked at."""
+    if session.state is session.state.NOT_AUTHENTICATED:
+        return
+    bell = session.store.bell
+    may_be_news = bell.sounded(session.admitted, _itself(session))
+    session.admitted = bell.rung
+    if not may_be_news:
+        return
+    known = await session.store.accounts.secrets(session.account.login)
+    if known is None or known.disabled or known.account.id != session.account.id:
+        raise Goodbye("the account is not open any more")
+
+
+def _itself(session: Session) -> Topic:
+    return session.account.id, ITSELF
 
 
 async def _tell_rights(session: Session, selected: Selected) -> None:
@@ -124,22 +143,20 @@ async def idle(session: Session) -> bytes:
     ringing: asyncio.Task[None] | None = None
     try:
         while (line := session.framing.line()) is None:
+            await admit(session)
             await sync(session, look=False)
             await watch.look(session)
             await session.flush()
             if arriving is None:
                 arriving = asyncio.ensure_future(session.receive())
-            waiting = {arriving}
-            if about := watch.topics(session):
-                ringing = asyncio.ensure_future(session.store.bell.wait(watch.heard(session), *about))
-                waiting.add(ringing)
+            ringing = _news(session)
+            waiting = {arriving, ringing}
             done, _ = await asyncio.wait(
                 waiting, timeout=session.options.keepalive, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 session.send(b"* OK still here\r\n")
-            if ringing is not None and not ringing.done():
-                ringing.cancel()
+            ringing.cancel()
             if arriving.done():
                 arriving.result()
                 arriving = None
@@ -154,6 +171,12 @@ async def idle(session: Session) -> bytes:
             await asyncio.gather(*waits, return_exceptions=True)
 
 
+def _news(session: Session) -> asyncio.Task[None]:
+    """A wait until there may be something that the client is told of, or is ended by."""
+    heard = watch.heard(session) if (about := watch.topics(session)) else session.admitted
+    return asyncio.ensure_future(session.store.bell.wait(min(heard, session.admitted), _itself(session), *about))
+
+
 async def attend(session: Session) -> None:
     """Wait for more from the client; if it has said what it wants to hear (RFC 5465), tell that meanwhile."""
     if session.watch is None:
@@ -163,16 +186,13 @@ async def attend(session: Session) -> None:
     ringing: asyncio.Task[None] | None = None
     try:
         while not arriving.done():
+            await admit(session)
             await sync(session, look=False, hold_expunges=session.watch.wanted.delayed)
             await watch.look(session)
             await session.flush()
-            waiting = {arriving}
-            if about := watch.topics(session):
-                ringing = asyncio.ensure_future(session.store.bell.wait(watch.heard(session), *about))
-                waiting.add(ringing)
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if ringing is not None:
-                ringing.cancel()
+            ringing = _news(session)
+            await asyncio.wait({arriving, ringing}, return_when=asyncio.FIRST_COMPLETED)
+            ringing.cancel()
         arriving.result()
     finally:
         waits = [task for task in (arriving, ringing) if task is not None]

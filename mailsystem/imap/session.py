@@ -71,6 +71,8 @@ class Options:
     largest_message: int = 1 << 30
     messages_per_command: int = 0
     """The most that one command may be about, told by MESSAGELIMIT (RFC 9738); 0 for no limit."""
+    share_with_anyone: bool = False
+    """Let people give rights to everybody here at once."""
     login_timeout: float = 180
     """From the first octet until the login has succeeded."""
     idle_timeout: float = 1800
@@ -109,6 +111,7 @@ class Session:
         "_since",
         "_spools",
         "_transcript",
+        "admitted",
         "bad",
         "buffered",
         "client",
@@ -146,6 +149,8 @@ class Session:
         """What the client has enabled."""
         self.client: Mapping[str, str | None] = {}
         """What it says it is (RFC 2971), the keys in lower case."""
+        self.admitted = 0
+        """What the bell had rung when it was last known that the account may be used."""
         self.heard = 0
         """What the bell had rung when its mailbox was last looked at."""
         self.tag = b"*"
@@ -231,6 +236,7 @@ class Session:
 
     async def log_in(self, proving: Awaitable[Account], *, mechanism: str, login: str = "") -> None:
         """Let the client in, and let it say more at once from now on. Raises `AuthFailed`."""
+        self.admitted = self.store.bell.rung
         account = await proven(self.directory, proving, self.trace, peer=self.peer, mechanism=mechanism, login=login)
         self._account = account
         self.framing.limits = after_login(self.options.largest_message)

@@ -8,7 +8,7 @@
 
 from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.additions import New
-from mailsystem.store.bell import Bell, Topic
+from mailsystem.store.bell import ITSELF, Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.downloads import Handled
@@ -26,6 +26,7 @@ from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
 
 __all__ = [
+    "ITSELF",
     "LONGEST_VALUE",
     "AccountSummary",
     "Alias",

@@ -13,7 +13,8 @@ from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
 from mailsystem.store import logins, names, rights, routes, secrets
-from mailsystem.store.database import Database, Row, Sql, Unit
+from mailsystem.store.bell import ITSELF
+from mailsystem.store.database import Database, Ring, Row, Sql, Unit
 from mailsystem.store.logins import Login, LoginHistory
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.secrets import AppPassword, Secrets, account_of
@@ -93,7 +94,8 @@ class Accounts:
 
     async def disable(self, login: str, how: Disabled | None) -> None:
         """Let nobody log in and no mail in; None enables it again. Raises `NoSuchRecipient`."""
-        await self._change(login, "disabled = $2", how.value if how else None)
+        unit = _of(login, lambda account: _disable(account, how.value if how else None))
+        await self._database.write(unit)
 
     async def set_any_sender(self, login: str, on: bool) -> None:
         """Whether it may send in anybody's name. Raises `NoSuchRecipient`."""
@@ -190,7 +192,7 @@ class Accounts:
 
     async def disable_domain(self, name: str, how: Disabled | None) -> None:
         """Let nobody of it log in and no mail for it in; None enables it again. Raises `NoSuchRecipient`."""
-        await self._change_domain(name, "disabled = $2", how.value if how else None)
+        await self._database.write(_disable_domain(name, how.value if how else None))
 
     async def set_catch_all(self, name: str, target: str | None) -> None:
         """Where mail goes that is for nobody else in the domain. Raises `NoSuchRecipient`."""
@@ -325,8 +327,23 @@ def _summary_of(row: Row) -> AccountSummary:
     )
 
 
+def _disable(account: AccountId, how: str | None) -> Unit[None]:
+    yield Sql("UPDATE accounts SET disabled = $2 WHERE id = $1", account, how)
+    yield Ring((account, ITSELF))
+
+
+def _disable_domain(name: str, how: str | None) -> Unit[None]:
+    if not (yield Sql("UPDATE domains SET disabled = $2 WHERE name = $1 RETURNING name", name, how)):
+        raise NoSuchRecipient("no such domain")
+    ending = "@" + name
+    rows = yield Sql("SELECT id FROM accounts WHERE substr(login, length(login) - $2 + 1) = $1", ending, len(ending))
+    for [account] in rows:
+        yield Ring((AccountId(account), ITSELF))
+
+
 def _remove(login: str, now: float) -> Unit[None]:
     account = yield from _known(login)
+    yield Ring((account.id, ITSELF))
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
     for table in ("leases", "downloads", "addresses", "app_passwords", "logins"):

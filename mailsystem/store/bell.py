@@ -4,7 +4,7 @@ A ring may name the mailboxes that it is about, as a hint that saves the others 
 is always: `heard = bell.rung` → look → `await bell.wait(heard, about)`.
 
 The number 0 stands for an account as a whole: a stroke about any of its mailboxes is one about that too, and what is about
-no mailbox (names, subscriptions, annotations) is about that alone.
+no mailbox (names, subscriptions, annotations) is about that alone. `ITSELF` stands for whether the account may be used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mailsystem.mail.mailbox import AccountId, MailboxId
 
 Topic: TypeAlias = tuple[AccountId, MailboxId]
 
+ITSELF: Final = MailboxId(-1)
 _REMEMBERED: Final = 65_536
 
 

@@ -12,6 +12,7 @@ from imap_door import PASSWORD, Client, Door, Opening
 from outside import Certificates
 
 import mailsystem.mail.envelope
+from mailsystem.store import Disabled
 
 
 def b64(text: str) -> bytes:
@@ -275,3 +276,31 @@ async def test_unauthenticate_can_be_switched_off(door: Door) -> None:
     assert (await client.say("UNAUTHENTICATE")).status == "BAD"
     await client.ok("NOOP")
     await client.ok("STATUS INBOX (MESSAGES)")
+
+
+@pytest.mark.parametrize("how", ["disabled", "its domain disabled", "removed"])
+@pytest.mark.parametrize("doing", ["IDLE", "IDLE in INBOX", "nothing", "NOTIFY"])
+async def test_an_open_session_ends_with_its_account(door: Door, how: str, doing: str) -> None:
+    client, other = await door.client(), await door.client("bob")
+    if "INBOX" in doing:
+        await client.ok("SELECT INBOX")
+    if doing.startswith("IDLE"):
+        await client.send(b"i IDLE\r\n")
+        assert await client.line() == b"+ idling"
+    if doing == "NOTIFY":
+        await client.ok("NOTIFY SET (personal (MailboxName))")
+    accounts = door.store.accounts
+    if how == "removed":
+        await accounts.remove("ann@example.org")
+    elif how == "disabled":
+        await accounts.disable("ann@example.org", Disabled.REJECT)
+    else:
+        await accounts.add_domain("example.org")
+        await accounts.disable_domain("example.org", Disabled.DEFER)
+    if doing == "nothing":
+        await client.send(b"n STATUS INBOX (MESSAGES)\r\n")
+    said = await client.rest()
+    assert b"* BYE " in said
+    assert b"MESSAGES" not in said
+    if how != "its domain disabled":
+        await other.ok("NOOP")
