@@ -166,3 +166,19 @@ def test_quota_and_rights_are_kept_and_told(
     assert roundcube("deleteACL", "Archive", friend.login)
     assert friend.login not in roundcube("getACL", "Archive")
     assert not overheard.dialog().refused()
+
+
+def test_notes_are_kept_with_mailboxes(roundcube: Obedient, overheard: Overheard) -> None:
+    """By METADATA, as Roundcube's plugins keep colours and kinds of folders."""
+    colour, note = "/private/vendor/kolab/color", "/shared/comment"
+    assert roundcube("setMetadata", "INBOX", {colour: "ff0000", note: 'für alle, "zitiert"\r\nund lang'})
+    told = roundcube("getMetadata", "INBOX", [colour, note])
+    assert told["INBOX"] == {colour: "ff0000", note: 'für alle, "zitiert"\r\nund lang'}
+    assert roundcube("deleteMetadata", "INBOX", [colour])
+    assert colour not in roundcube("getMetadata", "INBOX", [colour, note])["INBOX"]
+    assert roundcube("setMetadata", "Drafts", {colour: "00ff00"})
+    assert roundcube("getMetadata", "Drafts", [colour]) == {"Drafts": {colour: "00ff00"}}
+    dialog = overheard.dialog()
+    assert dialog.asked("SETMETADATA")
+    assert not dialog.refused()
+    assert not [line for line in (*dialog.client, *dialog.server) if "ff0000" in line]
