@@ -111,7 +111,8 @@ class Answers:
             if known is None:
                 continue
             begin = self._begin_changed if message.uid in self._changed else self._begin
-            begun = begin(number, fetched._replace(facts=known.facts), self._is_recent(message.uid))
+            shown = fetched if known is fetched else fetched._replace(facts=known.facts)
+            begun = begin(number, shown, self._is_recent(message.uid))
             line = _Line(session, begun)
             for item in self._octets:
                 await line.add(item, known)

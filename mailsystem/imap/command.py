@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from typing import Final, TypeAlias
 
 from mailsystem.imap.grammar import Arguments
@@ -108,13 +110,20 @@ def command(
     return enter
 
 
+@cache
+def _always() -> tuple[str, ...]:
+    """What is listed whoever asks. The table is complete when the first client comes."""
+    of_commands = [entry.capability.split() for entry in TABLE.values() if entry.capability]
+    return (*FEATURES, *chain.from_iterable(of_commands))
+
+
 def capabilities(session: Session) -> bytes:
     """What this client can use, separated by spaces.
 
     Everything is listed before login too: there are clients that never ask again. After it, what was switched off for the
     account is left out: some clients fail at what they are offered.
     """
-    words = [*FEATURES, *(word for entry in TABLE.values() if entry.capability for word in entry.capability.split())]
+    words = [*_always()]
     words.append(f"APPENDLIMIT={session.options.largest_message}")
     if session.options.messages_per_command:
         words.append(f"MESSAGELIMIT={session.options.messages_per_command}")
