@@ -11,6 +11,7 @@ import signal
 import smtplib
 import socket
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -93,14 +94,24 @@ def test_what_the_sink_says_to_try_works_word_by_word(tmp_path: Path, tool: Tool
         assert b"It works." in said[2]
 
 
-def test_the_sink_listens_well_under_a_second(tmp_path: Path) -> None:
-    best = 9.0
+STRANGERS = "import aiosmtpd.smtp, aiosqlite, argon2, cryptography.x509, pydantic_settings, rich.console, typer"
+"""What the sink needs of others: it takes so much of the processor to bring in, on this machine and today."""
+
+
+def test_the_sink_listens_little_later_than_what_it_needs_of_others_is_there(tmp_path: Path) -> None:
+    needed = ours = 99.0
     for number in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, "-c", STRANGERS], check=True, timeout=60)
+        after = os.times()
+        needed = min(
+            needed, after.children_user + after.children_system - before.children_user - before.children_system
+        )
         with program.sink(tmp_path / str(number)) as running:
-            # The processor's time, not the clock's: a busy machine says nothing about us.
+            # The processor's time, not the clock's, and held against the same machine's: a slow day says nothing about us.
             user, system = Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-            best = min(best, (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"))
-    assert best < 0.7
+            ours = min(ours, (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"))
+    assert ours < 3 * needed
 
 
 def test_it_may_have_as_many_connections_as_the_system_allows(tmp_path: Path) -> None:
