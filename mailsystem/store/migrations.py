@@ -248,6 +248,109 @@ MIGRATIONS: Final = (
             "CREATE INDEX IF NOT EXISTS index_blocks_by_shelf ON index_blocks (account_id, shelf_id, kind)",
         ),
     ),
+    Migration(
+        11,
+        "mail that leaves",
+        (
+            """CREATE TABLE outbound (
+                id {serial},
+                ident TEXT NOT NULL,
+                content_id BIGINT NOT NULL,
+                sender TEXT NOT NULL,
+                login TEXT NOT NULL,
+                size BIGINT NOT NULL,
+                body TEXT NOT NULL,
+                utf8 INTEGER NOT NULL,
+                require_tls INTEGER NOT NULL,
+                ret TEXT,
+                envid TEXT,
+                arrived REAL NOT NULL,
+                expires REAL NOT NULL,
+                signature {blob})""",
+            "CREATE INDEX outbound_by_ident ON outbound (ident)",
+            "CREATE INDEX outbound_by_content ON outbound (content_id)",
+            """CREATE TABLE outbound_recipients (
+                outbound_id BIGINT NOT NULL,
+                recipient TEXT NOT NULL,
+                domain TEXT NOT NULL,
+                state TEXT NOT NULL,
+                due REAL NOT NULL,
+                attempts INTEGER NOT NULL DEFAULT 0,
+                holder TEXT NOT NULL DEFAULT '',
+                leased_until REAL NOT NULL DEFAULT 0,
+                delay_told INTEGER NOT NULL DEFAULT 0,
+                notify TEXT,
+                original TEXT,
+                attempted REAL,
+                remote TEXT NOT NULL DEFAULT '',
+                status TEXT NOT NULL DEFAULT '',
+                reply TEXT NOT NULL DEFAULT '',
+                PRIMARY KEY (outbound_id, recipient)) {clustered}""",
+            # Whoever is final waits for nothing but a report: what is due is found without passing those by.
+            "CREATE INDEX outbound_due ON outbound_recipients (due, outbound_id) WHERE state = 'waiting'",
+            "CREATE INDEX outbound_to_report ON outbound_recipients (outbound_id) WHERE state NOT IN ('waiting', 'held')",
+            """CREATE TABLE suppressed (
+                address TEXT PRIMARY KEY,
+                failures INTEGER NOT NULL,
+                since REAL NOT NULL,
+                reason TEXT NOT NULL,
+                active INTEGER NOT NULL)""",
+            """CREATE TABLE tls_levels (
+                domain TEXT PRIMARY KEY,
+                level INTEGER NOT NULL,
+                since REAL NOT NULL,
+                last REAL NOT NULL)""",
+        ),
+    ),
+    Migration(
+        12,
+        "keys that sign mail",
+        (
+            """CREATE TABLE signing_keys (
+                domain TEXT NOT NULL,
+                selector TEXT NOT NULL,
+                algorithm TEXT NOT NULL,
+                secret {blob} NOT NULL,
+                created REAL NOT NULL,
+                active INTEGER NOT NULL,
+                PRIMARY KEY (domain, selector))""",
+        ),
+    ),
+    Migration(
+        13,
+        "whom people have written to, and how often",
+        (
+            """CREATE TABLE correspondents (
+                account_id BIGINT NOT NULL,
+                address TEXT NOT NULL,
+                first REAL NOT NULL,
+                PRIMARY KEY (account_id, address)) {clustered}""",
+            """CREATE TABLE sent (
+                account_id BIGINT NOT NULL,
+                day INTEGER NOT NULL,
+                recipients INTEGER NOT NULL,
+                strangers INTEGER NOT NULL,
+                PRIMARY KEY (account_id, day)) {clustered}""",
+        ),
+    ),
+    Migration(
+        14,
+        "the life of messages",
+        (
+            """CREATE TABLE journal (
+                id {serial},
+                content_id BIGINT NOT NULL,
+                at REAL NOT NULL,
+                name TEXT NOT NULL,
+                data TEXT NOT NULL)""",
+            "CREATE INDEX journal_by_content ON journal (content_id)",
+            """CREATE TABLE journal_names (
+                name TEXT NOT NULL,
+                content_id BIGINT NOT NULL,
+                PRIMARY KEY (name, content_id)) {clustered}""",
+            "CREATE INDEX journal_names_by_content ON journal_names (content_id)",
+        ),
+    ),
 )
 
 
