@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Body, Notification
@@ -12,6 +12,10 @@ from mailsystem.mail.mailbox import ContentId
 
 OutboundId = NewType("OutboundId", int)
 """The row of a message in the queue; `Outgoing.ident` is what people call it."""
+
+
+NOTHING_ASKED: Final = Notification()
+"""What goes without asking: that it failed is told, and that it is late may be (RFC 3461 4.1)."""
 
 
 class State(StrEnum):
@@ -66,7 +70,7 @@ class Waiting:
     due: float
     """When it is tried next, in seconds since the epoch."""
     attempts: int = 0
-    asked: Notification = Notification()
+    asked: Notification = NOTHING_ASKED
     delay_told: bool = False
     attempted: float | None = None
     remote: str = ""
@@ -75,6 +79,10 @@ class Waiting:
     """The last enhanced status code (RFC 3463)."""
     reply: str = ""
     """What was said last: by the other side, or by us where none was reached."""
+    is_taken: bool = False
+    """Somebody is trying it: then `due` is when that has to be over."""
+    reported: bool = False
+    """Its end was told to the sender, or need not be."""
 
 
 @dataclass(frozen=True, slots=True)

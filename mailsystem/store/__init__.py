@@ -19,15 +19,18 @@ from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
+from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, mark_delay_told, mark_reported
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
+from mailsystem.store.sending import Caps
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
 
 __all__ = [
     "ITSELF",
     "LONGEST_VALUE",
+    "QUEUE",
     "AccountSummary",
     "Alias",
     "Announced",
@@ -35,6 +38,7 @@ __all__ = [
     "Appended",
     "BadUse",
     "Bell",
+    "Caps",
     "Choices",
     "Contents",
     "Copied",
@@ -48,7 +52,9 @@ __all__ = [
     "Handled",
     "Having",
     "Index",
+    "Job",
     "Lease",
+    "Leaving",
     "Login",
     "Mailboxes",
     "Maildrop",
@@ -56,10 +62,12 @@ __all__ = [
     "Metadata",
     "New",
     "Opened",
+    "Outbound",
     "Place",
     "Quota",
     "Route",
     "Secrets",
+    "Settled",
     "Sharing",
     "Sign",
     "Spool",
@@ -69,5 +77,7 @@ __all__ = [
     "Topic",
     "ValueTooLong",
     "Want",
+    "mark_delay_told",
+    "mark_reported",
     "open_store",
 ]

@@ -300,7 +300,8 @@ def _sweep(before: float) -> Unit[list[str | None]]:
     seen = [row[0] for row in candidates]
     dead = yield Sql(
         "DELETE FROM contents WHERE id IN LIST $1"
-        " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content_id = contents.id) RETURNING id, file",
+        " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content_id = contents.id)"
+        " AND NOT EXISTS (SELECT 1 FROM outbound WHERE outbound.content_id = contents.id) RETURNING id, file",
         seen,
     )
     yield Sql("DELETE FROM bodies WHERE content_id IN LIST $1", [row[0] for row in dead])

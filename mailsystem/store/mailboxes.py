@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, OverQuota, TooLarge, Unavailable
+from mailsystem.mail.errors import InUse, NoSuchMailbox, NotPermitted, OverQuota, TooLarge, TooMany, Unavailable
 from mailsystem.mail.mailbox import (
     AccountId,
     Changes,
@@ -28,6 +28,7 @@ from mailsystem.store import additions, counting, listing, messages, names, righ
 from mailsystem.store.additions import New
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
+from mailsystem.store.outbound import Leaving
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 
 _SLICE_ROWS: Final = 1000
@@ -172,22 +173,30 @@ class Mailboxes:
         return done
 
     async def deliver(
-        self, drops: Sequence[Drop], spool: Spool, *, internaldate: float | None = None, prefix: bytes = b""
+        self,
+        drops: Sequence[Drop],
+        spool: Spool,
+        *,
+        internaldate: float | None = None,
+        prefix: bytes = b"",
+        leaving: Sequence[Leaving] = (),
+        settling: Unit[None] | None = None,
     ) -> Sequence[Appended]:
-        """Add one message, `prefix` in front, to all of these mailboxes or to none; it is kept once.
+        """Add one message, `prefix` in front, to all of these mailboxes and to the queue, or to none; it is kept once.
 
-        Committed and on disk when this returns. Raises `NoSuchMailbox`, `OverQuota` where one of the
-        accounts would keep more than it may, and `Unavailable`.
+        What is `settling` happens with it or not at all. Committed and on disk when this returns. Raises
+        `NoSuchMailbox`, `OverQuota` where one of the accounts would keep more than it may, `TooMany` where one would send
+        more than it may, what `settling` raises, and `Unavailable`.
         """
-
-        def given() -> Unit[Sequence[Drop]]:
-            yield from ()
-            return drops
-
-        return await self._deliver(given(), spool, internaldate, prefix)
+        return await self._deliver(messages.after(settling, drops), spool, internaldate, prefix, leaving)
 
     async def _deliver(
-        self, drops: Unit[Sequence[Drop]], spool: Spool, internaldate: float | None, prefix: bytes
+        self,
+        drops: Unit[Sequence[Drop]],
+        spool: Spool,
+        internaldate: float | None,
+        prefix: bytes,
+        leaving: Sequence[Leaving] = (),
     ) -> Sequence[Appended]:
         staged = await self._contents.stage(spool, prefix)
         now = self._clock.now()
@@ -195,11 +204,11 @@ class Mailboxes:
 
         def unit() -> Unit[list[Appended]]:
             where = yield from drops
-            return (yield from messages.deliver(where, staged, date, now))
+            return (yield from messages.deliver(where, staged, date, now, leaving))
 
         try:
             return await self._database.write(unit(), weight=staged.weight)
-        except (NoSuchMailbox, NotPermitted, OverQuota):
+        except (InUse, NoSuchMailbox, NotPermitted, OverQuota, TooMany):
             await self._contents.unstage(staged, spool)
             raise
 

@@ -26,6 +26,7 @@ from mailsystem.mail.rights import EVERY, Rights, settable
 from mailsystem.store import contents
 from mailsystem.store.contents import Staged
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.outbound import Leaving, enqueue
 from mailsystem.store.rows import (
     DELETED_BIT,
     MAILBOX,
@@ -123,9 +124,23 @@ def take_uids(account: AccountId, name: str, count: int, modseq: ModSeq) -> Unit
     return mailbox, Uid(mailbox.uidnext - count)
 
 
-def deliver(drops: Sequence[Drop], staged: Staged, internaldate: float, now: float) -> Unit[list[Appended]]:
-    """One content, a row in each mailbox: all or none. Raises `NoSuchMailbox` and `OverQuota`."""
+def after(settling: Unit[None] | None, drops: Sequence[Drop]) -> Unit[Sequence[Drop]]:
+    """`drops`, once it has been settled that something goes there."""
+    if settling is not None:
+        yield from settling
+    return drops
+
+
+def deliver(
+    drops: Sequence[Drop], staged: Staged, internaldate: float, now: float, leaving: Sequence[Leaving] = ()
+) -> Unit[list[Appended]]:
+    """One content, a row in each mailbox, and in the queue what leaves: all or none.
+
+    Raises `NoSuchMailbox`, `OverQuota`, and `TooMany` where the sender's caps are reached.
+    """
     content = yield from contents.insert(staged)
+    for each in leaving:
+        yield from enqueue(each, content, staged.facts.size, now)
     done: list[Appended] = []
     rows: list[tuple[object, ...]] = []
     for drop in drops:
@@ -136,7 +151,8 @@ def deliver(drops: Sequence[Drop], staged: Staged, internaldate: float, now: flo
             (drop.account, mailbox.id, uid, modseq, bits, keywords, internaldate, staged.facts.size, content, now)
         )
         done.append(Appended(mailbox, uid, modseq))
-    yield Many(INSERT, rows)
+    if rows:
+        yield Many(INSERT, rows)
     return done
 
 

@@ -277,7 +277,7 @@ MIGRATIONS: Final = (
                 due REAL NOT NULL,
                 attempts INTEGER NOT NULL DEFAULT 0,
                 holder TEXT NOT NULL DEFAULT '',
-                leased_until REAL NOT NULL DEFAULT 0,
+                reported INTEGER NOT NULL DEFAULT 0,
                 delay_told INTEGER NOT NULL DEFAULT 0,
                 notify TEXT,
                 original TEXT,
@@ -286,9 +286,11 @@ MIGRATIONS: Final = (
                 status TEXT NOT NULL DEFAULT '',
                 reply TEXT NOT NULL DEFAULT '',
                 PRIMARY KEY (outbound_id, recipient)) {clustered}""",
-            # Whoever is final waits for nothing but a report: what is due is found without passing those by.
-            "CREATE INDEX outbound_due ON outbound_recipients (due, outbound_id) WHERE state = 'waiting'",
-            "CREATE INDEX outbound_to_report ON outbound_recipients (outbound_id) WHERE state NOT IN ('waiting', 'held')",
+            # By domain: what may be tried now is found without passing by what waits for a domain that is busy.
+            "CREATE INDEX outbound_due ON outbound_recipients (domain, due, outbound_id) WHERE state = 'waiting'",
+            "CREATE INDEX outbound_taken ON outbound_recipients (holder) WHERE holder <> ''",
+            """CREATE INDEX outbound_to_report ON outbound_recipients (due, outbound_id)
+                WHERE reported = 0 AND state NOT IN ('waiting', 'held')""",
             """CREATE TABLE suppressed (
                 address TEXT PRIMARY KEY,
                 failures INTEGER NOT NULL,

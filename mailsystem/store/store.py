@@ -21,6 +21,7 @@ from mailsystem.store.index import Index
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
+from mailsystem.store.outbound import Outbound
 from mailsystem.store.sharing import Sharing
 from mailsystem.telemetry import Trace
 
@@ -41,6 +42,7 @@ class Store:
     greylist: Greylist
     sharing: Sharing
     metadata: Metadata
+    outbound: Outbound
     bell: Bell
     clock: Clock
 
@@ -88,6 +90,7 @@ async def open_store(
                 greylist=Greylist(database, clock=clock),
                 sharing=Sharing(database),
                 metadata=Metadata(database),
+                outbound=Outbound(database, clock=clock),
                 bell=database.bell,
                 clock=clock,
             )
