@@ -1,22 +1,31 @@
-"""Carries an accepted message home: trace fields in front, every recipient's mailbox, one transaction."""
+"""Carries an accepted message home or to the queue: trace fields in front, every recipient, one transaction."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final
+from typing import Final, TypeAlias
 
-from mailsystem.directory import Directory, Target
+from mailsystem.directory import Away, Directory, Target
+from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
-from mailsystem.mail.envelope import UNIX, Envelope
+from mailsystem.mail.envelope import UNIX, Envelope, Notification
 from mailsystem.mail.errors import MailError, NoSuchMailbox, NoSuchRecipient, NotPermitted, OverQuota, Unavailable
-from mailsystem.store import Appended, Drop, Spool, Store
+from mailsystem.mail.outgoing import NOTHING_ASKED, State
+from mailsystem.store import Appended, Caps, Drop, Leaving, Settling, Spool, Store
 from mailsystem.telemetry import Trace
 
+LIFETIME: Final = 5 * 86_400.0
+"""Seconds that mail for other servers is tried for (RFC 5321 4.5.4.1: at least 4 or 5 days)."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
+_NEVER: Final = frozenset({"NEVER"})
+
+Places: TypeAlias = Mapping[Address, tuple[Target | Away, ...]]
+"""Where mail for each recipient goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,92 +37,197 @@ class Outcome:
     """Who did not get it, and why; all others did."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is delivered, beside its octets."""
+
+    envelope: Envelope
+    ident: str
+    sender: Account | None
+    """Who logged in and may send to other servers."""
+
+
 class Delivery:
     """The corridor between the SMTP door and the store."""
 
-    def __init__(self, store: Store, directory: Directory, *, hostname: str) -> None:
+    def __init__(
+        self, store: Store, directory: Directory, *, hostname: str, lifetime: float = LIFETIME, caps: Caps | None = None
+    ) -> None:
+        """`caps` are for what each account sends to other servers."""
         self._store = store
         self._directory = directory
         self._hostname = hostname
+        self._lifetime = lifetime
+        self._caps = caps
 
-    async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> str:
-        """Put the message into every recipient's mailbox, or into none; returns the id that the 250 tells.
+    async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: Account | None = None) -> str:
+        """Put the message into every recipient's mailbox and the queue, or nowhere; returns the id that the 250 tells.
 
-        Committed and on disk when it returns. Raises `NoSuchRecipient`, `NotPermitted`, `OverQuota` and `Unavailable`.
+        `sender` is who logged in and may send to other servers. Committed and on disk when it returns. Raises
+        `NoSuchRecipient`, `NotPermitted`, `OverQuota`, `TooMany` and `Unavailable`.
         """
-        ident, prefix = self._begun(envelope)
-        done = await self._settled(envelope.recipients, spool, prefix)
-        self._told(trace, envelope, ident, envelope.recipients, spool.size, len(done))
-        return ident
+        message = _Message(envelope, secrets.token_hex(8), sender)
+        done = await self._settled(message, spool)
+        self._told(trace, message, envelope.recipients, spool.size, len(done))
+        return message.ident
 
-    async def _settled(self, recipients: Iterable[Address], spool: Spool, prefix: bytes) -> list[Appended]:
+    async def _settled(self, message: _Message, spool: Spool) -> Sequence[Appended]:
         try:
-            return await self._place([await self._directory.resolve(each) for each in recipients], spool, prefix)
+            return await self._place(message, await self._resolved(message), spool)
         except NoSuchMailbox:
             # An account went since its address was resolved: ask once more, from scratch.
             self._directory.forget()
         try:
-            return await self._place([await self._directory.resolve(each) for each in recipients], spool, prefix)
+            return await self._place(message, await self._resolved(message), spool)
         except (NoSuchMailbox, NoSuchRecipient, NotPermitted):
             # RCPT promised somebody who is gone. Who sends it again hears at RCPT who it is, and the others get theirs.
             raise Unavailable from None
 
+    async def _resolved(self, message: _Message) -> Places:
+        return {each: await self._resolve(message, each) for each in message.envelope.recipients}
+
+    async def _resolve(self, message: _Message, recipient: Address) -> tuple[Target | Away, ...]:
+        return await self._directory.resolve(recipient, sending=message.sender is not None)
+
     async def deliver_each(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> Outcome:
-        """Put the message into the mailboxes of all recipients who can have it (RFC 2033 4.2), in one transaction.
+        """Give the message to all recipients who can have it (RFC 2033 4.2), in one transaction.
 
         Who cannot have it is told by the outcome. Raises what goes wrong for all of them alike.
         """
         failed: dict[Address, MailError] = {}
-        ident, prefix = self._begun(envelope)
+        message = _Message(envelope, secrets.token_hex(8), None)
         stale = False
         while True:
             # Everybody anew in each round: what changed since the last one concerns whom it concerns, and nobody else.
-            targets: dict[Address, tuple[Target, ...]] = {}
+            places: dict[Address, tuple[Target | Away, ...]] = {}
             for recipient in envelope.recipients:
                 if recipient not in failed:
                     try:
-                        targets[recipient] = await self._directory.resolve(recipient)
+                        places[recipient] = await self._resolve(message, recipient)
                     except MailError as error:
                         failed[recipient] = error
-            if not targets:
-                return Outcome(ident, failed)
+            if not places:
+                return Outcome(message.ident, failed)
             try:
-                done = await self._place(targets.values(), spool, prefix)
+                done = await self._place(message, places, spool)
             except OverQuota as error:
                 # Somebody had room for mail, but not for this one: the others shall have it.
-                full = [each for each, places in targets.items() if error.account in {to.account for to in places}]
-                failed.update(dict.fromkeys(full or targets, error))
+                full = [each for each, some in places.items() if error.account in {to.account for to in _here(some)}]
+                failed.update(dict.fromkeys(full or places, error))
             except NoSuchMailbox:
                 if stale:
                     raise Unavailable from None
                 stale = True
                 self._directory.forget()
             else:
-                self._told(trace, envelope, ident, targets, spool.size, len(done))
-                return Outcome(ident, failed)
+                self._told(trace, message, places, spool.size, len(done))
+                return Outcome(message.ident, failed)
 
-    def _begun(self, envelope: Envelope) -> tuple[str, bytes]:
+    async def report(self, to: Address, octets: bytes, *, settling: Settling, trace: Trace) -> str:
+        """Deliver a report of ours (RFC 3464), from the null sender (RFC 5321 6.1); returns its id.
+
+        It and what is `settling` happen both or not at all. Raises as `deliver` does, and what `settling` raises.
+        """
         ident = secrets.token_hex(8)
-        return ident, trace_fields(envelope, ident, self._hostname, self._store.clock.now())
+        places = {to: await self._directory.resolve(to, sending=True)}
+        # Of a report nobody is told anything, or two servers would never stop.
+        away = {place.address: Notification(_NEVER) for place in _elsewhere(places[to])}
+        leaving = [Leaving(ident, Address.NULL, away, self._lifetime)] if away else []
+        spool = self._store.contents.spool()
+        try:
+            spool.write(octets)
+            if spool.wants_flush:
+                await spool.flush()
+            await self._store.mailboxes.deliver(
+                _drops(places), spool, prefix=b"Return-Path: <>\r\n", leaving=leaving, settling=settling
+            )
+        finally:
+            spool.discard()
+        trace.event("reported", id=ident, recipient=str(to), octets=len(octets))
+        return ident
 
-    async def _place(self, targets: Iterable[tuple[Target, ...]], spool: Spool, prefix: bytes) -> list[Appended]:
-        """Each target once, in one order always, so that two deliveries never wait for each other's rows."""
-        places = sorted({target for some in targets for target in some})
-        drops = [Drop(target.account, target.mailbox) for target in places]
-        return list(await self._store.mailboxes.deliver(drops, spool, prefix=prefix))
+    async def _place(self, message: _Message, places: Places, spool: Spool) -> Sequence[Appended]:
+        prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
+        leaving = await self._leaving(message, places)
+        return await self._store.mailboxes.deliver(_drops(places), spool, prefix=prefix, leaving=leaving)
+
+    async def _leaving(self, message: _Message, places: Places) -> list[Leaving]:
+        """What the queue gets: once with the sender as it is, and once for each other return path."""
+        envelope = message.envelope
+        by_sender: dict[Address, dict[Address, Notification]] = {}
+        arrived: dict[Address, tuple[State, Notification]] = {}
+        for recipient, some in places.items():
+            asked = envelope.notifications.get(recipient, NOTHING_ASKED)
+            away = _elsewhere(some)
+            if envelope.sender and "SUCCESS" in (asked.notify or ()) and (len(some) > 1 or not away):
+                # RFC 3461 5.2.7: who it was for has it, and of those to whom it is led on only failures are told.
+                arrived[recipient] = State.EXPANDED if away else State.DELIVERED, asked
+                asked = Notification(((asked.notify or _NEVER) - {"SUCCESS"}) or _NEVER, asked.original)
+            for place in away:
+                sender, original = envelope.sender, asked.original
+                if place.by:
+                    sender = await self._directory.return_path(sender, place.by)
+                    original = original or f"rfc822;{xtext(str(recipient))}"
+                by_sender.setdefault(sender, {}).setdefault(place.address, Notification(asked.notify, original))
+        if arrived:
+            by_sender.setdefault(envelope.sender, {})
+        return [
+            self._part(message, sender, recipients, arrived if sender == envelope.sender else {})
+            for sender, recipients in by_sender.items()
+        ]
+
+    def _part(
+        self,
+        message: _Message,
+        sender: Address,
+        recipients: Mapping[Address, Notification],
+        arrived: Mapping[Address, tuple[State, Notification]],
+    ) -> Leaving:
+        envelope, own = message.envelope, message.sender
+        return Leaving(
+            ident=message.ident,
+            sender=sender,
+            recipients=recipients,
+            lifetime=self._lifetime,
+            arrived=arrived,
+            account=own.id if own is not None else None,
+            login=own.login if own is not None else "",
+            body=envelope.body,
+            utf8=envelope.utf8,
+            require_tls=envelope.require_tls,
+            ret=envelope.ret,
+            envid=envelope.envid,
+            caps=self._caps,
+        )
 
     @staticmethod
-    def _told(
-        trace: Trace, envelope: Envelope, ident: str, recipients: Iterable[Address], octets: int, copies: int
-    ) -> None:
+    def _told(trace: Trace, message: _Message, recipients: Iterable[Address], octets: int, copies: int) -> None:
         trace.event(
             "delivered",
-            id=ident,
-            sender=str(envelope.sender),
+            id=message.ident,
+            sender=str(message.envelope.sender),
             recipients=[str(recipient) for recipient in recipients],
             octets=octets,
             copies=copies,
         )
+
+
+def _here(places: Iterable[Target | Away]) -> list[Target]:
+    return [place for place in places if isinstance(place, Target)]
+
+
+def _elsewhere(places: Iterable[Target | Away]) -> list[Away]:
+    return [place for place in places if isinstance(place, Away)]
+
+
+def _drops(places: Places) -> list[Drop]:
+    """Each target once, in one order always, so that two deliveries never wait for each other's rows."""
+    return [Drop(to.account, to.mailbox) for to in sorted({to for some in places.values() for to in _here(some)})]
+
+
+def xtext(text: str) -> str:
+    """As it may stand in a parameter (RFC 3461 4)."""
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else "".join(f"+{o:02X}" for o in c.encode()) for c in text)
 
 
 def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> bytes:

@@ -2,7 +2,7 @@
 
 from mailsystem.directory.accounts import POSTMASTER, AccountsDirectory
 from mailsystem.directory.passwords import app_password_digest, derive_keys, hash_password, new_app_password
-from mailsystem.directory.protocol import Claimed, Directory, Target, login_name
+from mailsystem.directory.protocol import Away, Claimed, Directory, Target, login_name
 from mailsystem.directory.proving import proven
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.sink import SINK_LOGIN, SinkDirectory
@@ -12,6 +12,7 @@ __all__ = [
     "POSTMASTER",
     "SINK_LOGIN",
     "AccountsDirectory",
+    "Away",
     "Claimed",
     "Directory",
     "Remembered",

@@ -11,7 +11,7 @@ from typing import Final
 
 from mailsystem.directory.authentication import Authenticating
 from mailsystem.directory.passwords import derive_keys, hash_password, is_outdated, matching, verify_password
-from mailsystem.directory.protocol import Target, login_name
+from mailsystem.directory.protocol import Away, Target, login_name
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.tokens import TokenVerifier
 from mailsystem.mail.account import Account
@@ -27,6 +27,7 @@ from mailsystem.mail.errors import (
     Unavailable,
 )
 from mailsystem.mail.sasl import Credentials, Keys
+from mailsystem.mail.srs import Srs
 from mailsystem.store import Disabled, Route, Secrets, Store
 
 POSTMASTER: Final = "postmaster"
@@ -57,11 +58,12 @@ class AccountsDirectory(Authenticating):
         self._default_domain = default_domain
         self._separator = separator
         self._detail_folder = detail_folder
-        self._resolved: Remembered[tuple[Target, ...]] = Remembered(store.clock, _RESOLVED_FOR)
+        self._resolved: Remembered[tuple[Target | Away, ...]] = Remembered(store.clock, _RESOLVED_FOR)
         self._proven: Remembered[bool] = Remembered(store.clock, _PROVEN_FOR)
         self._key = secrets.token_bytes(32)
         self._dummy = ""
         self._pretending: bytes | None = None
+        self._rewriting: Srs | None = None
         self._renewing = True
 
     async def warm(self) -> None:
@@ -150,20 +152,27 @@ class AccountsDirectory(Authenticating):
                 return  # nobody's
         await self._store.accounts.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
-    async def resolve(self, address: Address) -> tuple[Target, ...]:
+    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
         address = self._completed(address)
         known = self._resolved.get(address.key)
         if known is None:
             known = await self._look_up(address)
             self._resolved.put(address.key, known)
+        if not sending and known == (Away(address),):
+            raise NotPermitted("relaying denied")
         return known
 
-    async def _look_up(self, address: Address) -> tuple[Target, ...]:
-        found: dict[Target, None] = {}
+    async def _look_up(self, address: Address) -> tuple[Target | Away, ...]:
+        found: dict[Target | Away, None] = {}
         first, refused = True, False
         async for hop, route in self._way(address):
-            if first and not (route.account or route.targets or route.ours or hop.domain == self._default_domain):
-                raise NotPermitted("relaying denied")
+            if not (route.account or route.targets or route.ours or hop.domain == self._default_domain):
+                found[Away(hop, "" if first else address.domain)] = None
+                continue
+            if first and (route.caught or not (route.account or route.targets)):
+                back = (await self._srs()).reverse(hop, self._store.clock.now())
+                if back is not None:
+                    return (Away(back, address.domain),)
             first = False
             if route.disabled is Disabled.DEFER:
                 raise InUse("mailbox disabled for now")
@@ -176,6 +185,20 @@ class AccountsDirectory(Authenticating):
         if not found:
             raise NoSuchRecipient("mailbox disabled" if refused else None)
         return tuple(found)
+
+    async def return_path(self, sender: Address, by: str) -> Address:
+        if not sender or await self._is_ours(sender.domain):
+            return sender
+        return (await self._srs()).forward(sender, by, self._store.clock.now())
+
+    async def _is_ours(self, domain: str) -> bool:
+        return domain == self._default_domain or domain in await self._store.accounts.domains()
+
+    async def _srs(self) -> Srs:
+        if self._rewriting is None:
+            # Kept: what was sent on last week may come back today.
+            self._rewriting = Srs(await self._store.accounts.installation_secret("srs"))
+        return self._rewriting
 
     async def _way(self, address: Address, *, caught: bool = True) -> AsyncIterator[tuple[Address, Route]]:
         """Follow aliases breadth first, each address once, a bounded way; `caught` is whether catch-alls lead on."""

@@ -22,6 +22,14 @@ class Target(NamedTuple):
     mailbox: str = INBOX
 
 
+class Away(NamedTuple):
+    """An address of another server."""
+
+    address: Address
+    by: str = ""
+    """The domain of ours by which it was reached: that of an alias; empty where it was meant from the first."""
+
+
 class Directory(Protocol):
     """What a door needs to know about people."""
 
@@ -61,11 +69,19 @@ class Directory(Protocol):
         """Note that somebody logged in as `who`, or tried to, for the owner of the account to see. Costs no time."""
         ...
 
-    async def resolve(self, address: Address) -> tuple[Target, ...]:
-        """Whose mailboxes mail for `address` goes to.
+    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
+        """Whose mailboxes mail for `address` goes to, here and elsewhere.
 
-        Raises `NoSuchRecipient` where nobody has it, `NotPermitted` where the domain is not ours: no relaying, `OverQuota`
-        where somebody is full, and `InUse` where mail has to wait until an account or a domain is enabled again.
+        Raises `NoSuchRecipient` where nobody has it, `OverQuota` where somebody is full, and `InUse` where mail has to wait
+        until an account or a domain is enabled again. Raises `NotPermitted` where the domain is not ours, unless it is for
+        one of our own people who is `sending`: no relaying.
+        """
+        ...
+
+    async def return_path(self, sender: Address, by: str) -> Address:
+        """What `sender` becomes where mail is sent on that was for somebody in `by`, one of our domains.
+
+        The next server takes that from us, as it may not take the name of a foreign domain, and what fails comes back here.
         """
         ...
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 from mailsystem.directory.authentication import Authenticating
-from mailsystem.directory.protocol import Target, login_name
+from mailsystem.directory.protocol import Away, Target, login_name
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.tokens import AnyToken
 from mailsystem.mail.account import Account
@@ -24,10 +26,12 @@ class SinkDirectory(Authenticating):
     scram = False
     """Who takes any password cannot prove to know it."""
 
-    def __init__(self, store: Store, *, default_domain: str) -> None:
+    def __init__(self, store: Store, *, default_domain: str, sent_on: Sequence[str] = ()) -> None:
+        """Mail for addresses that match one of `sent_on` is for their own server too: `*@example.org`, or one address."""
         super().__init__(tokens=AnyToken(SINK_LOGIN))
         self._store = store
         self._default_domain = default_domain
+        self._sent_on = [pattern.casefold() for pattern in sent_on]
         self._known: Remembered[Account] = Remembered(store.clock, 3600.0)
 
     async def warm(self) -> None:
@@ -56,11 +60,16 @@ class SinkDirectory(Authenticating):
     async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
         """Not kept: everybody is let in."""
 
-    async def resolve(self, address: Address) -> tuple[Target, ...]:
+    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
         if not address.domain:
             address = Address(address.local, self._default_domain)
         everybody = await self._account(SINK_LOGIN)
-        return Target((await self._account(address.key)).id), Target(everybody.id)
+        here = Target((await self._account(address.key)).id), Target(everybody.id)
+        on = any(fnmatchcase(address.key, pattern) for pattern in self._sent_on)
+        return (*here, Away(address)) if on else here
+
+    async def return_path(self, sender: Address, by: str) -> Address:
+        return sender
 
     async def may_send(self, account: Account, sender: Address) -> bool:
         return True

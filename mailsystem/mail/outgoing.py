@@ -29,6 +29,10 @@ class State(StrEnum):
     """The other side has taken it, and reports on it if it has to (RFC 3461)."""
     RELAYED = "relayed"
     """The same, but the other side does not know how to report (RFC 3461 5.2.2): whoever asked for SUCCESS hears that."""
+    DELIVERED = "delivered"
+    """Put into a mailbox here: whoever asked for SUCCESS hears that."""
+    EXPANDED = "expanded"
+    """Led on to several others, of whom nothing more is told (RFC 3461 5.2.7.3)."""
     FAILED = "failed"
 
     @property

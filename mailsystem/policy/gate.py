@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from mailsystem.directory import POSTMASTER
+from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Envelope, Peer
@@ -74,6 +75,9 @@ class Gatekeeper:
                 self._trace.event("greylisted", host=peer.host, sender=str(sender), recipient=str(recipient))
                 minutes = math.ceil(left / 60)
                 raise Unavailable(f"greylisted, try again in {minutes} minute{'' if minutes == 1 else 's'}")
+
+    async def relay(self, account: Account, recipient: Address, already: Collection[Address]) -> None:
+        """RCPT, for a recipient on another server."""
 
     async def message(self, envelope: Envelope) -> None:
         """The whole message is here and is counted. Raises `TooMany`."""

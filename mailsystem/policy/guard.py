@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailsystem.directory import Directory, login_name
-from mailsystem.directory.protocol import Claimed, Target
+from mailsystem.directory.protocol import Away, Claimed, Target
 from mailsystem.directory.remembered import Remembered
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
@@ -89,8 +89,11 @@ class Guard:
     async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
         await self._directory.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
-    async def resolve(self, address: Address) -> tuple[Target, ...]:
-        return await self._directory.resolve(address)
+    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
+        return await self._directory.resolve(address, sending=sending)
+
+    async def return_path(self, sender: Address, by: str) -> Address:
+        return await self._directory.return_path(sender, by)
 
     def login_key(self, name: str) -> str:
         return self._directory.login_key(name)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
 
 from mailsystem.delivery import Delivery
-from mailsystem.directory import Directory, proven
+from mailsystem.directory import Away, Directory, proven
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Body, Envelope, Notification, Peer
@@ -43,6 +43,10 @@ class Gate(Protocol):
 
     async def recipient(self, peer: Peer, login: str | None, sender: Address, recipient: Address) -> None:
         """At RCPT, for one who lives here."""
+        ...
+
+    async def relay(self, account: Account, recipient: Address, already: Collection[Address]) -> None:
+        """At RCPT, for one on another server; `already` are the recipients that were taken before."""
         ...
 
     async def message(self, envelope: Envelope) -> None:
@@ -102,13 +106,20 @@ class MailHandler:
     """aiosmtpd's hooks. Each returns its reply or raises a `MailError`; what comes of that is the server's business."""
 
     def __init__(
-        self, directory: Directory, delivery: Delivery, *, gate: Gate | None = None, own_senders: bool = False
+        self,
+        directory: Directory,
+        delivery: Delivery,
+        *,
+        gate: Gate | None = None,
+        own_senders: bool = False,
+        relaying: bool = False,
     ) -> None:
-        """`own_senders` lets nobody send for others than themselves."""
+        """`own_senders` lets nobody send for others than themselves; `relaying` takes mail of theirs for other servers."""
         self._directory = directory
         self._delivery = delivery
         self._gate = gate
         self._own_senders = own_senders
+        self._relaying = relaying
 
     async def handle_CONNECT(self, server: object, session: MailSession, envelope: Transaction) -> None:
         if self._gate:
@@ -148,7 +159,10 @@ class MailHandler:
     async def handle_RCPT(
         self, server: object, session: MailSession, envelope: Transaction, recipient: Address
     ) -> Reply:
-        await self._directory.resolve(recipient)
+        sender = self._may_relay(session)
+        places = await self._directory.resolve(recipient, sending=sender is not None)
+        if self._gate and sender is not None and Away(recipient) in places:
+            await self._gate.relay(sender, recipient, envelope.recipients)
         if self._gate and envelope.sender is not None:
             try:
                 await self._gate.recipient(session.client, session.login, envelope.sender, recipient)
@@ -158,6 +172,10 @@ class MailHandler:
         envelope.recipients[recipient] = None
         envelope.taken.append(recipient)
         return replies.RECIPIENT_OK
+
+    def _may_relay(self, session: MailSession) -> Account | None:
+        """Who may send to other servers: only whoever logged in, and never for where they come from."""
+        return session.account if self._relaying else None
 
     async def handle_DATA(self, server: object, session: MailSession, envelope: Transaction) -> list[Reply]:
         """The message is here whole. The reply is a promise, so it is made after the commit (RFC 5321 4.2.5).
@@ -191,7 +209,8 @@ class MailHandler:
             outcome = await self._delivery.deliver_each(accepted, envelope.spool, trace=session.trace)
             id_, failed = outcome.id, outcome.failed
         else:
-            id_ = await self._delivery.deliver(accepted, envelope.spool, trace=session.trace)
+            sender = self._may_relay(session)
+            id_ = await self._delivery.deliver(accepted, envelope.spool, trace=session.trace, sender=sender)
         ok = replies.OK.saying(f"ok, queued as {id_}")
         answers = [ok]
         if session.lmtp:

@@ -19,7 +19,7 @@ from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
-from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, mark_delay_told, mark_reported
+from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, Settling, mark_delay_told, mark_reported
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
@@ -68,6 +68,7 @@ __all__ = [
     "Route",
     "Secrets",
     "Settled",
+    "Settling",
     "Sharing",
     "Sign",
     "Spool",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, cast
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, cast
 
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
@@ -42,6 +42,10 @@ WAITING: Final = (
 _FINAL: Final = "state NOT IN ('waiting', 'held')"
 
 
+Settling: TypeAlias = Unit[None]
+"""What is settled in the transaction that delivers a report about it: `mark_reported` or `mark_delay_told`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """A message for recipients elsewhere, as it is accepted."""
@@ -51,6 +55,8 @@ class Leaving:
     recipients: Mapping[Address, Notification]
     lifetime: float
     """Seconds that it is tried for."""
+    arrived: Mapping[Address, tuple[State, Notification]] = field(default_factory=dict)
+    """Those who have it with this commit, and whose sender asked to be told."""
     account: AccountId | None = None
     """Who logged in to send it; whose caps it counts for."""
     login: str = ""
@@ -161,13 +167,20 @@ def enqueue(leaving: Leaving, content: ContentId, size: int, now: float) -> Unit
     )
     yield Many(
         "INSERT INTO outbound_recipients (outbound_id, recipient, domain, state, due, notify, original)"
-        " VALUES ($1, $2, $3, 'waiting', $4, $5, $6)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         [
-            (id_, str(each), each.domain, now, None if asked.notify is None else ",".join(sorted(asked.notify)), asked.original)
-            for each, asked in leaving.recipients.items()
+            (id_, str(each), each.domain, state.value, now, _notify(asked), asked.original)
+            for each, (state, asked) in {
+                **{each: (State.WAITING, asked) for each, asked in leaving.recipients.items()},
+                **leaving.arrived,
+            }.items()
         ],
-    )  # fmt: skip
+    )
     yield Ring(QUEUE)
+
+
+def _notify(asked: Notification) -> str | None:
+    return None if asked.notify is None else ",".join(sorted(asked.notify))
 
 
 def _agenda() -> Unit[list[tuple[str, float]]]:
