@@ -70,6 +70,12 @@ def test_several_things_are_a_list_in_the_file_and_a_line_in_a_variable(monkeypa
     assert by_file.policy.dnsbl == ("a.example", "b.example")
 
 
+def test_a_retry_never_waits_longer_than_the_longest_wait() -> None:
+    write("[queue]\nretry_first = 60\nretry_most = 3600\ndelay_notice = 0\n")
+    assert load().settings.queue.retry_most == 3600
+    assert failure("[queue]\nretry_most = 60").startswith("queue retry_first is the shortest wait")
+
+
 def test_further_certificates_are_named_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     write("[tls]\ncert = 'c'\nkey = 'k'\n[tls.names.\"mail.example.net\"]\ncert = 'nc'\nkey = '/nk'\n")
     [(name, pair)] = load().settings.tls.names.items()

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from mailsystem.settings.group import Group
 from mailsystem.settings.model import (
     OFF,
     PREFIX,
     Accounts,
-    Group,
     Imap,
     Imaps,
     Limits,
@@ -40,6 +40,7 @@ from mailsystem.settings.model import (
     Tls,
     value_of,
 )
+from mailsystem.settings.queue import Queue
 
 __all__ = [
     "OFF",
@@ -58,6 +59,7 @@ __all__ = [
     "Pop2",
     "Pop3",
     "Pop3s",
+    "Queue",
     "Settings",
     "SettingsError",
     "Smtp",

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -22,6 +20,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.errors import SyntaxFault
+from mailsystem.settings.group import Group
+from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
 OFF: Final = "off"
@@ -60,12 +60,6 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Door = Annotated[Port | None, BeforeValidator(_or_off)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)]
-
-
-class Group(BaseModel):
-    """Settings that belong together: a table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Smtp(Group):
@@ -353,6 +347,7 @@ class Settings(BaseSettings):
         description="Let people on other machines log in without TLS, so that their password can be read on the way.",
     )
     limits: Limits = Limits()
+    queue: Queue = Queue()
     policy: Policy = Policy()
     accounts: Accounts = Accounts()
     oauth: Oauth = Oauth()
