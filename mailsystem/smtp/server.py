@@ -330,13 +330,14 @@ async def serving(
     grace: float = 5.0,
     path: Path | None = None,
     terms: Terms = OPEN,
+    relaying: bool = False,
 ) -> AsyncIterator[Bound]:
     """Take mail in at `host`:`port` (0 takes a free one).
 
     On exit nobody is let in any more, idle clients are told 421, and a message on its way has `grace` seconds to get
     here. `submission` wants a login before MAIL, senders of the login's own, and gives messages a Date and a Message-ID;
     `lmtp` answers for each recipient; only `submission` offers AUTH, and others where `offer_auth` says so (without a word,
-    `mx` does too). `gate` is asked at every step. Nobody relays anything here.
+    `mx` does too). `gate` is asked at every step. With `relaying`, whoever logged in may send to other servers; nobody else.
 
     `size_limit` is in octets. `timeout` and `data_timeout` are seconds for a whole command and of silence within a message
     (RFC 5321 4.5.3.2.7 and 4.5.3.2.5), `data_total` seconds for a whole message, `minimum_rate` octets per second once
@@ -367,7 +368,7 @@ async def serving(
         rate_grace=rate_grace,
         greeting_delay=greeting_delay,
     )
-    handler = MailHandler(directory, delivery, gate=gate, own_senders=kind == "submission")
+    handler = MailHandler(directory, delivery, gate=gate, own_senders=kind == "submission", relaying=relaying)
     verbs = _verbs(rules)
     hooks = {
         name.removeprefix("handle_"): getattr(handler, name) for name in dir(handler) if name.startswith("handle_")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from smtp_door import Client, House, play
 
-from mailsystem.directory import AccountsDirectory, Target
+from mailsystem.directory import AccountsDirectory, Away, Target
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope
 from mailsystem.mail.errors import MailError, OverQuota, Rejected
@@ -46,10 +46,10 @@ class Changing(AccountsDirectory):
 
     error: MailError | None = None
 
-    async def resolve(self, address: Address) -> tuple[Target, ...]:
+    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
         if self.error and address.local == "bob":
             raise self.error
-        return await super().resolve(address)
+        return await super().resolve(address, sending=sending)
 
 
 @pytest.fixture
