@@ -26,6 +26,7 @@ from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sending import Caps
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.store import Store, open_store
+from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels
 
 __all__ = [
     "ITSELF",
@@ -55,6 +56,7 @@ __all__ = [
     "Job",
     "Lease",
     "Leaving",
+    "Level",
     "Login",
     "Mailboxes",
     "Maildrop",
@@ -73,6 +75,8 @@ __all__ = [
     "Sign",
     "Spool",
     "Store",
+    "TlsLevel",
+    "TlsLevels",
     "Told",
     "TooManyEntries",
     "Topic",

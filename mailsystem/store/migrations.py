@@ -298,10 +298,11 @@ MIGRATIONS: Final = (
                 reason TEXT NOT NULL,
                 active INTEGER NOT NULL)""",
             """CREATE TABLE tls_levels (
-                domain TEXT PRIMARY KEY,
+                domain TEXT NOT NULL,
                 level INTEGER NOT NULL,
                 since REAL NOT NULL,
-                last REAL NOT NULL)""",
+                last REAL NOT NULL,
+                PRIMARY KEY (domain, level)) {clustered}""",
         ),
     ),
     Migration(

@@ -23,6 +23,7 @@ from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
 from mailsystem.store.sharing import Sharing
+from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
 
 SWEEP_EVERY: Final = 3600.0
@@ -43,6 +44,7 @@ class Store:
     sharing: Sharing
     metadata: Metadata
     outbound: Outbound
+    tls_levels: TlsLevels
     bell: Bell
     clock: Clock
 
@@ -55,6 +57,7 @@ async def open_store(
     trace: Trace | None = None,
     inline_limit: int = INLINE_LIMIT,
     indexed: bool = True,
+    tls_memory_days: float = DAYS,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
@@ -91,6 +94,7 @@ async def open_store(
                 sharing=Sharing(database),
                 metadata=Metadata(database),
                 outbound=Outbound(database, clock=clock),
+                tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
                 bell=database.bell,
                 clock=clock,
             )
