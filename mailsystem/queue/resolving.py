@@ -86,6 +86,7 @@ class Dns:
 
     async def ask(self, name: str, kind: Kind) -> Answer:
         import dns.exception
+        import dns.flags
         import dns.name
         import dns.resolver
 
@@ -101,6 +102,9 @@ class Dns:
                     found = await self._resolving().resolve(
                         asked, kind, lifetime=self._patience, search=False, raise_on_no_answer=False
                     )
+                    if found.response.flags & dns.flags.TC:
+                        # Even by TCP: what is missing may be the very record that counts.
+                        raise LookupFailed("no whole answer")
                     chain = found.chaining_result
                     ttl = min(ttl, float(chain.minimum_ttl))
                     left -= len(chain.cnames)

@@ -131,7 +131,8 @@ async def answering(server: NameServer, host: str = "127.0.0.1") -> AsyncIterato
         task = cast("asyncio.Task[None]", asyncio.current_task())
         streams.add(task)
         try:
-            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            # Whoever cancels it is below, and waits for its end.
+            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await _conversation(server, reader, writer)
         finally:
             streams.discard(task)
