@@ -232,8 +232,11 @@ async def opened(
     directory = settings.data_dir
     _check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
+        opening = open_store(
+            directory, trace=trace or Trace(), indexed=indexed, tls_memory_days=settings.queue.tls_memory_days
+        )
         try:
-            store = await stack.enter_async_context(open_store(directory, trace=trace or Trace(), indexed=indexed))
+            store = await stack.enter_async_context(opening)
         except Exception as error:
             # A driver has errors of its own that only the store knows: whatever keeps it closed is told here.
             raise StartupError(f"cannot open the mail in {directory} (data_dir): {error}") from error
@@ -299,17 +302,14 @@ async def _accounts(store: Store, settings: Settings) -> Directory:
 
 def _gate(store: Store, settings: Settings, trace: Trace) -> Gatekeeper:
     limits, policy = settings.limits, settings.policy
-    try:
-        return Gatekeeper(
-            store.clock,
-            messages_per_hour_login=limits.messages_per_hour_login,
-            messages_per_hour_address=limits.messages_per_hour_address,
-            block_lists=policy.dnsbl,
-            greylist=store.greylist if policy.greylisting else None,
-            trace=trace,
-        )
-    except ImportError:
-        raise StartupError("policy.dnsbl needs the package dnspython; install it, or name no lists") from None
+    return Gatekeeper(
+        store.clock,
+        messages_per_hour_login=limits.messages_per_hour_login,
+        messages_per_hour_address=limits.messages_per_hour_address,
+        block_lists=policy.dnsbl,
+        greylist=store.greylist if policy.greylisting else None,
+        trace=trace,
+    )
 
 
 async def _everybody(store: Store, settings: Settings) -> Directory:

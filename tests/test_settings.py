@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from mailsystem import settings
-from mailsystem.settings import Knob, Loaded, Settings, SettingsError, knobs, load, sink_defaults
+from mailsystem.settings import Knob, Loaded, Settings, SettingsError, knobs, load, name_server, sink_defaults
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,20 @@ def test_several_things_are_a_list_in_the_file_and_a_line_in_a_variable(monkeypa
     assert by_file.policy.dnsbl == ("a.example", "b.example")
 
 
+def test_a_name_server_has_an_address_and_perhaps_a_port() -> None:
+    for text, place in (
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("192.0.2.1:5353", ("192.0.2.1", 5353)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("[2001:db8::1]", ("2001:db8::1", 53)),
+        ("[2001:DB8::1]:5353", ("2001:db8::1", 5353)),
+    ):
+        assert name_server(text) == place
+    for text in ("", "localhost", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "[192.0.2.1]:53", "[::1", "::1]:53"):
+        with pytest.raises(ValueError):
+            name_server(text)
+
+
 def test_a_retry_never_waits_longer_than_the_longest_wait() -> None:
     write("[queue]\nretry_first = 60\nretry_most = 3600\ndelay_notice = 0\n")
     assert load().settings.queue.retry_most == 3600
@@ -127,6 +141,8 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "accounts.share_with_anyone": "true",
         "limits.message_size": "123456",
         "smtp.greeting_delay": "5",
+        "queue.nameservers": "127.0.0.1:5353, ::1",
+        "queue.private_hosts": "true",
     }
     given = words.get(knob.name, "123")
     if knob.name.startswith("oauth."):
@@ -202,6 +218,10 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
         (
             "proxies = ['here']",
             "proxies (from mailsystem.toml) should be addresses or networks such as 192.0.2.1 or 2001:db8::/32, not 'here'",
+        ),
+        (
+            "queue.nameservers = ['localhost']",
+            "queue.nameservers (from mailsystem.toml) should be addresses such as 192.0.2.1",
         ),
         ("grace", "mailsystem.toml is not TOML: "),
     ],

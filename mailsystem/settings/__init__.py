@@ -40,7 +40,7 @@ from mailsystem.settings.model import (
     Tls,
     value_of,
 )
-from mailsystem.settings.queue import Queue
+from mailsystem.settings.queue import Queue, name_server
 
 __all__ = [
     "OFF",
@@ -68,6 +68,7 @@ __all__ = [
     "Tls",
     "knobs",
     "load",
+    "name_server",
     "sink_defaults",
     "tls_defaults",
 ]

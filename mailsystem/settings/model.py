@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.settings.group import Group
+from mailsystem.settings.group import Group, Names, listed
 from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -28,11 +28,6 @@ OFF: Final = "off"
 """What a file or a variable says to close a door that would be open by default."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _listed(value: object) -> object:
-    """A variable or a flag names several things with commas or blanks between them."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 def _parsed(value: object) -> object:
@@ -58,8 +53,7 @@ def _or_off(value: object) -> object:
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Door = Annotated[Port | None, BeforeValidator(_or_off)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(listed)]
 
 
 class Smtp(Group):

@@ -46,6 +46,7 @@ class TlsLevels:
     """
 
     def __init__(self, database: Database, *, clock: Clock, days: float = DAYS) -> None:
+        """With 0 days nothing is remembered."""
         self._database = database
         self._clock = clock
         self._seconds = days * _DAY
@@ -60,7 +61,7 @@ class TlsLevels:
 
     async def seen(self, domain: str, level: Level) -> None:
         """Mail has just gone to the domain, as well protected as this. At most one write a day for each level."""
-        if level is Level.NONE:
+        if level is Level.NONE or not self._seconds:
             return
         now = self._clock.now()
         last = (await self._look(domain, now)).get(level)

@@ -65,6 +65,13 @@ async def test_what_was_remembered_outlives_a_restart(tmp_path: Path) -> None:
         assert await store.tls_levels.level("a.test") is NONE
 
 
+async def test_with_no_days_nothing_is_remembered(tmp_path: Path) -> None:
+    async with open_store(tmp_path, clock=TestClock(), tls_memory_days=0) as store:
+        await store.tls_levels.seen("a.test", VERIFIED)
+        assert await store.tls_levels.level("a.test") is NONE
+        assert await store.tls_levels.all() == []
+
+
 async def test_where_the_best_is_forgotten_the_lesser_that_is_still_seen_holds(vault: Vault) -> None:
     levels = vault.here.tls_levels
     await levels.seen("a.test", VERIFIED)
