@@ -34,7 +34,6 @@ class BlockLists:
     """The lists by zone, in the order in which they are named to whoever is listed."""
 
     def __init__(self, zones: Sequence[str], clock: Clock, *, lookup: Lookup | None = None, trace: Trace | None = None):
-        """Raises `ImportError` where dnspython is not installed and no `lookup` is given."""
         self._zones = tuple(zone.strip(".") for zone in zones)
         self._lookup = lookup or (resolving() if zones else _nothing)
         self._trace = trace or Trace()
@@ -86,7 +85,7 @@ def is_listing(answer: str) -> bool:
 
 
 def resolving(resolver: dns.asyncresolver.Resolver | None = None) -> Lookup:
-    """A lookup by dnspython, through the resolvers of this machine. Raises `ImportError` where it is not installed."""
+    """A lookup by dnspython, through the resolvers of this machine."""
     import dns.asyncresolver
     import dns.resolver
 

@@ -40,10 +40,7 @@ class Gatekeeper:
         lookup: Lookup | None = None,
         trace: Trace | None = None,
     ) -> None:
-        """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython.
-
-        Raises `ImportError` where there are block lists and dnspython is not installed.
-        """
+        """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython."""
         self._trace = trace or Trace()
         self._lists = BlockLists(block_lists, clock, lookup=lookup, trace=self._trace)
         self._greylist = greylist

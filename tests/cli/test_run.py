@@ -114,6 +114,14 @@ def test_the_sink_listens_little_later_than_what_it_needs_of_others_is_there(tmp
     assert ours < 3 * needed
 
 
+def test_what_asks_dns_is_not_brought_in_where_nobody_asks(tmp_path: Path) -> None:
+    with program.sink(tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"}) as running:
+        told = running.output()
+    brought = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "mailsystem.app" in brought
+    assert not {name for name in brought if name.partition(".")[0] == "dns"}
+
+
 def test_it_may_have_as_many_connections_as_the_system_allows(tmp_path: Path) -> None:
     with program.sink(tmp_path) as running:
         limits = Path(f"/proc/{running.pid}/limits").read_text()

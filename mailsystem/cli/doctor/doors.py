@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import importlib.util
 import re
 import smtplib
 import socket
@@ -129,11 +128,8 @@ def _line(connection: socket.socket) -> str:
 
 
 def block_lists(settings: Settings) -> Iterator[Finding]:
-    """Lists can only be asked with dnspython."""
-    if settings.policy.dnsbl and importlib.util.find_spec("dns") is None:
-        said = "policy.dnsbl is set and dnspython is not installed: nothing will start"
-        yield wrong("block lists", said, "pip install 'mailsystem[dns]', or name no lists")
-    elif settings.policy.dnsbl:
+    """Which lists are asked."""
+    if settings.policy.dnsbl:
         yield good("block lists", ", ".join(settings.policy.dnsbl))
 
 
