@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -25,6 +25,9 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 IsUs: TypeAlias = Callable[[str, str], bool]
 """Whether a host of this name and this address (empty where it has none) is this server."""
+
+Known: TypeAlias = Callable[[str], Awaitable[Sequence[str]]]
+"""The addresses of a host that is known otherwise than by DNS; none where it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,18 @@ class Hosts:
         hostname: str,
         is_us: IsUs = lambda name, ip: False,
         private: bool = False,
+        known: Known | None = None,
         chance: random.Random | None = None,
     ) -> None:
-        """`hostname` is this server's, and `is_us` knows what else is. With `private`, mail may go to any address."""
+        """`hostname` is this server's, and `is_us` knows what else is. With `private`, mail may go to any address.
+
+        `known` is asked for hosts of the settings that DNS has no address of.
+        """
         self._resolver = Remembering(resolver, clock)
         self._hostname = hostname.lower().rstrip(".")
         self._is_us = is_us
         self._private = private
+        self._known = known
         self._chance = chance or random.Random()  # noqa: S311 - it spreads load and keeps no secret
 
     async def close(self) -> None:
@@ -138,8 +146,9 @@ class Hosts:
             return Destination(name, ((Host(name, 0, (str(ip),)),),))
         name = name.lower().rstrip(".")
         looked = await self._addresses(name, anywhere=True)
-        if looked.addresses:
-            return Destination(name, ((Host(name, 0, looked.addresses),),))
+        addresses = looked.addresses or tuple(await self._known(name) if self._known is not None else ())
+        if addresses:
+            return Destination(name, ((Host(name, 0, addresses[:MOST_ADDRESSES]),),))
         if looked.failed:
             raise _not_said(name)
         # Whoever wrote the setting can mend it, and so can DNS: nothing bounces meanwhile.

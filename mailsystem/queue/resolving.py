@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,6 @@ class Dns:
             if self._nameservers:
                 resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in self._nameservers]
             resolver.timeout = min(_TRY, self._patience)
-            resolver.use_edns(0, 0, 1232)  # larger datagrams get lost on the way; TCP follows
             self._resolver, self._read = resolver, now
         return self._resolver
 
@@ -170,6 +170,15 @@ def _ttls(error: dns.resolver.NXDOMAIN) -> Iterator[float]:
     responses: dict[dns.name.Name, dns.message.QueryMessage] = error.responses()  # type: ignore[no-untyped-call]
     for response in responses.values():
         yield float(response.resolve_chaining().minimum_ttl)
+
+
+async def of_system(name: str) -> Sequence[str]:
+    """The addresses that a program of this machine finds for a name, by /etc/hosts and whatever else is set up here."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(place[0]) for *_, place in found))
 
 
 class Remembering:

@@ -16,7 +16,7 @@ from vault import TestClock
 
 from mailsystem.cli.demo.dns import NameServer, answering
 from mailsystem.queue.hosts import Destination, Hosts, Unroutable, is_public
-from mailsystem.queue.resolving import Dns
+from mailsystem.queue.resolving import Dns, of_system
 
 Records = Mapping[str, Sequence[str]]
 
@@ -385,3 +385,20 @@ async def test_a_host_of_the_settings_may_be_anywhere() -> None:
             with pytest.raises(Unroutable) as raised:
                 await hosts.direct(name)
             assert (raised.value.temporary, raised.value.status) == (True, status)
+
+
+async def test_a_host_of_the_settings_may_stand_in_the_machines_own_list() -> None:
+    server = NameServer({})
+    async with asking(server, known=of_system) as hosts:
+        [host] = (await hosts.direct("localhost")).hosts
+        assert host.name == "localhost"
+        assert set(host.addresses) <= {"127.0.0.1", "::1"}
+        with pytest.raises(Unroutable):
+            await hosts.find("localhost")
+        server.failing.add("localhost")
+        assert (await hosts.direct("localhost")).hosts == (host,)
+
+
+async def test_names_that_no_machine_can_have_are_nowhere() -> None:
+    for name in ("x" * 300, "a..b", "\x00", "é" * 100):
+        assert await of_system(name) == ()

@@ -10,7 +10,7 @@ import dns.flags
 import dns.message
 import dns.rrset
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vault import TestClock
 
@@ -267,7 +267,7 @@ async def test_records_of_other_names_in_the_answer_count_for_nothing() -> None:
         assert (await Dns([place]).ask("a.test", "MX")).records == ()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(good_answer()) - 1), st.integers(0, 255)), max_size=6),
     st.integers(0, len(good_answer())),
