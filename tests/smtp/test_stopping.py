@@ -90,7 +90,7 @@ async def test_a_delivery_under_way_is_waited_for(house: House) -> None:
     begun = asyncio.Event()
 
     class Slow:
-        async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> str:
+        async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: object = None) -> str:
             begun.set()
             await asyncio.sleep(0.2)
             return "slow"

@@ -188,7 +188,7 @@ class Broken:
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
-    async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> str:
+    async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: object = None) -> str:
         raise self.error
 
 
@@ -241,7 +241,7 @@ async def test_the_promise_is_made_after_the_commit(house: House) -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
     class Held:
-        async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> str:
+        async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: object = None) -> str:
             begun.set()
             await go.wait()
             return "id"
