@@ -25,6 +25,7 @@ from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Havin
 from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sending import Caps
 from mailsystem.store.sharing import Sharing, Sign
+from mailsystem.store.signing_keys import Algorithm, KeyState, SigningKey, SigningKeys
 from mailsystem.store.store import Store, open_store
 from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels
 
@@ -33,6 +34,7 @@ __all__ = [
     "LONGEST_VALUE",
     "QUEUE",
     "AccountSummary",
+    "Algorithm",
     "Alias",
     "Announced",
     "AppPassword",
@@ -54,6 +56,7 @@ __all__ = [
     "Having",
     "Index",
     "Job",
+    "KeyState",
     "Lease",
     "Leaving",
     "Level",
@@ -73,6 +76,8 @@ __all__ = [
     "Settling",
     "Sharing",
     "Sign",
+    "SigningKey",
+    "SigningKeys",
     "Spool",
     "Store",
     "TlsLevel",

@@ -12,7 +12,7 @@ from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
-from mailsystem.store import logins, names, rights, routes, secrets
+from mailsystem.store import logins, names, rights, routes, secrets, signing_keys
 from mailsystem.store.bell import ITSELF
 from mailsystem.store.database import Database, Ring, Row, Sql, Unit
 from mailsystem.store.logins import Login, LoginHistory
@@ -187,8 +187,7 @@ class Accounts:
 
     async def remove_domain(self, name: str) -> None:
         """Raises `NoSuchRecipient`."""
-        statement = Sql("DELETE FROM domains WHERE name = $1 RETURNING name", name)
-        await self._database.write(_must(statement, NoSuchRecipient("no such domain")))
+        await self._database.write(_remove_domain(name))
 
     async def disable_domain(self, name: str, how: Disabled | None) -> None:
         """Let nobody of it log in and no mail for it in; None enables it again. Raises `NoSuchRecipient`."""
@@ -330,6 +329,12 @@ def _summary_of(row: Row) -> AccountSummary:
 def _disable(account: AccountId, how: str | None) -> Unit[None]:
     yield Sql("UPDATE accounts SET disabled = $2 WHERE id = $1", account, how)
     yield Ring((account, ITSELF))
+
+
+def _remove_domain(name: str) -> Unit[None]:
+    if not (yield Sql("DELETE FROM domains WHERE name = $1 RETURNING name", name)):
+        raise NoSuchRecipient("no such domain")
+    yield from signing_keys.remove_all(name)
 
 
 def _disable_domain(name: str, how: str | None) -> Unit[None]:

@@ -315,7 +315,7 @@ MIGRATIONS: Final = (
                 algorithm TEXT NOT NULL,
                 secret {blob} NOT NULL,
                 created REAL NOT NULL,
-                active INTEGER NOT NULL,
+                state TEXT NOT NULL,
                 PRIMARY KEY (domain, selector))""",
         ),
     ),

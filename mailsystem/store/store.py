@@ -23,6 +23,7 @@ from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
 from mailsystem.store.sharing import Sharing
+from mailsystem.store.signing_keys import SigningKeys
 from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
 
@@ -45,6 +46,7 @@ class Store:
     metadata: Metadata
     outbound: Outbound
     tls_levels: TlsLevels
+    signing_keys: SigningKeys
     bell: Bell
     clock: Clock
 
@@ -95,6 +97,7 @@ async def open_store(
                 metadata=Metadata(database),
                 outbound=Outbound(database, clock=clock),
                 tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
+                signing_keys=SigningKeys(database),
                 bell=database.bell,
                 clock=clock,
             )

@@ -33,6 +33,7 @@ LEVEL_OF: Final = {
     "certificate refused": "warning",
     "log fell behind": "warning",
     "accept failed": "warning",
+    "signing failed": "warning",
     "checkpoint failed": "warning",
     "store failed": "error",
     "bug": "error",
