@@ -12,10 +12,9 @@ from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.commands.appending import Gone
 from mailsystem.imap.fetched import UnknownEncoding
 from mailsystem.imap.framing import Frame
-from mailsystem.imap.grammar import Arguments, UidRequired
+from mailsystem.imap.grammar import Arguments, BadCharset, UidRequired
 from mailsystem.imap.limiting import OverLimit
 from mailsystem.imap.notify import BADEVENT, BadEvent, TooMuch
-from mailsystem.imap.search import BadCharset
 from mailsystem.imap.session import CompressionActive, Goodbye, Session
 from mailsystem.mail import errors
 from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxFault, WrongState

@@ -11,7 +11,7 @@ from typing import Final
 
 from mailsystem.imap import names
 from mailsystem.imap.framing import Frame, Sink
-from mailsystem.mail.errors import SyntaxFault, TooLarge
+from mailsystem.mail.errors import Rejected, SyntaxFault, TooLarge
 from mailsystem.mail.mailbox import RECENT, SAVED, STAR, Flag, MessageSet, ModSeq, flag_of
 
 DEEPEST: Final = 50
@@ -41,6 +41,12 @@ class UidRequired(SyntaxFault):
     """A sequence number, where the client has enabled UIDONLY (RFC 9586 3)."""
 
     text = "sequence numbers are not in use here"
+
+
+class BadCharset(Rejected):
+    """A CHARSET that nobody here can read (RFC 3501 6.4.4)."""
+
+    text = "unknown charset"
 
 
 class Arguments:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, TypeAlias
 
-from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.grammar import Arguments, BadCharset
 from mailsystem.imap.haystack import Words, fold
 from mailsystem.imap.search_key import (
     All,
@@ -30,7 +30,7 @@ from mailsystem.imap.search_key import (
     Text,
     ThreadId,
 )
-from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
+from mailsystem.mail.errors import SyntaxFault, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, STAR, MessageSet, flag_of
 from mailsystem.mail.words import codec
 
@@ -40,12 +40,6 @@ DEEPEST: Final = 100
 
 Resolve: TypeAlias = Callable[[MessageSet, bool], MessageSet]
 """From a set of UIDs (True) or sequence numbers (False) to the UIDs that it means."""
-
-
-class BadCharset(Rejected):
-    """A CHARSET that nobody here can read (RFC 3501 6.4.4)."""
-
-    text = "unknown charset"
 
 
 def read_search(args: Arguments, resolve: Resolve, *, now: float, may_name_charset: bool = True) -> Key:

@@ -34,7 +34,7 @@ RECENT = Flag("\\Recent")
 SYSTEM_FLAGS: Final = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)
 
 _SYSTEM_BY_NAME = {flag.lower(): flag for flag in (*SYSTEM_FLAGS, RECENT)}
-_KEYWORD = re.compile(r"[^\x00-\x20(){%*\"\\\]\x7f-\U0010ffff]{1,128}")
+_KEYWORD = re.compile(r"[!#$&'+-\[^-z|}~]{1,128}")
 
 SPECIAL_USES: Final = {
     "Drafts": "\\Drafts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mailsystem.imap.batches import read_batches, response
 from mailsystem.imap.command import SELECTED, Ok, command
-from mailsystem.imap.commands.search import correlator
+from mailsystem.imap.commands.finding import correlator
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mailsystem.imap.apart import apart
-from mailsystem.imap.command import AUTHENTICATED, Ok, command
-from mailsystem.imap.commands.search import asks_modseq, correlator, highest, saving
+from mailsystem.imap.command import Ok
+from mailsystem.imap.commands.finding import correlator
+from mailsystem.imap.commands.search import asks_modseq, highest, saving
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
@@ -18,9 +19,8 @@ from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, SyntaxFault
 from mailsystem.mail.mailbox import SAVED, MessageSet
 
 
-@command("ESEARCH", AUTHENTICATED, capability="MULTISEARCH")
 async def esearch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 7377 2: the messages for which all keys hold, in each of the mailboxes that are named, by UID."""
+    """What ESEARCH does."""
     args.sp()
     sources = read_sources(args) or [Source("SELECTED")]
     returns = read_returns(args) or Returns(all=True)

@@ -8,7 +8,8 @@ from typing import Final
 
 from mailsystem.imap import limiting, reply
 from mailsystem.imap.apart import apart
-from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.command import Ok
+from mailsystem.imap.commands.finding import correlator
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
@@ -23,9 +24,8 @@ _FIRST_STRETCH: Final = 256
 """Messages that are looked at first where only the first or last that is found counts."""
 
 
-@command("SEARCH", SELECTED, uid=True, numbers=True)
 async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 9051 6.4.4: the messages for which all keys hold; RETURN says what is told (RFC 4731, 9394) or saved (RFC 5182)."""
+    """What SEARCH does."""
     args.sp()
     returns = read_returns(args)
     if returns is None and session.dialect.rev2:
@@ -149,11 +149,6 @@ def _numbered(session: Session, uids: Sequence[int], by_uid: bool) -> Sequence[i
     """Messages as this command names them, in the same order."""
     view = session.view
     return uids if by_uid else [number for uid in uids if (number := view.number(uid))]
-
-
-def correlator(session: Session) -> bytes:
-    """ "TAG" SP tag-string"""
-    return b'TAG "%b"' % session.tag
 
 
 async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:

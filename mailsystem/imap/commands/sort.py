@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from mailsystem.imap import limiting
-from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.command import Ok
 from mailsystem.imap.commands.search import answer, asks_modseq, candidates, places, resolver, saving, tell
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
@@ -21,9 +21,8 @@ from mailsystem.store import Fetched, Want
 T = TypeVar("T")
 
 
-@command("SORT", SELECTED, uid=True, numbers=True, capability="SORT")
 async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 5256 3: the messages for which all keys hold, in the order that is asked for."""
+    """What SORT does."""
     args.sp()
     returns = read_returns(args)
     with saving(session, returns):

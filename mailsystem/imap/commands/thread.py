@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from mailsystem.imap import limiting
-from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.command import Ok
 from mailsystem.imap.commands.search import candidates, resolver
 from mailsystem.imap.commands.sort import read
 from mailsystem.imap.grammar import Arguments
@@ -18,9 +18,8 @@ from mailsystem.mail.errors import SyntaxFault
 from mailsystem.store import Fetched, Want
 
 
-@command("THREAD", SELECTED, uid=True, numbers=True, capability="THREAD=REFERENCES")
 async def thread(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
-    """RFC 5256 3: the messages for which all keys hold, as conversations: by subject, or by what refers to what."""
+    """What THREAD does."""
     args.sp()
     name = args.keyword()
     algorithm = ALGORITHMS.get(name)
