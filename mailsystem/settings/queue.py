@@ -49,6 +49,12 @@ class Queue(Group):
         le=2_592_000,
         description="Seconds that mail is tried before it is given up and goes back to its sender.",
     )
+    suppress_after: int = Field(
+        default=3,
+        ge=0,
+        description="Failures in a row, each because there is no such mailbox, after which nothing is sent to an address any"
+        " more; 0 suppresses none by itself.",
+    )
 
     nameservers: Names = Field(
         default=(),

@@ -23,10 +23,11 @@ from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, Se
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
-from mailsystem.store.sending import Caps
+from mailsystem.store.sending import Caps, Sending, Standing
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.signing_keys import Algorithm, KeyState, SigningKey, SigningKeys
 from mailsystem.store.store import Store, open_store
+from mailsystem.store.suppression import Suppressed, Suppression
 from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "Quota",
     "Route",
     "Secrets",
+    "Sending",
     "Settled",
     "Settling",
     "Sharing",
@@ -79,7 +81,10 @@ __all__ = [
     "SigningKey",
     "SigningKeys",
     "Spool",
+    "Standing",
     "Store",
+    "Suppressed",
+    "Suppression",
     "TlsLevel",
     "TlsLevels",
     "Told",

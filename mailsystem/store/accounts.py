@@ -351,6 +351,6 @@ def _remove(login: str, now: float) -> Unit[None]:
     yield Ring((account.id, ITSELF))
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
-    for table in ("leases", "downloads", "addresses", "app_passwords", "logins"):
+    for table in ("leases", "downloads", "addresses", "app_passwords", "logins", "correspondents", "sent"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

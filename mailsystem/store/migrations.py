@@ -295,8 +295,11 @@ MIGRATIONS: Final = (
                 address TEXT PRIMARY KEY,
                 failures INTEGER NOT NULL,
                 since REAL NOT NULL,
-                reason TEXT NOT NULL,
-                active INTEGER NOT NULL)""",
+                last REAL NOT NULL,
+                status TEXT NOT NULL,
+                added INTEGER NOT NULL,
+                reason TEXT NOT NULL)""",
+            "CREATE INDEX suppressed_by_last ON suppressed (last) WHERE added = 0",
             """CREATE TABLE tls_levels (
                 domain TEXT NOT NULL,
                 level INTEGER NOT NULL,
@@ -334,6 +337,8 @@ MIGRATIONS: Final = (
                 recipients INTEGER NOT NULL,
                 strangers INTEGER NOT NULL,
                 PRIMARY KEY (account_id, day)) {clustered}""",
+            "ALTER TABLE accounts ADD COLUMN recipients_per_day INTEGER",
+            "ALTER TABLE accounts ADD COLUMN strangers_per_day INTEGER",
         ),
     ),
     Migration(

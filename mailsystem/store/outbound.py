@@ -247,12 +247,10 @@ def _settle(job: Job, settled: Sequence[Settled], now: float) -> Unit[list[Outbo
             for one in settled
         ],
     )
-    failed = [(one.attempt.address.key, one.attempt.status) for one in settled if one.attempt.state is State.FAILED]
-    passed = [
-        one.attempt.address.key
-        for one in settled
-        if one.attempt.state.is_final and one.attempt.state is not State.FAILED
-    ]
+    # What we said ourselves tells nothing about the address.
+    refused = [one.attempt for one in settled if one.attempt.state is State.FAILED and one.attempt.is_of_remote]
+    failed = [(each.address.key, each.status) for each in refused]
+    passed = [one.attempt.address.key for one in settled if one.attempt.state in {State.SENT, State.RELAYED}]
     if failed:
         yield from suppression.failed(failed, now)
     if passed:

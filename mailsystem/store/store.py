@@ -22,8 +22,10 @@ from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
+from mailsystem.store.sending import Sending
 from mailsystem.store.sharing import Sharing
 from mailsystem.store.signing_keys import SigningKeys
+from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
 
@@ -47,6 +49,8 @@ class Store:
     outbound: Outbound
     tls_levels: TlsLevels
     signing_keys: SigningKeys
+    suppression: Suppression
+    sending: Sending
     bell: Bell
     clock: Clock
 
@@ -60,10 +64,12 @@ async def open_store(
     inline_limit: int = INLINE_LIMIT,
     indexed: bool = True,
     tls_memory_days: float = DAYS,
+    suppress_after: int = AFTER,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
-    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open.
+    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open. `suppress_after` failures in
+    a row suppress an address.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -98,6 +104,8 @@ async def open_store(
                 outbound=Outbound(database, clock=clock),
                 tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
                 signing_keys=SigningKeys(database),
+                suppression=Suppression(database, clock=clock, after=suppress_after),
+                sending=Sending(database, clock=clock),
                 bell=database.bell,
                 clock=clock,
             )

@@ -223,3 +223,17 @@ async def test_the_agenda_costs_as_much_as_there_are_domains(store: Store) -> No
     await store.outbound._database.read(explained())
     assert [step for step in seen if "outbound_due" in step]
     assert not [step for step in seen if step.startswith("SCAN") and "outbound_recipients" in step]
+
+
+async def test_what_the_other_side_says_of_an_address_counts_for_and_against_it(store: Store) -> None:
+    async def tried(state: State, remote: str = "mx.example.net") -> set[str]:
+        await leave(store, "Bob@example.net")
+        [job] = await store.outbound.take("example.net")
+        attempt = Attempt(Address.parse("Bob@example.net"), state, "5.1.1", "550 5.1.1 nobody", remote)
+        await store.outbound.settle(job, [Settled(attempt, 0.0)])
+        return await store.suppression.is_suppressed(["bob@example.net"])
+
+    for state in (State.FAILED, State.FAILED, State.SENT, State.FAILED, State.FAILED):
+        assert await tried(state) == set()
+    assert await tried(State.FAILED, remote="") == set(), "it was we who gave up"
+    assert await tried(State.FAILED) == {"bob@example.net"}
