@@ -25,7 +25,7 @@ from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
 from mailsystem.policy.relay import open_relay_reasons
 from mailsystem.settings import Settings, Tls
-from mailsystem.store import Store, open_store
+from mailsystem.store import Caps, Store, open_store
 from mailsystem.telemetry import Sink, Trace
 
 Role = Literal["smtp", "pop3", "imap", "pop2", "pop1"]
@@ -233,7 +233,11 @@ async def opened(
     _check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
         opening = open_store(
-            directory, trace=trace or Trace(), indexed=indexed, tls_memory_days=settings.queue.tls_memory_days
+            directory,
+            trace=trace or Trace(),
+            indexed=indexed,
+            tls_memory_days=settings.queue.tls_memory_days,
+            suppress_after=settings.queue.suppress_after,
         )
         try:
             store = await stack.enter_async_context(opening)
@@ -308,8 +312,15 @@ def _gate(store: Store, settings: Settings, trace: Trace) -> Gatekeeper:
         messages_per_hour_address=limits.messages_per_hour_address,
         block_lists=policy.dnsbl,
         greylist=store.greylist if policy.greylisting else None,
+        suppression=store.suppression,
+        sending=store.sending,
+        caps=_caps(settings),
         trace=trace,
     )
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(settings.limits.recipients_per_day_login, settings.limits.strangers_per_day_login)
 
 
 async def _everybody(store: Store, settings: Settings) -> Directory:

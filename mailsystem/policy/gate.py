@@ -1,7 +1,8 @@
 """What stands before the SMTP door: messages an hour, block lists, greylisting. Each is off unless asked for.
 
-Whoever has logged in, and this machine itself, is asked for nothing but their own messages an hour. Nothing here looks up
-reverse DNS, and nobody is trusted more for where they come from than that their mail is not held up.
+Whoever has logged in, and this machine itself, is asked for nothing but their own messages an hour; and, for recipients on
+other servers, whether there is any use in writing to them, and whether there is room under the caps of a day. Nothing here
+looks up reverse DNS, and nobody is trusted more for where they come from than that their mail is not held up.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Envelope, Peer
-from mailsystem.mail.errors import Rejected, TooMany, Unavailable
+from mailsystem.mail.errors import NoSuchRecipient, Rejected, TooMany, Unavailable
 from mailsystem.policy.blocklists import BlockLists, Lookup
 from mailsystem.policy.meter import Allowance, Meter, network_of
+from mailsystem.store import Caps, Sending, Suppression
 from mailsystem.store.greylist import Greylist
 from mailsystem.telemetry import Trace
 
@@ -38,14 +40,24 @@ class Gatekeeper:
         block_lists: Sequence[str] = (),
         greylist: Greylist | None = None,
         lookup: Lookup | None = None,
+        suppression: Suppression | None = None,
+        sending: Sending | None = None,
+        caps: Caps | None = None,
         trace: Trace | None = None,
     ) -> None:
-        """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython."""
+        """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython.
+
+        `caps` are those of everybody who has none of their own, held against what `sending` knows.
+        """
         self._trace = trace or Trace()
         self._lists = BlockLists(block_lists, clock, lookup=lookup, trace=self._trace)
         self._greylist = greylist
+        self._suppression = suppression
+        self._sending = sending
+        self._caps = caps or Caps()
         self._by_login = _hourly(clock, messages_per_hour_login)
         self._by_address = _hourly(clock, messages_per_hour_address)
+        self._told = Meter(clock, [Allowance(1, HOUR)])
 
     async def connect(self, peer: Peer) -> None:
         """Nobody is turned away here: who is listed may still be one of ours who logs in from a hotel."""
@@ -74,7 +86,32 @@ class Gatekeeper:
                 raise Unavailable(f"greylisted, try again in {minutes} minute{'' if minutes == 1 else 's'}")
 
     async def relay(self, account: Account, recipient: Address, already: Collection[Address]) -> None:
-        """RCPT, for a recipient on another server."""
+        """RCPT of somebody who logged in, for a recipient elsewhere, beside those elsewhere that were taken already.
+
+        Raises `NoSuchRecipient` where nothing is sent to it any more, and `TooMany` where the caps of the day are reached: it
+        is better said here than after the message has travelled, and is counted where the message is accepted.
+        """
+        if self._suppression is not None:
+            for one in await self._suppression.of([recipient.key]):
+                self._trace.event(
+                    "suppressed",
+                    login=account.login,
+                    recipient=str(recipient),
+                    status=one.status,
+                    added=one.added,
+                    reason=one.reason,
+                )
+                raise NoSuchRecipient(one.told)
+        if self._sending is not None:
+            everybody = {each.key for each in already} | {recipient.key}
+            try:
+                await self._sending.room(account.id, everybody, self._caps)
+            except TooMany as error:
+                # Once an hour for each: who is held up tries every recipient of every message.
+                if self._told.has_room(account.login):
+                    self._told.count(account.login)
+                    self._trace.event("capped", login=account.login, reason=str(error))
+                raise
 
     async def message(self, envelope: Envelope) -> None:
         """The whole message is here and is counted. Raises `TooMany`."""

@@ -233,6 +233,18 @@ class Limits(Group):
         ge=0,
         description="Most messages in an hour from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
     )
+    recipients_per_day_login: int = Field(
+        default=1000,
+        ge=0,
+        description="Most recipients on other servers that one login may write to in a day of UTC, each counted as often as"
+        " a message is sent there; 0 sets no limit. `mailsystem user limits` sets another for one person.",
+    )
+    strangers_per_day_login: int = Field(
+        default=200,
+        ge=0,
+        description="Most of them to whom that login has never written before, so that little is lost with a stolen password;"
+        " 0 sets no limit.",
+    )
     minimum_rate: int = Field(
         default=64,
         ge=0,

@@ -46,7 +46,7 @@ class Gate(Protocol):
         ...
 
     async def relay(self, account: Account, recipient: Address, already: Collection[Address]) -> None:
-        """At RCPT, for one on another server; `already` are the recipients that were taken before."""
+        """At RCPT, for one on another server; `already` are those on other servers that were taken before."""
         ...
 
     async def message(self, envelope: Envelope) -> None:
@@ -90,6 +90,8 @@ class Transaction(SmtpEnvelope):
         self.sender: Address | None = None
         self.recipients: dict[Address, None] = {}
         """In the order in which they came, each once."""
+        self.away: dict[Address, None] = {}
+        """Those of them that are on other servers."""
         self.taken: list[Address] = []
         """The same for every RCPT that was taken: whoever was named twice is answered for twice (RFC 2033 4.2)."""
         self.asked = MailParameters()
@@ -161,8 +163,9 @@ class MailHandler:
     ) -> Reply:
         sender = self._may_relay(session)
         places = await self._directory.resolve(recipient, sending=sender is not None)
-        if self._gate and sender is not None and Away(recipient) in places:
-            await self._gate.relay(sender, recipient, envelope.recipients)
+        away = Away(recipient) in places
+        if self._gate and sender is not None and away:
+            await self._gate.relay(sender, recipient, envelope.away)
         if self._gate and envelope.sender is not None:
             try:
                 await self._gate.recipient(session.client, session.login, envelope.sender, recipient)
@@ -170,6 +173,8 @@ class MailHandler:
                 # Not a fault of ours but a policy (RFC 6647 2.1, 5): come again.
                 raise Refusal(Reply(450, "4.7.1", str(later))) from None
         envelope.recipients[recipient] = None
+        if away:
+            envelope.away[recipient] = None
         envelope.taken.append(recipient)
         return replies.RECIPIENT_OK
 

@@ -34,6 +34,7 @@ LEVEL_OF: Final = {
     "log fell behind": "warning",
     "accept failed": "warning",
     "signing failed": "warning",
+    "capped": "warning",
     "checkpoint failed": "warning",
     "store failed": "error",
     "bug": "error",

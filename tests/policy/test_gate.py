@@ -18,13 +18,14 @@ from vault import TestClock
 
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope, Peer
-from mailsystem.mail.errors import Rejected, TooMany, Unavailable
+from mailsystem.mail.errors import NoSuchRecipient, Rejected, TooMany, Unavailable
 from mailsystem.policy import blocklists
 from mailsystem.policy.blocklists import Lookup, is_listing, question, resolving
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.meter import address_of
-from mailsystem.store import Store, open_store
+from mailsystem.store import Caps, Store, open_store
 from mailsystem.telemetry import Event, Trace
+from mailsystem.telemetry.log import level_of
 
 SUE = Address("sue", "example.net")
 ANN = Address("ann", "example.org")
@@ -252,3 +253,54 @@ async def test_who_logged_in_and_who_is_here_is_not_let_wait(store: Store, clock
     await gate.recipient(HERE, None, SUE, ANN)
     await gate.recipient(Peer("::1", 1), None, SUE, ANN)
     await gate.recipient(SPAMMER, None, SUE, Address("postmaster", "example.org"))
+
+
+# Recipients on other servers
+
+AWAY = Address.parse("Bob@example.net")
+
+
+async def test_a_suppressed_address_is_refused_and_the_admin_sees_why(clock: TestClock, store: Store) -> None:
+    events: list[Event] = []
+    ann = await store.accounts.add("ann@example.org", None)
+    gate = Gatekeeper(clock, suppression=store.suppression, sending=store.sending, trace=Trace([events.append]))
+    await gate.relay(ann, AWAY, [])
+    for _ in range(3):
+        await store.suppression.note_failure(AWAY.key, "5.1.1")
+    with pytest.raises(NoSuchRecipient, match="suppressed since its server refused it 3 times in a row"):
+        await gate.relay(ann, AWAY, [])
+    await store.suppression.add("eve@example.net", "a lawyer wrote")
+    with pytest.raises(NoSuchRecipient) as told:
+        await gate.relay(ann, Address.parse("eve@example.net"), [])
+    assert "lawyer" not in str(told.value)
+    assert [(event.name, event.data["recipient"], event.data["reason"]) for event in events] == [
+        ("suppressed", "Bob@example.net", ""),
+        ("suppressed", "eve@example.net", "a lawyer wrote"),
+    ]
+
+
+async def test_the_caps_of_a_day_are_told_before_the_message_comes(clock: TestClock, store: Store) -> None:
+    events: list[Event] = []
+    ann = await store.accounts.add("ann@example.org", None)
+    caps = Caps(strangers=2)
+    gate = Gatekeeper(clock, sending=store.sending, caps=caps, trace=Trace([events.append]))
+    await gate.relay(ann, AWAY, [])
+    await gate.relay(ann, AWAY, [Address.parse("bob@example.net"), Address.parse("eve@example.net")])
+    for _ in range(3):
+        with pytest.raises(TooMany, match="try again tomorrow"):
+            await gate.relay(ann, AWAY, [Address.parse(f"p{n}@example.net") for n in range(2)])
+    [event] = events
+    assert (event.name, event.data["login"], level_of(event)) == ("capped", "ann@example.org", "warning")
+    await store.sending.count(ann.id, ["p0@example.net", "p1@example.net"], caps)
+    with pytest.raises(TooMany):
+        await gate.relay(ann, AWAY, [])
+    await gate.relay(ann, Address.parse("P0@example.net"), [])
+    clock.time += 86_400
+    await gate.relay(ann, AWAY, [])
+
+
+async def test_a_gate_without_caps_lets_everybody_write_to_anybody(clock: TestClock, store: Store) -> None:
+    ann = await store.accounts.add("ann@example.org", None)
+    many = [Address.parse(f"p{n}@example.net") for n in range(2000)]
+    await Gatekeeper(clock).relay(ann, AWAY, many)
+    await Gatekeeper(clock, sending=store.sending).relay(ann, AWAY, many)
