@@ -20,6 +20,7 @@ from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
 from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, Settling, mark_delay_told, mark_reported
+from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
@@ -40,9 +41,11 @@ __all__ = [
     "Announced",
     "AppPassword",
     "Appended",
+    "Backlog",
     "BadUse",
     "Bell",
     "Caps",
+    "Changed",
     "Choices",
     "Contents",
     "Copied",
@@ -61,6 +64,7 @@ __all__ = [
     "Lease",
     "Leaving",
     "Level",
+    "Listing",
     "Login",
     "Mailboxes",
     "Maildrop",
@@ -69,10 +73,13 @@ __all__ = [
     "New",
     "Opened",
     "Outbound",
+    "Oversight",
     "Place",
+    "Queued",
     "Quota",
     "Route",
     "Secrets",
+    "Selection",
     "Sending",
     "Settled",
     "Settling",

@@ -22,6 +22,7 @@ from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
+from mailsystem.store.oversight import Oversight
 from mailsystem.store.sending import Sending
 from mailsystem.store.sharing import Sharing
 from mailsystem.store.signing_keys import SigningKeys
@@ -49,6 +50,7 @@ class Store:
     outbound: Outbound
     tls_levels: TlsLevels
     signing_keys: SigningKeys
+    oversight: Oversight
     suppression: Suppression
     sending: Sending
     bell: Bell
@@ -104,6 +106,7 @@ async def open_store(
                 outbound=Outbound(database, clock=clock),
                 tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
                 signing_keys=SigningKeys(database),
+                oversight=Oversight(database, clock=clock),
                 suppression=Suppression(database, clock=clock, after=suppress_after),
                 sending=Sending(database, clock=clock),
                 bell=database.bell,
