@@ -27,6 +27,7 @@ from mailsystem.policy.relay import open_relay_reasons
 from mailsystem.settings import Settings, Tls
 from mailsystem.store import Caps, Store, open_store
 from mailsystem.telemetry import Sink, Trace
+from mailsystem.telemetry.journal import Recorder
 
 Role = Literal["smtp", "pop3", "imap", "pop2", "pop1"]
 ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap")
@@ -91,11 +92,13 @@ async def running(
     if unknown or not roles:
         asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
         raise StartupError(f"{asked}; the roles are {', '.join([*ROLES, *HISTORIC])}")
-    trace = Trace(sinks, lines=settings.log.lines)
+    recorder = Recorder() if settings.journal.days else None
+    readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
+    trace = Trace(readers, lines=settings.log.lines and bool(sinks), contents=bool(recorder))
     wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and _is_open(name, settings)]
 
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(opened(settings, parents=sink, trace=trace, indexed=True))
+        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink))
         await _check_relaying(store, settings, sink=sink)
         keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
@@ -222,25 +225,24 @@ async def _watched(keys: Certificates) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, parents: bool = False, trace: Trace | None = None, indexed: bool = False
+    settings: Settings, trace: Trace | None = None, recorder: Recorder | None = None, *, parents: bool = False
 ) -> AsyncIterator[Store]:
-    """The store alone, as the commands for accounts need it: they leave indexing to the servers. Raises `StartupError`.
+    """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers.
 
     A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
-    pen, must not look like a server without any mail.
-    """
+    pen, must not look like a server without any mail. Raises `StartupError`."""
     directory = settings.data_dir
     _check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
-        opening = open_store(
-            directory,
-            trace=trace or Trace(),
-            indexed=indexed,
-            tls_memory_days=settings.queue.tls_memory_days,
-            suppress_after=settings.queue.suppress_after,
-        )
+        own: dict[str, Any] = {
+            "tls_memory_days": settings.queue.tls_memory_days,
+            "suppress_after": settings.queue.suppress_after,
+            "indexed": trace is not None,
+        }
+        if trace is not None:
+            own |= {"trace": trace, "recorder": recorder, "journal_days": settings.journal.days}
         try:
-            store = await stack.enter_async_context(opening)
+            store = await stack.enter_async_context(open_store(directory, **own))
         except Exception as error:
             # A driver has errors of its own that only the store knows: whatever keeps it closed is told here.
             raise StartupError(f"cannot open the mail in {directory} (data_dir): {error}") from error

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from mailsystem.directory import Away, Directory, Target
 from mailsystem.mail.account import Account
@@ -15,7 +15,7 @@ from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import UNIX, Envelope, Notification
 from mailsystem.mail.errors import MailError, NoSuchMailbox, NoSuchRecipient, NotPermitted, OverQuota, Unavailable
 from mailsystem.mail.outgoing import NOTHING_ASKED, State
-from mailsystem.store import Appended, Caps, Drop, Leaving, Settling, Spool, Store
+from mailsystem.store import Caps, Delivered, Drop, Leaving, Settling, Spool, Store
 from mailsystem.telemetry import Trace
 
 LIFETIME: Final = 5 * 86_400.0
@@ -26,6 +26,8 @@ _NEVER: Final = frozenset({"NEVER"})
 
 Places: TypeAlias = Mapping[Address, tuple[Target | Away, ...]]
 """Where mail for each recipient goes."""
+_Done: TypeAlias = tuple[Delivered, Sequence[Leaving]]
+"""What came of it, and what of that is in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,11 @@ class Delivery:
         `NoSuchRecipient`, `NotPermitted`, `OverQuota`, `TooMany` and `Unavailable`.
         """
         message = _Message(envelope, secrets.token_hex(8), sender)
-        done = await self._settled(message, spool)
-        self._told(trace, message, envelope.recipients, spool.size, len(done))
+        done, leaving = await self._settled(message, spool)
+        self._told(trace, message, envelope.recipients, spool.size, done, leaving)
         return message.ident
 
-    async def _settled(self, message: _Message, spool: Spool) -> Sequence[Appended]:
+    async def _settled(self, message: _Message, spool: Spool) -> _Done:
         try:
             return await self._place(message, await self._resolved(message), spool)
         except NoSuchMailbox:
@@ -109,7 +111,7 @@ class Delivery:
             if not places:
                 return Outcome(message.ident, failed)
             try:
-                done = await self._place(message, places, spool)
+                done, leaving = await self._place(message, places, spool)
             except OverQuota as error:
                 # Somebody had room for mail, but not for this one: the others shall have it.
                 full = [each for each, some in places.items() if error.account in {to.account for to in _here(some)}]
@@ -120,7 +122,7 @@ class Delivery:
                 stale = True
                 self._directory.forget()
             else:
-                self._told(trace, message, places, spool.size, len(done))
+                self._told(trace, message, places, spool.size, done, leaving)
                 return Outcome(message.ident, failed)
 
     async def report(self, to: Address, octets: bytes, *, settling: Settling, trace: Trace) -> str:
@@ -138,18 +140,18 @@ class Delivery:
             spool.write(octets)
             if spool.wants_flush:
                 await spool.flush()
-            await self._store.mailboxes.deliver(
+            done = await self._store.mailboxes.deliver(
                 _drops(places), spool, prefix=b"Return-Path: <>\r\n", leaving=leaving, settling=settling
             )
         finally:
             spool.discard()
-        trace.event("reported", id=ident, recipient=str(to), octets=len(octets))
+        trace.event("reported", id=ident, recipient=str(to), octets=len(octets), **_where(done))
         return ident
 
-    async def _place(self, message: _Message, places: Places, spool: Spool) -> Sequence[Appended]:
+    async def _place(self, message: _Message, places: Places, spool: Spool) -> _Done:
         prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
         leaving = await self._leaving(message, places)
-        return await self._store.mailboxes.deliver(_drops(places), spool, prefix=prefix, leaving=leaving)
+        return await self._store.mailboxes.deliver(_drops(places), spool, prefix=prefix, leaving=leaving), leaving
 
     async def _leaving(self, message: _Message, places: Places) -> list[Leaving]:
         """What the queue gets: once with the sender as it is, and once for each other return path."""
@@ -201,15 +203,37 @@ class Delivery:
         )
 
     @staticmethod
-    def _told(trace: Trace, message: _Message, recipients: Iterable[Address], octets: int, copies: int) -> None:
+    def _told(
+        trace: Trace,
+        message: _Message,
+        recipients: Iterable[Address],
+        octets: int,
+        done: Delivered,
+        leaving: Sequence[Leaving],
+    ) -> None:
+        envelope = message.envelope
         trace.event(
             "delivered",
             id=message.ident,
-            sender=str(message.envelope.sender),
+            sender=str(envelope.sender),
             recipients=[str(recipient) for recipient in recipients],
             octets=octets,
-            copies=copies,
+            copies=len(done.places),
+            protocol=envelope.protocol,
+            tls=envelope.tls,
+            login=envelope.login,
+            **_where(done),
         )
+        for each in leaving:
+            if each.recipients:
+                away = [str(recipient) for recipient in each.recipients]
+                trace.event("queued", id=each.ident, sender=str(each.sender), recipients=away, contents=[done.content])
+
+
+def _where(done: Delivered) -> dict[str, Any]:
+    """Which message it is, and where it is now."""
+    places = [(each.mailbox.account, each.mailbox.name, each.uid) for each in done.places]
+    return {"contents": [done.content], "places": places}
 
 
 def _here(places: Iterable[Target | Away]) -> list[Target]:

@@ -9,7 +9,8 @@ from typing import Final
 from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
 from mailsystem.imap.fetched import beginning, encoded, extent, octets_of, picked
 from mailsystem.imap.session import FLUSH_AT, Session
-from mailsystem.mail.mailbox import SEEN, Changes, MessageSet
+from mailsystem.imap.witness import flagged
+from mailsystem.mail.mailbox import SEEN, Changes, ContentId, MessageSet
 from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.transfer import Identity
@@ -55,10 +56,14 @@ class Answers:
         self._marks_seen = items.marks_seen and not session.read_only
         self._changed: frozenset[int] = frozenset()
         """Messages that became `\\Seen` by this."""
+        self.told = 0
+        """How many were answered for."""
+        self.read: list[ContentId] | None = [] if items.reads and session.trace.wants_contents else None
+        """What the client got to read; None where nobody follows that."""
 
-    async def say(self, uids: MessageSet) -> int:
-        """Answer for every message there still is; gives how many that were."""
-        session, told = self._session, 0
+    async def say(self, uids: MessageSet) -> None:
+        """Answer for every message there still is."""
+        session = self._session
         changes: Changes | None = None
         async for slice_ in session.store.mailboxes.fetch(
             session.mailbox.account, session.mailbox.id, uids, self._want, actor=session.account.id
@@ -67,11 +72,10 @@ class Answers:
                 changes, slice_ = await self._see(uids, slice_)
             if self._previews and any(each.preview is None for each in slice_):
                 slice_ = await self._with_previews(slice_)
-            told += await (self._slice(slice_) if self._octets else self._plain_slice(slice_))
+            await (self._slice(slice_) if self._octets else self._plain_slice(slice_))
         if changes is not None:
             # RFC 3501 7.4.2: the flags went with the answers, they are no news.
             session.view.told(changes)
-        return told
 
     async def _see(self, uids: MessageSet, slice_: Sequence[Fetched]) -> tuple[Changes, Sequence[Fetched]]:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
@@ -85,11 +89,12 @@ class Answers:
             actor=session.account.id,
             quietly=True,
         )
+        flagged(session, "+\\Seen", changes)
         now = {message.uid: message for message in changes.messages}
         self._changed = frozenset(now)
         return changes, [each._replace(message=now.get(each.message.uid, each.message)) for each in slice_]
 
-    async def _plain_slice(self, slice_: Sequence[Fetched]) -> int:
+    async def _plain_slice(self, slice_: Sequence[Fetched]) -> None:
         session, begin, is_recent, number_of = self._session, self._begin, self._is_recent, self._session.view.number
         lines = [
             begin(number, fetched, is_recent(fetched.message.uid))
@@ -100,10 +105,10 @@ class Answers:
             session.send(b")\r\n".join(lines) + b")\r\n")
             if session.buffered > FLUSH_AT:
                 await session.flush()
-        return len(lines)
+        self.told += len(lines)
 
-    async def _slice(self, slice_: Sequence[Fetched]) -> int:
-        session, view, told = self._session, self._session.view, 0
+    async def _slice(self, slice_: Sequence[Fetched]) -> None:
+        session, view = self._session, self._session.view
         for fetched in slice_:
             message = fetched.message
             number = view.number(message.uid)
@@ -117,10 +122,11 @@ class Answers:
             for item in self._octets:
                 await line.add(item, known)
             line.end()
-            told += 1
+            self.told += 1
+            if self.read is not None:
+                self.read.append(message.content)
             if session.buffered > FLUSH_AT:
                 await session.flush()
-        return told
 
     async def _with_previews(self, slice_: Sequence[Fetched]) -> Sequence[Fetched]:
         """Read those that nobody has read yet, so that their first words can be told all the same (RFC 8970 3.1)."""

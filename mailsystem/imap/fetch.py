@@ -118,6 +118,11 @@ class Items:
         return Attribute.THREADID in self.attributes or any(item.section.is_header for item in self.octets)
 
     @property
+    def reads(self) -> bool:
+        """Whether it gives more of the message than a list of mail shows of it."""
+        return any(isinstance(item, Octets) and not item.section.is_header for item in self.octets)
+
+    @property
     def wants_raw(self) -> bool:
         return any(not item.section.is_header for item in self.octets)
 

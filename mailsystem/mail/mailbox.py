@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, NamedTuple, NewType
@@ -223,3 +223,5 @@ class Changes(NamedTuple):
     """These are all changes of the mailbox after this one; None where others may have come in between."""
     unchanged: MessageSet | None = None
     """Of a conditional change: the UIDs that had not changed before, and so were open to it (RFC 7162 3.1.3)."""
+    contents: Sequence[ContentId] = ()
+    """Of an expunge: what each of `vanished` was, in the same order."""

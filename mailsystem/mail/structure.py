@@ -69,6 +69,23 @@ def envelope(found: Mapping[bytes, bytes]) -> bytes:
     )
 
 
+_LAST_QUOTED = re.compile(rb' "((?:[^"\\]|\\.)*+)"\)$', re.DOTALL)
+_LAST_LITERAL = re.compile(rb"\{\d{1,9}\}\r\n([^\r\n]*+)\)$")
+
+
+def message_id(envelope: bytes) -> str | None:
+    """The Message-ID with which an ENVELOPE ends, without its angle brackets; None where it has none."""
+    end = envelope[-2 * LONGEST_QUOTED - 10 :]
+    found = _LAST_QUOTED.search(end) or _LAST_LITERAL.search(end)
+    return named(found[1].decode("utf-8", "replace")) if found else None
+
+
+def named(message_id: str) -> str | None:
+    """A Message-ID as it is compared: without angle brackets, comments and white space; None for nothing."""
+    inner = re.search(r"<([^<>]+)>", message_id)
+    return "".join((inner[1] if inner else message_id).split())[:LONGEST_QUOTED] or None
+
+
 def _addresses(value: bytes | None) -> bytes:
     if not value:
         return b"NIL"

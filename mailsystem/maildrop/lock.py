@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailsystem.mail.errors import InUse, MailError
-from mailsystem.mail.mailbox import AccountId
+from mailsystem.mail.mailbox import AccountId, ContentId
 from mailsystem.store import Handled, Lease, Maildrops
 from mailsystem.telemetry import Trace
 
@@ -53,10 +53,13 @@ class Lock:
         if self.lost and self._lease is not None:
             raise InUse("the maildrop lock was lost")
 
-    async def finish(self, handled: Sequence[Handled]) -> int:
-        """Change the maildrop, if the lock is still ours, and give it back; all or nothing. Raises `MailError`."""
+    async def finish(self, handled: Sequence[Handled]) -> Sequence[ContentId]:
+        """Change the maildrop, if the lock is still ours, and give it back; all or nothing. Tells the messages that went.
+
+        Raises `MailError`.
+        """
         if self._lease is None:
-            return 0
+            return []
         await self._stop_renewing()
         self.check()
         removed = await self._maildrops.finish(self._lease, handled)

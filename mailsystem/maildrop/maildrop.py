@@ -97,15 +97,16 @@ class Maildrop:
         All or none. However it ends, nothing is seen any more. Raises `MailError`.
         """
         try:
-            removed = await self._lock.finish(list(self._handled()))
+            gone = await self._lock.finish(list(self._handled()))
         except MailError:
             await self.release()
             raise
         # What another client has removed meanwhile went, too.
-        removed = max(removed, self.view.marked)
+        removed = max(len(gone), self.view.marked)
         self._show(View())
         if removed:
-            self._trace.event("deleted", login=self.account.login, messages=removed)
+            to = {"target": "Trash"} if self.choices.trash else {}
+            self._trace.event("deleted", login=self.account.login, messages=removed, contents=gone, **to)
         return removed
 
     async def release(self, *, undone: bool = False) -> None:

@@ -98,7 +98,10 @@ async def rcev(session: Session, rest: bytes) -> None:
     drop = session.maildrop
     await session.talk.pass_on(session.mail(), session.size)
     session.state = SENT
-    session.trace.event("retrieved", login=drop.account.login, messages=drop.view.count, octets=session.size)
+    contents = [message.content for _, message in drop.view]
+    session.trace.event(
+        "retrieved", login=drop.account.login, messages=len(contents), octets=session.size, contents=contents
+    )
 
 
 @verb("RECV", READING)

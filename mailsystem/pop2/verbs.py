@@ -90,9 +90,10 @@ async def retr(session: Session, rest: bytes) -> None:
         # RFC 937, RETR: asked for a message of no length, the server hangs up.
         raise SyntaxFault("no such message")
     drop = session.maildrop
+    content = drop.view.message(session.current).content
     await session.talk.pass_on(drop.octets(session.current), size)
     session.state = NEXT
-    session.trace.event("retrieved", login=drop.account.login, message=session.current, octets=size)
+    session.trace.event("retrieved", login=drop.account.login, message=session.current, octets=size, contents=[content])
 
 
 @verb("ACKS", NEXT)

@@ -208,10 +208,11 @@ async def retr(session: Session, args: Arguments) -> None:
     """RFC 1939 5: a whole message."""
     number = args.number()
     args.end()
-    size = session.view.message(number).size
+    message = session.view.message(number)
+    size = message.size
     await session.message(Phrase("{octets} octets", octets=size), session.octets(number))
     session.view.retrieved(number)
-    session.trace.event("retrieved", login=session.login, message=number, octets=size)
+    session.trace.event("retrieved", login=session.login, message=number, octets=size, contents=[message.content])
 
 
 @verb("TOP msg n", TRANSACTION, capability="TOP")
@@ -219,8 +220,10 @@ async def top(session: Session, args: Arguments) -> None:
     """RFC 1939 7: the header of a message and so many lines of its body."""
     number, lines = args.number(), args.number()
     args.end()
-    session.view.message(number)
+    message = session.view.message(number)
     await session.message("top of message follows", _top(session.octets(number), lines))
+    if session.trace.wants_contents and lines:
+        session.trace.event("read", top=True, contents=[message.content])  # without a line of it, it is but listed
 
 
 async def _top(octets: AsyncGenerator[bytes, None], lines: int) -> AsyncGenerator[bytes, None]:

@@ -296,6 +296,17 @@ class Oauth(Group):
     audience: str = Field(default="", description="For whom a token must be meant, as its aud claim says it.")
 
 
+class Journal(Group):
+    """What is kept of each message's life, for `mailsystem trace`."""
+
+    days: int = Field(
+        default=14,
+        ge=0,
+        le=3650,
+        description="Days for which it is kept who sent, got, read and deleted each message; 0 keeps nothing of that.",
+    )
+
+
 class Log(Group):
     """What is written down about what happens."""
 
@@ -363,6 +374,7 @@ class Settings(BaseSettings):
         "or, from our own people, mended (normalize).",
     )
     log: Log = Log()
+    journal: Journal = Journal()
     grace: float = Field(
         default=5.0, ge=0, le=600, description="Seconds that open sessions are given to end when the program stops."
     )

@@ -22,7 +22,7 @@ from mailsystem.store.names import BadUse
 from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, Settling, mark_delay_told, mark_reported
 from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
-from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
+from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sending import Caps, Sending, Standing
 from mailsystem.store.sharing import Sharing, Sign
@@ -50,6 +50,7 @@ __all__ = [
     "Contents",
     "Copied",
     "Counted",
+    "Delivered",
     "Disabled",
     "Domain",
     "Drop",

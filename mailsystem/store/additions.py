@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailsystem.mail.errors import OverQuota
 from mailsystem.mail.mailbox import AccountId, ContentId, Flag, MailboxId, ModSeq, Uid
@@ -23,6 +24,15 @@ class New:
     flags: frozenset[Flag] = frozenset()
     internaldate: float | None = None
     """Now, for None."""
+
+
+class Replaced(NamedTuple):
+    """What came in the place of another."""
+
+    appended: Appended
+    modseq: ModSeq
+    """Of the change where the other was."""
+    gone: ContentId
 
 
 def append(
@@ -46,7 +56,7 @@ def replace(
     staged: Staged,
     now: float,
     rights: Rights = EVERY,
-) -> Unit[tuple[Appended, ModSeq] | None]:
+) -> Unit[Replaced | None]:
     """Add a message to the mailbox `name` of `to` and expunge another (RFC 8508); None if that one is gone.
 
     The quota counts what an account keeps more than before. Raises `NoSuchMailbox` and `OverQuota`.
@@ -72,7 +82,7 @@ def replace(
     [appended] = yield from _insert(to, name, [new], [staged], taken[to], now, rights)
     yield from remove(account, mailbox, [uid], taken[account])
     yield from contents.orphan({ContentId(content)}, now)
-    return appended, taken[account]
+    return Replaced(appended, taken[account], ContentId(content))
 
 
 def _exchange(account: AccountId, octets: int) -> Unit[None]:
@@ -94,12 +104,14 @@ def _insert(
     rights: Rights,
 ) -> Unit[list[Appended]]:
     mailbox, first = yield from take_uids(account, name, len(news), modseq)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    made: list[ContentId] = []
     for index, (new, each) in enumerate(zip(news, staged, strict=True)):
         bits, keywords = stored(settable(new.flags, rights))
         date = now if new.internaldate is None else new.internaldate
         # Contents are as many as messages: nothing is shared among them.
         content = yield from contents.insert(each)
+        made.append(content)
         rows.append((account, mailbox.id, first + index, modseq, bits, keywords, date, each.facts.size, content, now))
     yield Many(INSERT, rows)
-    return [Appended(mailbox, Uid(first + index), modseq) for index in range(len(rows))]
+    return [Appended(mailbox, Uid(first + index), modseq, content) for index, content in enumerate(made)]

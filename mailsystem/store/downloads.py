@@ -32,9 +32,9 @@ class Handled:
     """Retrieved whole."""
 
 
-def settle(account: AccountId, chosen: Choices, handled: Sequence[Handled], now: float) -> Unit[int]:
-    """Remove what was deleted, and what was downloaded if that is chosen; returns how many messages went."""
-    removed = 0
+def settle(account: AccountId, chosen: Choices, handled: Sequence[Handled], now: float) -> Unit[list[ContentId]]:
+    """Remove what was deleted, and what was downloaded if that is chosen; returns the messages that went."""
+    removed: list[ContentId] = []
     for one in handled:
         gone = one.deleted
         if one.downloaded and chosen.keep_days == 0:
@@ -104,12 +104,14 @@ def inherited(account: AccountId) -> Unit[dict[ContentId, list[str]]]:
     return found
 
 
-def _remove(account: AccountId, mailbox: MailboxId, uids: MessageSet, trash: bool, now: float) -> Unit[int]:
+def _remove(
+    account: AccountId, mailbox: MailboxId, uids: MessageSet, trash: bool, now: float
+) -> Unit[Sequence[ContentId]]:
     """Delete messages, or with `trash` move them there, as read; out of Trash itself they are deleted."""
     target = (yield from _trash(account, now)) if trash else None
     if target is None or target.id == mailbox:
         changes = yield from messages.expunge(account, mailbox, uids, now, marked=False)
-        return len(changes.vanished)
+        return changes.contents
     present = yield Sql(
         "SELECT 1 FROM RANGES $3 CROSS JOIN messages m WHERE m.account_id = $1 AND m.mailbox_id = $2"
         " AND m.uid BETWEEN r.lo AND r.hi LIMIT 1",
@@ -118,10 +120,10 @@ def _remove(account: AccountId, mailbox: MailboxId, uids: MessageSet, trash: boo
         uids,
     )
     if not present:
-        return 0
+        return []
     moved = yield from messages.copy(account, mailbox, uids, target.name, now, leave=False)
     yield from _read(account, target.id, moved.target)
-    return len(moved.target)
+    return moved.contents
 
 
 def _read(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid]) -> Unit[None]:
@@ -157,8 +159,8 @@ def _trash(account: AccountId, now: float) -> Unit[Mailbox]:
     return made
 
 
-def expire(now: float) -> Unit[tuple[int, bool]]:
-    """Remove what has stayed its days since it was downloaded: how many went, and whether there may be more.
+def expire(now: float) -> Unit[tuple[list[tuple[AccountId, ContentId]], bool]]:
+    """Remove what has stayed its days since it was downloaded: whose and what went, and whether there may be more.
 
     A flagged message stays as long as it is flagged, and a maildrop that is in use stays as it is until the next sweep.
     """
@@ -178,10 +180,11 @@ def expire(now: float) -> Unit[tuple[int, bool]]:
         FLAGGED_BIT,
         _AT_ONCE,
     )
-    removed = 0
+    removed: list[tuple[AccountId, ContentId]] = []
     for (account, mailbox, trash), group in groupby(rows, key=lambda row: (row[0], row[1], bool(row[3]))):
         uids = MessageSet.of(row[2] for row in group)
         with suppress(TooMany):  # no room for a Trash: these stay, and the others' go
-            removed += yield from _remove(AccountId(account), MailboxId(mailbox), uids, trash, now)
+            gone = yield from _remove(AccountId(account), MailboxId(mailbox), uids, trash, now)
+            removed += ((AccountId(account), content) for content in gone)
             yield from _forget(AccountId(account), MailboxId(mailbox), uids)
     return removed, bool(removed) and len(rows) == _AT_ONCE

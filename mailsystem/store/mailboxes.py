@@ -14,6 +14,7 @@ from mailsystem.mail.errors import InUse, NoSuchMailbox, NotPermitted, OverQuota
 from mailsystem.mail.mailbox import (
     AccountId,
     Changes,
+    ContentId,
     Flag,
     Mailbox,
     MailboxId,
@@ -25,11 +26,11 @@ from mailsystem.mail.mailbox import (
 )
 from mailsystem.mail.rights import EVERY, FLAG_RIGHTS, Rights, settable
 from mailsystem.store import additions, counting, listing, messages, names, rights, sharing
-from mailsystem.store.additions import New
+from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.outbound import Leaving
-from mailsystem.store.rows import Appended, Copied, Drop, Fetched, FlagOp, Having, Opened, Want
+from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
@@ -82,13 +83,13 @@ class Mailboxes:
         """Make a mailbox and those above it. Raises `MailboxExists`, `NotPermitted`, `SyntaxFault`, `TooMany`."""
         return await self._database.write(sharing.create(account, name, special_use, self._clock.now()))
 
-    async def delete(self, account: AccountId, name: str) -> None:
-        """Drop a mailbox with its messages. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
-        await self._database.write(sharing.delete(account, name, self._clock.now()))
+    async def delete(self, account: AccountId, name: str) -> Sequence[ContentId]:
+        """Drop a mailbox with its messages, which are told. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
+        return await self._database.write(sharing.delete(account, name, self._clock.now()))
 
-    async def rename(self, account: AccountId, old: str, new: str) -> None:
-        """Rename with all below it. Raises `NoSuchMailbox`, `MailboxExists`, `NotPermitted`, `SyntaxFault`."""
-        await self._database.write(sharing.rename(account, old, new, self._clock.now()))
+    async def rename(self, account: AccountId, old: str, new: str) -> Copied | None:
+        """Rename with all below it, or empty INBOX. Raises `NoSuchMailbox`, `MailboxExists`, `NotPermitted`, `SyntaxFault`."""
+        return await self._database.write(sharing.rename(account, old, new, self._clock.now()))
 
     async def subscriptions(self, account: AccountId) -> Sequence[str]:
         """Subscribed names, whether they exist or not."""
@@ -169,8 +170,8 @@ class Mailboxes:
             owner, own, have = yield from rights.place(account, name, "i")
             return [Drop(owner, own, settable(flags, have))]
 
-        [done] = await self._deliver(drops(), spool, internaldate, prefix)
-        return done
+        done = await self._deliver(drops(), spool, internaldate, prefix)
+        return done.places[0]
 
     async def deliver(
         self,
@@ -181,7 +182,7 @@ class Mailboxes:
         prefix: bytes = b"",
         leaving: Sequence[Leaving] = (),
         settling: Unit[None] | None = None,
-    ) -> Sequence[Appended]:
+    ) -> Delivered:
         """Add one message, `prefix` in front, to all of these mailboxes and to the queue, or to none; it is kept once.
 
         What is `settling` happens with it or not at all. Committed and on disk when this returns. Raises
@@ -197,12 +198,12 @@ class Mailboxes:
         internaldate: float | None,
         prefix: bytes,
         leaving: Sequence[Leaving] = (),
-    ) -> Sequence[Appended]:
+    ) -> Delivered:
         staged = await self._contents.stage(spool, prefix)
         now = self._clock.now()
         date = now if internaldate is None else internaldate
 
-        def unit() -> Unit[list[Appended]]:
+        def unit() -> Unit[Delivered]:
             where = yield from drops
             return (yield from messages.deliver(where, staged, date, now, leaving))
 
@@ -235,14 +236,14 @@ class Mailboxes:
         new: New,
         *,
         actor: AccountId | None = None,
-    ) -> tuple[Appended, ModSeq] | None:
+    ) -> Replaced | None:
         """Add a message and expunge another, in one transaction (RFC 8508); None if that one is gone, and nothing was done.
 
         The ModSeq is that of the change. Raises `NoSuchMailbox`, `NotPermitted`, `OverQuota` and `Unavailable`.
         """
         async with self._staged([new]) as [staged]:
 
-            def unit() -> Unit[tuple[Appended, ModSeq] | None]:
+            def unit() -> Unit[Replaced | None]:
                 # RFC 8508 4.1: what is replaced is also marked and expunged.
                 yield from rights.held(actor, account, mailbox, "te")
                 owner, own, have = yield from rights.place(account if actor is None else actor, name, "i")

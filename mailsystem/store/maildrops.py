@@ -11,7 +11,7 @@ from typing import Final
 
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
-from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Message, MessageSet, Uid
+from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, Message, MessageSet, Uid
 from mailsystem.store import choices, downloads, listing
 from mailsystem.store import names as mailbox_names
 from mailsystem.store.choices import Announced, Choices
@@ -123,21 +123,21 @@ class Maildrops:
         return await self._database.read(_listing(account, name))
 
     async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> int:
-        """`finish`, where one mailbox is all there is."""
-        return await self.finish(lease, [Handled(mailbox, uids)])
+        """`finish`, where one mailbox is all there is; returns how many messages went."""
+        return len(await self.finish(lease, [Handled(mailbox, uids)]))
 
-    async def finish(self, lease: Lease, handled: Sequence[Handled]) -> int:
+    async def finish(self, lease: Lease, handled: Sequence[Handled]) -> Sequence[ContentId]:
         """QUIT: do with what was deleted and downloaded as the account has chosen, and give the lease back, in one
-        transaction; returns how many messages went. Raises `InUse`, and changes nothing, if the lease was lost.
+        transaction; returns the messages that went. Raises `InUse`, and changes nothing, if the lease was lost.
         """
         changing = any(one.deleted or one.downloaded for one in handled)
         if not (lease.held or changing):
-            return 0
+            return []
         return await self._database.write(_finish(lease, handled, self._clock.now()), durable=changing)
 
-    async def expire(self) -> int:
-        """Remove what was downloaded and has stayed as long as its account keeps it; returns how many messages went."""
-        gone = 0
+    async def expire(self) -> Sequence[tuple[AccountId, ContentId]]:
+        """Remove what was downloaded and has stayed as long as its account keeps it; returns whose messages went, and which."""
+        gone: list[tuple[AccountId, ContentId]] = []
         while True:
             some, more = await self._database.write(downloads.expire(self._clock.now()))
             gone += some
@@ -245,7 +245,7 @@ def _names(account: AccountId, folders: Sequence[Folder]) -> Unit[dict[tuple[Mai
     return names
 
 
-def _finish(lease: Lease, handled: Sequence[Handled], now: float) -> Unit[int]:
+def _finish(lease: Lease, handled: Sequence[Handled], now: float) -> Unit[list[ContentId]]:
     if not lease.held:
         yield from _acquire(lease, "", None, None, now)
     if not (yield from _release(lease, False)):

@@ -33,6 +33,7 @@ from mailsystem.store.rows import (
     RETURNED,
     Appended,
     Copied,
+    Delivered,
     Drop,
     FlagOp,
     flags_of,
@@ -133,7 +134,7 @@ def after(settling: Unit[None] | None, drops: Sequence[Drop]) -> Unit[Sequence[D
 
 def deliver(
     drops: Sequence[Drop], staged: Staged, internaldate: float, now: float, leaving: Sequence[Leaving] = ()
-) -> Unit[list[Appended]]:
+) -> Unit[Delivered]:
     """One content, a row in each mailbox, and in the queue what leaves: all or none.
 
     Raises `NoSuchMailbox`, `OverQuota`, and `TooMany` where the sender's caps are reached.
@@ -150,10 +151,10 @@ def deliver(
         rows.append(
             (drop.account, mailbox.id, uid, modseq, bits, keywords, internaldate, staged.facts.size, content, now)
         )
-        done.append(Appended(mailbox, uid, modseq))
+        done.append(Appended(mailbox, uid, modseq, content))
     if rows:
         yield Many(INSERT, rows)
-    return done
+    return Delivered(content, done)
 
 
 def claim_recent(mailbox: Mailbox) -> Unit[None]:
@@ -304,7 +305,7 @@ def copy(
         if to != account:
             yield from count(account, -len(source), -octets)
     new = [Uid(first + index) for index in range(len(rows))]
-    return Copied(there.uidvalidity, source, new, taken.get(account, modseq))
+    return Copied(there.uidvalidity, source, new, taken.get(account, modseq), [ContentId(row[5]) for row in rows])
 
 
 def _allowed(bits: int, keywords: str, rights: Rights) -> tuple[int, str]:
@@ -346,5 +347,6 @@ def expunge(
     modseq = yield from counted_modseq(account, -len(rows), -sum(row[2] for row in rows))
     gone = [Uid(row[0]) for row in rows]
     yield from remove(account, mailbox, gone, modseq)
-    yield from contents.orphan({ContentId(row[1]) for row in rows}, now)
-    return Changes(modseq, [], MessageSet.of(gone))
+    was = [ContentId(row[1]) for row in rows]
+    yield from contents.orphan(set(was), now)
+    return Changes(modseq, [], MessageSet.of(gone), contents=was)

@@ -349,9 +349,15 @@ MIGRATIONS: Final = (
                 id {serial},
                 content_id BIGINT NOT NULL,
                 at REAL NOT NULL,
+                last REAL NOT NULL,
+                times INTEGER NOT NULL,
                 name TEXT NOT NULL,
-                data TEXT NOT NULL)""",
-            "CREATE INDEX journal_by_content ON journal (content_id)",
+                uid BIGINT,
+                data TEXT NOT NULL,
+                same BIGINT)""",
+            # What comes to pass again and again is one row with a count: `same` tells what is the same. NULLs never are.
+            "CREATE UNIQUE INDEX journal_by_content ON journal (content_id, same)",
+            "CREATE INDEX journal_by_age ON journal (at)",
             """CREATE TABLE journal_names (
                 name TEXT NOT NULL,
                 content_id BIGINT NOT NULL,

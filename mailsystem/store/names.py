@@ -20,7 +20,7 @@ from mailsystem.mail.mailbox import (
 from mailsystem.mail.rights import is_of_others
 from mailsystem.store import contents, messages
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
-from mailsystem.store.rows import MAILBOX, mailbox_of
+from mailsystem.store.rows import MAILBOX, Copied, mailbox_of
 
 MOST_OCTETS: Final = 1000
 MOST_LEVELS: Final = 50
@@ -176,27 +176,32 @@ def _insert(account: AccountId, name: str, special_use: str | None, now: float) 
     return mailbox_of(row)
 
 
-def delete(account: AccountId, name: str, now: float) -> Unit[None]:
-    """Drop a mailbox and its messages; those below it stay. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
+def delete(account: AccountId, name: str, now: float) -> Unit[list[ContentId]]:
+    """Drop a mailbox and its messages, and tell their contents; those below it stay.
+
+    Raises `NoSuchMailbox`, and `NotPermitted` for INBOX.
+    """
     if name == INBOX:
         raise NotPermitted("INBOX stays")
     mailbox = yield from find(account, name)
     yield from messages.next_modseq(account)
-    yield from _drop(account, mailbox.id, now)
+    return (yield from _drop(account, mailbox.id, now))
 
 
-def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[None]:
+def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[list[ContentId]]:
     rows = yield Sql(
         "DELETE FROM messages WHERE account_id = $1 AND mailbox_id = $2 RETURNING content_id, size", account, mailbox
     )
     if rows:
         yield from messages.count(account, -len(rows), -sum(row[1] for row in rows))
-    yield from contents.orphan({ContentId(row[0]) for row in rows}, now)
+    was = [ContentId(row[0]) for row in rows]
+    yield from contents.orphan(set(was), now)
     yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM rights WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM annotations WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
     yield Ring((account, mailbox))
+    return was
 
 
 def drop_all(account: AccountId, now: float) -> Unit[None]:
@@ -207,8 +212,8 @@ def drop_all(account: AccountId, now: float) -> Unit[None]:
     yield Sql("DELETE FROM annotations WHERE account_id = $1 OR reader_id = $1", account)
 
 
-def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
-    """Give a mailbox and all below it another name; renaming INBOX moves its messages away (RFC 9051 6.3.6).
+def rename(account: AccountId, old: str, new: str, now: float) -> Unit[Copied | None]:
+    """Give a mailbox and all below it another name; renaming INBOX moves its messages away (RFC 9051 6.3.6), which are told.
 
     Raises `NoSuchMailbox`, `MailboxExists`, and `NotPermitted` for a name within itself.
     """
@@ -217,8 +222,7 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
         yield from find(account, INBOX)
         created = yield from create(account, new, None, now)
         inbox = yield from find(account, INBOX)
-        yield from _move_all(account, inbox, created, now)
-        return
+        return (yield from _move_all(account, inbox, created, now))
     below = yield Sql(
         "SELECT id, name FROM mailboxes WHERE account_id = $1 AND (name = $2 OR substr(name, 1, $4) = $3)",
         account,
@@ -247,15 +251,17 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[None]:
     )
     for number, _ in renamed:
         yield Ring((account, number))
+    return None
 
 
-def _move_all(account: AccountId, source: Mailbox, target: Mailbox, now: float) -> Unit[None]:
+def _move_all(account: AccountId, source: Mailbox, target: Mailbox, now: float) -> Unit[Copied | None]:
     rows = yield Sql(
         "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid", account, source.id
     )
-    if rows:
-        whole = MessageSet(((1, 0xFFFFFFFF),))
-        yield from messages.copy(account, source.id, whole, target.name, now, leave=False)
+    if not rows:
+        return None
+    whole = MessageSet(((1, 0xFFFFFFFF),))
+    return (yield from messages.copy(account, source.id, whole, target.name, now, leave=False))
 
 
 def subscriptions(account: AccountId) -> Unit[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from enum import Flag as Bits
@@ -20,6 +20,7 @@ from mailsystem.mail.mailbox import (
     RECENT,
     SEEN,
     AccountId,
+    ContentId,
     Flag,
     Mailbox,
     Message,
@@ -58,6 +59,15 @@ class Appended:
     mailbox: Mailbox
     uid: Uid
     modseq: ModSeq
+    content: ContentId
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One message that is here, and where its copies went."""
+
+    content: ContentId
+    places: Sequence[Appended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,8 @@ class Copied:
     target: list[Uid]
     modseq: ModSeq
     """Of this change."""
+    contents: Sequence[ContentId] = ()
+    """Of each pair."""
 
 
 @dataclass(frozen=True, slots=True)

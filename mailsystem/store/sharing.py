@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Literal
 
 from mailsystem.mail.errors import NotPermitted
-from mailsystem.mail.mailbox import DELIMITER, INBOX, AccountId, Mailbox
+from mailsystem.mail.mailbox import DELIMITER, INBOX, AccountId, ContentId, Mailbox
 from mailsystem.mail.rights import EVERY, Entry, Identifier, Rights, is_of_others, parted, seen_as
 from mailsystem.store import names, rights
 from mailsystem.store.database import Database, Sql, Unit
+from mailsystem.store.rows import Copied
 
 Sign = Literal["", "+", "-"]
 
@@ -92,20 +93,19 @@ def create(actor: AccountId, name: str, special_use: str | None, now: float) -> 
     return replace(made, seen_as=seen_as(login, made.name))
 
 
-def delete(actor: AccountId, name: str, now: float) -> Unit[None]:
+def delete(actor: AccountId, name: str, now: float) -> Unit[list[ContentId]]:
     """`names.delete`, for others where they have `x`."""
     account, own, _ = yield from rights.place(actor, name, "x")
-    yield from names.delete(account, own, now)
+    return (yield from names.delete(account, own, now))
 
 
-def rename(actor: AccountId, old: str, new: str, now: float) -> Unit[None]:
+def rename(actor: AccountId, old: str, new: str, now: float) -> Unit[Copied | None]:
     """`names.rename`, for others where they have `x` on it and `k` on the nearest above the new name (RFC 4314 4).
 
     A mailbox stays with its owner, and so does INBOX with what is in it.
     """
     if not is_of_others(old):
-        yield from names.rename(actor, old, new, now)
-        return
+        return (yield from names.rename(actor, old, new, now))
     mailbox, _ = yield from rights.found(actor, old, "x")
     if mailbox.name == INBOX:
         raise NotPermitted("INBOX stays")
@@ -114,7 +114,7 @@ def rename(actor: AccountId, old: str, new: str, now: float) -> Unit[None]:
     _, owner, own = yield from _below(actor, new)
     if owner != mailbox.account:
         raise NotPermitted("a mailbox stays with its owner")
-    yield from names.rename(owner, mailbox.name, own, now)
+    return (yield from names.rename(owner, mailbox.name, own, now))
 
 
 def _below(actor: AccountId, name: str) -> Unit[tuple[str, AccountId, str]]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from mailsystem.mail.clock import Clock, SystemClock
 from mailsystem.mail.errors import MailError, Unavailable
+from mailsystem.mail.mailbox import AccountId, ContentId
 from mailsystem.store import migrations, sqlite
 from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
@@ -18,6 +19,7 @@ from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
 from mailsystem.store.greylist import Greylist
 from mailsystem.store.index import Index
+from mailsystem.store.journal import Journal
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
@@ -29,6 +31,7 @@ from mailsystem.store.signing_keys import SigningKeys
 from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
+from mailsystem.telemetry.journal import Recorder
 
 SWEEP_EVERY: Final = 3600.0
 GRACE: Final = 7 * 86_400.0
@@ -47,6 +50,7 @@ class Store:
     greylist: Greylist
     sharing: Sharing
     metadata: Metadata
+    journal: Journal
     outbound: Outbound
     tls_levels: TlsLevels
     signing_keys: SigningKeys
@@ -67,11 +71,14 @@ async def open_store(
     indexed: bool = True,
     tls_memory_days: float = DAYS,
     suppress_after: int = AFTER,
+    recorder: Recorder | None = None,
+    journal_days: float | None = None,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
-    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open. `suppress_after` failures in
-    a row suppress an address.
+    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open. What `recorder` hears goes into
+    the journal, of which `journal_days` are kept; None leaves that to others. `suppress_after` failures in a row suppress an
+    address.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -91,6 +98,11 @@ async def open_store(
             asyncio.create_task(accounts.history.keep()),
             asyncio.create_task(_expire(maildrops, trace)),
         ]
+        journal = Journal(database, clock=clock)
+        if recorder is not None:
+            chores.append(asyncio.create_task(journal.keep(recorder, trace)))
+        if journal_days is not None:
+            chores.append(asyncio.create_task(journal.drop_old(journal_days, trace)))
         if indexed:
             chores.append(asyncio.create_task(index.keep(trace)))
         try:
@@ -103,6 +115,7 @@ async def open_store(
                 greylist=Greylist(database, clock=clock),
                 sharing=Sharing(database),
                 metadata=Metadata(database),
+                journal=journal,
                 outbound=Outbound(database, clock=clock),
                 tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
                 signing_keys=SigningKeys(database),
@@ -119,6 +132,8 @@ async def open_store(
             await index.release()
             with suppress(Unavailable):
                 await accounts.history.settle()
+            if recorder is not None:
+                await journal.settle(recorder, trace)
 
 
 async def _migrate(database: Database) -> None:
@@ -142,7 +157,10 @@ async def _expire(maildrops: Maildrops, trace: Trace) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY)
         try:
-            if gone := await maildrops.expire():
-                trace.event("expired", messages=gone)
+            gone: dict[AccountId, list[ContentId]] = {}
+            for account, content in await maildrops.expire():
+                gone.setdefault(account, []).append(content)
+            for account, contents in gone.items():
+                trace.event("expired", account=account, messages=len(contents), contents=contents)
         except MailError as error:
             trace.event("store failed", what="expire", reason=str(error))  # the next one may succeed

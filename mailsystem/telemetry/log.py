@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from mailsystem.telemetry.trace import Event
 
@@ -25,6 +25,13 @@ LEVEL_OF: Final = {
     "connected": "debug",
     "disconnected": "debug",
     "selected": "debug",
+    "read": "debug",
+    "flagged": "debug",
+    "copied": "debug",
+    "moved": "debug",
+    "expunged": "debug",
+    "mailbox deleted": "debug",
+    "attempted": "debug",
     "login failed": "warning",
     "handshake failed": "warning",
     "attacked": "warning",
@@ -32,6 +39,7 @@ LEVEL_OF: Final = {
     "turned away": "warning",
     "certificate refused": "warning",
     "log fell behind": "warning",
+    "journal fell behind": "warning",
     "accept failed": "warning",
     "signing failed": "warning",
     "capped": "warning",
@@ -54,12 +62,23 @@ _COLOURS = {
     "warning": "33",
     "error": "1;31",
 }
+_OF_THE_JOURNAL: Final = frozenset({"contents", "places", "uids"})
+"""Which messages an event is about: lists for the journal, which may be as long as a mailbox."""
 _RESERVED = frozenset({"time", "level", "door", "session", "event"})
 
 
 def level_of(event: Event) -> str:
     """`debug`, `info`, `warning` or `error`."""
     return LEVEL_OF.get(event.name, "info")
+
+
+def _data(event: Event) -> dict[str, Any]:
+    """What an event carries, for a line."""
+    return {
+        key: value
+        for key, value in event.data.items()
+        if key not in _OF_THE_JOURNAL or not isinstance(value, list | tuple)
+    }
 
 
 def as_json(event: Event) -> str:
@@ -71,14 +90,14 @@ def as_json(event: Event) -> str:
         "door": event.door,
         "session": event.session,
         "event": event.name,
-        **{key + "_" if key in _RESERVED else key: value for key, value in event.data.items()},
+        **{key + "_" if key in _RESERVED else key: value for key, value in _data(event).items()},
     }
     return json.dumps(told, ensure_ascii=False, default=str)
 
 
 def as_text(event: Event, *, colour: bool = False, date: bool = True) -> str:
     """One aligned line: when, which door and session, what, and the rest as `key=value`."""
-    data = dict(event.data)
+    data = _data(event)
     trace = data.pop("traceback", None)
     if event.name == "line":
         name, rest = data.pop("who", "?") + ":", printable(str(data.pop("text", "")))

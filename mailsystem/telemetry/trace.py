@@ -40,19 +40,21 @@ class Trace:
     arguments of a secret verb as `REDACTED`.
     """
 
-    __slots__ = ("_lines", "_sinks", "context", "door", "session")
+    __slots__ = ("_contents", "_lines", "_sinks", "context", "door", "session")
 
     def __init__(
         self,
         sinks: Sequence[Sink] = (),
         *,
         lines: bool = False,
+        contents: bool = False,
         door: str = "app",
         session: int = 0,
         context: Mapping[str, Any] | None = None,
     ) -> None:
         self._sinks = tuple(sinks)
         self._lines = lines and bool(sinks)
+        self._contents = contents and bool(sinks)
         self.door = door
         self.session = session
         self.context: Mapping[str, Any] = context or {}
@@ -62,10 +64,20 @@ class Trace:
         """Whether anybody reads the protocol lines: ask before making them up."""
         return self._lines
 
+    @property
+    def wants_contents(self) -> bool:
+        """Whether anybody follows single messages: ask before saying what happens to each (`contents=[…]`)."""
+        return self._contents
+
     def child(self, door: str, **context: Any) -> Trace:
         """The voice of a new session at `door`; `context` goes into each of its events."""
         return Trace(
-            self._sinks, lines=self._lines, door=door, session=next(_sessions), context={**self.context, **context}
+            self._sinks,
+            lines=self._lines,
+            contents=self._contents,
+            door=door,
+            session=next(_sessions),
+            context={**self.context, **context},
         )
 
     def event(self, name: str, **data: Any) -> None:

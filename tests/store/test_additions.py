@@ -59,7 +59,8 @@ async def test_one_message_takes_the_place_of_another_and_both_are_told(vault: V
         vault.ann.id, inbox.id, old.uid, "INBOX", New(spooled(vault.here, LARGE))
     )
     assert replaced is not None
-    appended, modseq = replaced
+    appended, modseq, gone = replaced
+    assert gone == old.content
     changes = await vault.there.mailboxes.changes(vault.ann.id, inbox.id, old.modseq)
     assert [message.uid for message in changes.messages] == [appended.uid] == [2]
     assert changes.vanished == MessageSet.of([1])

@@ -58,7 +58,7 @@ async def test_a_message_is_delivered_to_all_or_to_none(vault: Vault) -> None:
         await vault.here.mailboxes.deliver(drop_for(vault.ann, bob, cid), spooled(vault.here, letter("x")))
     assert await uids(vault) == []
     done = await vault.here.mailboxes.deliver(drop_for(vault.ann, bob), spooled(vault.here, letter("x")))
-    assert [appended.uid for appended in done] == [1, 1]
+    assert [appended.uid for appended in done.places] == [1, 1]
     assert await uids(vault) == [1]
 
 

@@ -40,7 +40,7 @@ async def append(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     await _look(session, name, news)
     done = await session.store.mailboxes.append_all(session.account.id, name, news)
     for each, new in zip(done, news, strict=True):
-        session.trace.event("appended", mailbox=each.mailbox.name, uid=each.uid, size=new.spool.size)
+        _told(session, each, new)
     return Ok(code=_appenduid(done))
 
 
@@ -64,8 +64,10 @@ async def replace(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     )
     if done is None:
         raise Gone
-    appended, modseq = done
-    session.trace.event("appended", mailbox=appended.mailbox.name, uid=appended.uid, size=new.spool.size)
+    appended, modseq, gone = done
+    _told(session, appended, new)
+    if session.trace.wants_contents:
+        session.trace.event("expunged", mailbox=mailbox.shown, contents=[gone], uids=uids, replaced=True)
     session.send(b"* OK [" + _appenduid([appended]) + b"] appended\r\n")  # RFC 8508 4.3
     return Ok(code=b"HIGHESTMODSEQ %d" % modseq) if session.dialect.condstore else None
 
@@ -101,6 +103,11 @@ def _message(session: Session, args: Arguments) -> New:
     if not spool.size:
         raise Cancelled
     return New(spool, flags or frozenset(), internaldate)
+
+
+def _told(session: Session, appended: Appended, new: New) -> None:
+    where, uid = appended.mailbox.name, appended.uid
+    session.trace.event("appended", mailbox=where, uid=uid, size=new.spool.size, contents=[appended.content])
 
 
 async def _look(session: Session, name: str, news: list[New]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsystem.imap import news, reply
+from mailsystem.imap import news, reply, witness
 from mailsystem.imap.command import AUTHENTICATED, Ok, capabilities, command
 from mailsystem.imap.dialect import ENABLES
 from mailsystem.imap.grammar import Arguments
@@ -51,7 +51,9 @@ async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     name = args.mailbox()
     args.end()
     mailbox = await session.store.mailboxes.find(session.account.id, name)
-    await session.store.mailboxes.delete(session.account.id, name)
+    gone = await session.store.mailboxes.delete(session.account.id, name)
+    if gone and session.trace.wants_contents:
+        session.trace.event("mailbox deleted", mailbox=name, contents=gone)
     where = session.mailbox if session.state is State.SELECTED else None
     if where is not None and (where.account, where.id) == (mailbox.account, mailbox.id):
         # The client knows what it did; it is simply in no mailbox any more.
@@ -68,7 +70,9 @@ async def rename(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.sp()
     new = args.mailbox()
     args.end()
-    await session.store.mailboxes.rename(session.account.id, old, new)
+    moved = await session.store.mailboxes.rename(session.account.id, old, new)
+    if moved is not None:
+        witness.copied(session, moved, old, new, moved=True)
     if session.dialect.rev2:
         spelled = session.dialect.mailbox
         session.send(reply.listed(b"LIST", (), spelled(new), reply.old_name(spelled(old))))

@@ -37,10 +37,17 @@ async def fetch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         limiting.at_most(session, abs(last - first) + 1)
         uids = session.view.partial(uids, first, last)
     uids, code = limiting.portion(session, uids)
-    told = await Answers(session, items).say(uids)
-    if told and items.wants_raw:
-        session.trace.event("retrieved", login=session.account.login, messages=told)
-    if not by_uid and modifiers.changed_since is None and told < session.view.count(uids):
+    answers = Answers(session, items)
+    try:
+        await answers.say(uids)
+    finally:
+        # What the client has got it has got, even where it is gone before the last of it.
+        if answers.told and items.reads:
+            told: dict[str, object] = {"login": session.account.login, "messages": answers.told}
+            if answers.read:
+                told |= {"mailbox": session.mailbox.shown, "contents": answers.read}
+            session.trace.event("retrieved", **told)
+    if not by_uid and modifiers.changed_since is None and answers.told < session.view.count(uids):
         # RFC 2180 4.1.2: somebody else has expunged some of them, and now is not the time to say which (RFC 5530).
         return limiting.telling(session, code, Ok("some of the messages are gone", b"EXPUNGEISSUED"))
     return limiting.telling(session, code, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailsystem.imap import limiting
+from mailsystem.imap import limiting, witness
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Session
@@ -22,9 +22,10 @@ async def close(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.2: expunge without a word, then leave; one that was only examined stays as it is."""
     args.end()
     if not session.read_only:
-        await session.store.mailboxes.expunge(
+        changes = await session.store.mailboxes.expunge(
             session.mailbox.account, session.mailbox.id, actor=session.account.id, quietly=True
         )
+        witness.expunged(session, changes)
     session.select(None)
     return None
 
@@ -54,6 +55,7 @@ async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     changes = await session.store.mailboxes.expunge(
         session.mailbox.account, session.mailbox.id, uids, actor=session.account.id
     )
+    witness.expunged(session, changes)
     highest = None
     if changes.vanished and session.dialect.condstore:
         highest = Ok(code=b"HIGHESTMODSEQ %d" % changes.modseq)  # RFC 7162 3.2.7
@@ -68,6 +70,7 @@ async def copy(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     copied = await session.store.mailboxes.copy(
         session.mailbox.account, session.mailbox.id, uids, target, actor=session.account.id
     )
+    witness.copied(session, copied, session.mailbox.shown, target)
     return Ok(code=_copyuid(copied))
 
 
@@ -82,6 +85,7 @@ async def move(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     )
     if not moved.source:
         return limiting.telling(session, code, None)
+    witness.copied(session, moved, session.mailbox.shown, target, moved=True)
     session.send(b"* OK [" + _copyuid(moved) + b"] moved\r\n")
     highest = Ok(code=b"HIGHESTMODSEQ %d" % moved.modseq) if session.dialect.condstore else None
     return limiting.telling(session, code, highest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailsystem.imap import limiting, news
+from mailsystem.imap import limiting, news, witness
 from mailsystem.imap.command import SELECTED, Ok, command
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
@@ -36,6 +36,7 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     changes = await session.store.mailboxes.set_flags(
         session.mailbox.account, session.mailbox.id, uids, op, flags, since=since, actor=session.account.id
     )
+    witness.flagged(session, op.value.removesuffix("FLAGS") + " ".join(sorted(flags)), changes)
     open_ = uids if changes.unchanged is None else changes.unchanged
     if not silent:
         await _answer(session, open_, changes, by_uid)

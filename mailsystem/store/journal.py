@@ -1,0 +1,235 @@
+"""The journal: what became of each message, for as many days as the settings say.
+
+A `Recorder` hears it; here it is written down about once a second, together, behind everybody who waits for an answer. What a
+client does with one message again and again on one day is one row with a count. Nothing here need survive a loss of power.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from mailsystem.mail.clock import Clock
+from mailsystem.mail.errors import Unavailable
+from mailsystem.mail.mailbox import ContentId, Flag, Uid
+from mailsystem.mail.structure import message_id, named
+from mailsystem.store.database import Database, Many, Row, Sql, Unit
+from mailsystem.store.rows import flags_of
+from mailsystem.telemetry import Trace
+from mailsystem.telemetry.journal import REPEATED, Entry, Recorder
+
+DAY: Final = 86_400.0
+MOST_LIVES: Final = 100
+"""Messages of one Message-ID that are told of, the newest."""
+MOST_NOTES: Final = 20_000
+"""Rows that are told of all those together, the newest."""
+
+_SOON: Final = 1.0
+_AT_ONCE: Final = 4000
+"""Rows that one transaction writes or drops: others want to write, too."""
+_FORGET_EVERY: Final = 3600.0
+
+
+class Note(NamedTuple):
+    """One thing that happened to a message, or the same thing several times."""
+
+    name: str
+    at: float
+    """Seconds since the epoch."""
+    last: float
+    """The same of the last time."""
+    times: int
+    uid: int | None
+    data: Mapping[str, Any]
+
+
+class Whereabouts(NamedTuple):
+    """A place where a message is."""
+
+    login: str
+    mailbox: str
+    uid: Uid
+    flags: frozenset[Flag]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """All that is known of one message."""
+
+    content: ContentId
+    names: Sequence[str]
+    """Its Message-ID, and the ids that it had in queues."""
+    size: int | None
+    """Octets; None where it is gone for good."""
+    notes: Sequence[Note]
+    places: Sequence[Whereabouts]
+    """Where it is now."""
+
+
+class Journal:
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    # Writing
+
+    async def keep(self, recorder: Recorder, trace: Trace) -> None:
+        """Write what is heard, again and again, until cancelled; the last of it is left to `settle`."""
+        while True:
+            await recorder.some()
+            await asyncio.sleep(_SOON)
+            while entries := recorder.take(_AT_ONCE):
+                # What has been taken out of memory is written even if this is cancelled meanwhile.
+                await asyncio.shield(self._write(entries, recorder, trace))
+            if lost := recorder.lost():
+                trace.event("journal fell behind", dropped=lost)
+
+    async def settle(self, recorder: Recorder, trace: Trace) -> None:
+        """Write what is left."""
+        while entries := recorder.take(_AT_ONCE):
+            await self._write(entries, recorder, trace)
+
+    async def _write(self, entries: Sequence[Entry], recorder: Recorder, trace: Trace) -> None:
+        try:
+            await self.write(entries)
+        except Exception as error:
+            # Nobody's mail hangs on it, whatever it was.
+            recorder.lose(sum(entry.lines for entry in entries))
+            if not isinstance(error, Unavailable):
+                trace.bug(error, what="journal")
+
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write these down. Raises `Unavailable`."""
+        await self._database.write(_write(entries), durable=False, patient=True)
+
+    async def drop_old(self, days: float, trace: Trace) -> None:
+        """Forget what is older than so many days, at once and then every hour, until cancelled."""
+        while True:
+            try:
+                await self.forget(self._clock.now() - days * DAY)
+            except Unavailable as error:
+                trace.event("store failed", what="journal", reason=str(error))  # the next one may succeed
+            await asyncio.sleep(_FORGET_EVERY)
+
+    async def forget(self, before: float) -> int:
+        """Drop what happened before that time; returns how many rows went. Raises `Unavailable`."""
+        gone = 0
+        while some := await self._database.write(_forget(before), durable=False, patient=True):
+            gone += some
+        return gone
+
+    # Reading
+
+    async def find(self, name: str) -> Sequence[Life]:
+        """All that is known of the messages with that queue id or Message-ID, the oldest message first."""
+        wanted = named(name)
+        return await self._database.read(_find(wanted)) if wanted else []
+
+
+def _write(entries: Sequence[Entry]) -> Unit[None]:
+    contents = sorted({content for entry in entries for content in entry.contents})
+    rows = yield Sql(
+        "SELECT c.id, c.envelope FROM contents c WHERE c.id IN LIST $1"
+        " AND NOT EXISTS (SELECT 1 FROM journal_names n WHERE n.content_id = c.id)",
+        contents,
+    )
+    names = {(name, content) for content, envelope in rows if (name := message_id(envelope))}
+    names |= {(str(id_), content) for entry in entries for content in entry.contents if (id_ := entry.data.get("id"))}
+    yield Many("INSERT INTO journal_names (name, content_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", sorted(names))
+    logins = yield from _logins(entries)
+    yield Many(
+        "INSERT INTO journal (content_id, at, last, times, name, uid, data, same) VALUES ($1, $2, $2, 1, $3, $4, $5, $6)"
+        " ON CONFLICT (content_id, same) DO UPDATE SET last = excluded.last, times = journal.times + 1",
+        list(_rows(entries, logins)),
+    )
+
+
+def _logins(entries: Iterable[Entry]) -> Unit[dict[int, str]]:
+    """Accounts are named as they were called when it happened: later they may be gone."""
+    numbers = {place[0] for entry in entries for place in entry.data.get("places", ())}
+    numbers |= {entry.data["account"] for entry in entries if "account" in entry.data}
+    if not numbers:
+        return {}
+    rows = yield Sql("SELECT id, login FROM accounts WHERE id IN LIST $1", sorted(numbers))
+    return dict(rows)
+
+
+def _rows(entries: Iterable[Entry], logins: Mapping[int, str]) -> Iterable[Row]:
+    for entry in entries:
+        data = dict(entry.data)
+        if "places" in data:
+            data["places"] = [(logins.get(account, ""), mailbox, uid) for account, mailbox, uid in data["places"]]
+        if "account" in data:
+            data["login"] = logins.get(data.pop("account"), "")
+        text = json.dumps(data, separators=(",", ":"), default=str)
+        same = _same(f"{entry.name} {entry.at // DAY} {text}") if entry.name in REPEATED else None
+        for index, content in enumerate(entry.contents):
+            uid = entry.uids[index] if index < len(entry.uids) else None
+            yield content, entry.at, entry.name, uid, text, same
+
+
+def _same(text: str) -> int:
+    digest = blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _forget(before: float) -> Unit[int]:
+    rows = yield Sql(
+        "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE at < $1 ORDER BY at LIMIT $2) RETURNING content_id",
+        before,
+        _AT_ONCE,
+    )
+    if rows:
+        yield Sql(
+            "DELETE FROM journal_names WHERE content_id IN LIST $1"
+            " AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.content_id = journal_names.content_id)",
+            sorted({row[0] for row in rows}),
+        )
+    return len(rows)
+
+
+def _find(name: str) -> Unit[list[Life]]:
+    found = yield Sql(
+        "SELECT content_id FROM journal_names WHERE name = $1 ORDER BY content_id DESC LIMIT $2", name, MOST_LIVES
+    )
+    contents = sorted(row[0] for row in found)
+    if not contents:
+        return []
+    named_ = yield Sql("SELECT content_id, name FROM journal_names WHERE content_id IN LIST $1 ORDER BY name", contents)
+    sizes = yield Sql("SELECT id, size FROM contents WHERE id IN LIST $1", contents)
+    notes = yield Sql(
+        "SELECT content_id, name, at, last, times, uid, data FROM journal WHERE content_id IN LIST $1"
+        " ORDER BY at DESC, id DESC LIMIT $2",
+        contents,
+        MOST_NOTES,
+    )
+    places = yield Sql(
+        "SELECT m.content_id, a.login, b.name, m.uid, m.flags, m.keywords FROM messages m"
+        " JOIN accounts a ON a.id = m.account_id JOIN mailboxes b ON b.account_id = m.account_id AND b.id = m.mailbox_id"
+        " WHERE m.content_id IN LIST $1 ORDER BY a.login, b.name, m.uid",
+        contents,
+    )
+    size_of: dict[int, int] = dict(sizes)
+    return [
+        Life(
+            ContentId(content),
+            [row[1] for row in named_ if row[0] == content],
+            size_of.get(content),
+            [_note(row) for row in reversed(notes) if row[0] == content],
+            [
+                Whereabouts(login, mailbox, uid, flags_of(bits, keywords))
+                for of, login, mailbox, uid, bits, keywords in places
+                if of == content
+            ],
+        )
+        for content in contents
+    ]
+
+
+def _note(row: Row) -> Note:
+    _, name, at, last, times, uid, data = row
+    return Note(name, at, last, times, uid, json.loads(data))

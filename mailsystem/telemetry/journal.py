@@ -1,0 +1,206 @@
+"""The journal's ear: a sink that keeps of all events those in which something happens to single messages.
+
+It only listens and remembers, in bounded memory; `store.journal` writes down what it has heard, about once a second. Nobody
+ever waits for it: where more comes than can be written, the oldest reads are forgotten first, and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from mailsystem.telemetry.trace import Event
+
+MOST_WAITING: Final = 100_000
+"""Lines of the journal that wait in memory to be written."""
+
+NAMES: Final[Mapping[str, str]] = {
+    "delivered": "delivered",
+    "appended": "appended",
+    "retrieved": "read",
+    "read": "read",
+    "flagged": "flagged",
+    "copied": "copied",
+    "moved": "moved",
+    "expunged": "expunged",
+    "deleted": "deleted",
+    "mailbox deleted": "expunged",
+    "expired": "expired",
+    "reported": "reported",
+    "queued": "queued",
+    "signed": "signed",
+    "attempted": "attempted",
+    "sent": "sent",
+    "deferred": "deferred",
+    "bounced": "bounced",
+}
+"""The events that are about messages, and what the journal calls them."""
+
+REPEATED: Final = frozenset({"read", "flagged"})
+"""What clients do again and again: what one of them does with one message on one day is one line with a count."""
+
+_LEFT_OUT: Final = frozenset({"contents", "uids", "messages", "message", "copies", "ms", "size"})
+_LONGEST: Final = 1000
+_MOST_SESSIONS: Final = 100_000
+
+
+class Entry(NamedTuple):
+    """One thing that happened, to one message or to many alike."""
+
+    name: str
+    at: float
+    """Seconds since the epoch."""
+    contents: Sequence[int]
+    """The messages, by their content."""
+    uids: Sequence[int]
+    """Which each of them has or had there; empty where that is not told."""
+    data: Mapping[str, Any]
+    """Who, over what, where."""
+
+    @property
+    def lines(self) -> int:
+        """How many lines of the journal it makes."""
+        return len(self.contents)
+
+    @property
+    def weight(self) -> int:
+        """About how much memory it holds, in lines: one may name a thousand recipients."""
+        return len(self.contents) + len(self.data.get("recipients", ())) + len(self.data.get("places", ()))
+
+
+class Recorder:
+    """Give it to a `Trace` that wants contents."""
+
+    def __init__(self, *, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._acts: deque[Entry] = deque()
+        self._reads: deque[Entry] = deque()
+        self._waiting = 0
+        self._some = asyncio.Event()
+        self._sessions: dict[int, dict[str, str]] = {}
+        self._lost = 0
+
+    def __call__(self, event: Event) -> None:
+        name = NAMES.get(event.name)
+        if name is not None:
+            if event.data.get("contents"):
+                self._note(name, event)
+        elif (learn := _LEARN.get(event.name)) is not None:
+            learn(self, event)
+
+    # What sessions say of themselves
+
+    def _enter(self, event: Event) -> None:
+        """What is known of a client is said once, and holds for all that it does."""
+        known = self._sessions.get(event.session, {})
+        client = event.data.get("client")
+        for key, value in (
+            ("login", event.data.get("login")),
+            ("tls", event.data.get("tls")),
+            ("client", _named(client) if isinstance(client, Mapping) else None),
+        ):
+            if value:
+                known[key] = str(value)[:_LONGEST]
+        if known and len(self._sessions) < _MOST_SESSIONS:
+            self._sessions[event.session] = known
+
+    def _forget_login(self, event: Event) -> None:
+        self._sessions.get(event.session, {}).pop("login", None)
+
+    def _leave(self, event: Event) -> None:
+        self._sessions.pop(event.session, None)
+
+    # What happens to messages
+
+    def _note(self, name: str, event: Event) -> None:
+        told = event.data
+        data: dict[str, Any] = {"door": event.door, **self._sessions.get(event.session, {})}
+        for key, value in told.items():
+            if key not in _LEFT_OUT and value not in (None, "", ()):
+                data[key] = value[:_LONGEST] if isinstance(value, str) else value
+        contents = told["contents"]
+        if "places" in data or event.name == "delivered":
+            self._delivered("accepted" if event.name == "delivered" else name, event.time, contents, data)
+            return
+        if name in REPEATED and "peer" in data:
+            # The next connection comes from another port, and is the same client all the same.
+            data["peer"] = str(data["peer"]).rpartition(":")[0] or data["peer"]
+        uids = told.get("uids") or ((told["uid"],) if "uid" in told else ())
+        data.pop("uid", None)
+        self._add(Entry(name, event.time, contents, uids, data))
+
+    def _delivered(self, name: str, at: float, contents: Sequence[int], data: dict[str, Any]) -> None:
+        """Where it came from, and that it was delivered at once: two things to tell of it, by one event."""
+        places = data.pop("places", ())
+        self._add(Entry(name, at, contents, (), data))
+        if places:
+            gone = {"door": data["door"], "id": data.get("id"), "places": places}
+            self._add(Entry("delivered", at, contents, (), gone))
+
+    def _add(self, entry: Entry) -> None:
+        (self._reads if entry.name in REPEATED else self._acts).append(entry)
+        self._waiting += entry.weight
+        while self._waiting > self._most:
+            # Even one FETCH may be about more messages than there is room for: then of its first ones nothing is told.
+            gone = self._cut(self._reads or self._acts, self._waiting - self._most)
+            self._waiting -= gone.weight
+            self._lost += gone.lines
+        self._some.set()
+
+    @staticmethod
+    def _cut(line: deque[Entry], most: int) -> Entry:
+        """Take the first entry off, or so many lines of it."""
+        first = line.popleft()
+        if first.lines <= max(1, most):
+            return first
+        line.appendleft(first._replace(contents=first.contents[most:], uids=first.uids[most:]))
+        return first._replace(contents=first.contents[:most], uids=first.uids[:most])
+
+    # For whoever writes it down
+
+    @property
+    def waiting(self) -> int:
+        """Of what was not taken yet, the weight."""
+        return self._waiting
+
+    async def some(self) -> None:
+        """Wait until there is something to write."""
+        await self._some.wait()
+
+    def take(self, most: int) -> list[Entry]:
+        """The next entries, of so many lines together."""
+        taken: list[Entry] = []
+        while most > 0 and (line := self._acts or self._reads):
+            entry = self._cut(line, most)
+            taken.append(entry)
+            most -= entry.lines
+            self._waiting -= entry.weight
+        if not self._waiting:
+            self._some.clear()
+        return taken
+
+    def lose(self, lines: int) -> None:
+        """So many lines were taken and could not be written."""
+        self._lost += lines
+
+    def lost(self) -> int:
+        """How many lines nobody will ever read; asked again, those since then."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+
+def _named(client: Mapping[str, Any]) -> str:
+    """A mail program as its ID tells it (RFC 2971): name and version."""
+    return " ".join(str(client[key])[:100] for key in ("name", "version") if client.get(key))
+
+
+_LEARN: Final[Mapping[str, Callable[[Recorder, Event], None]]] = {
+    "connected": Recorder._enter,
+    "secured": Recorder._enter,
+    "logged in": Recorder._enter,
+    "identified": Recorder._enter,
+    "logged out": Recorder._forget_login,
+    "disconnected": Recorder._leave,
+}
