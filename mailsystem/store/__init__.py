@@ -14,6 +14,7 @@ from mailsystem.store.contents import Contents, Spool
 from mailsystem.store.downloads import Handled
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
+from mailsystem.store.journal import Life, Note
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
@@ -65,6 +66,7 @@ __all__ = [
     "Lease",
     "Leaving",
     "Level",
+    "Life",
     "Listing",
     "Login",
     "Mailboxes",
@@ -72,6 +74,7 @@ __all__ = [
     "Maildrops",
     "Metadata",
     "New",
+    "Note",
     "Opened",
     "Outbound",
     "Oversight",

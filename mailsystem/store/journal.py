@@ -16,8 +16,10 @@ from typing import Any, Final, NamedTuple
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import ContentId, Flag, Uid
+from mailsystem.mail.outgoing import Outgoing, Waiting
 from mailsystem.mail.structure import message_id, named
 from mailsystem.store.database import Database, Many, Row, Sql, Unit
+from mailsystem.store.outbound import OUTGOING, WAITING, outgoing_of, waiting_of
 from mailsystem.store.rows import flags_of
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import REPEATED, Entry, Recorder
@@ -68,6 +70,8 @@ class Life:
     notes: Sequence[Note]
     places: Sequence[Whereabouts]
     """Where it is now."""
+    queued: Sequence[tuple[Outgoing, Sequence[Waiting]]] = ()
+    """What of it is in the queue now."""
 
 
 class Journal:
@@ -213,6 +217,7 @@ def _find(name: str) -> Unit[list[Life]]:
         " WHERE m.content_id IN LIST $1 ORDER BY a.login, b.name, m.uid",
         contents,
     )
+    queued = yield from _queued(contents)
     size_of: dict[int, int] = dict(sizes)
     return [
         Life(
@@ -225,8 +230,21 @@ def _find(name: str) -> Unit[list[Life]]:
                 for of, login, mailbox, uid, bits, keywords in places
                 if of == content
             ],
+            [(message, waiting) for message, waiting in queued if message.content == content],
         )
         for content in contents
+    ]
+
+
+def _queued(contents: list[int]) -> Unit[list[tuple[Outgoing, list[Waiting]]]]:
+    messages = yield Sql(f"SELECT {OUTGOING} FROM outbound WHERE content_id IN LIST $1 ORDER BY id", contents)  # noqa: S608
+    recipients = yield Sql(
+        f"SELECT outbound_id, {WAITING} FROM outbound_recipients WHERE outbound_id IN LIST $1 ORDER BY domain, recipient",  # noqa: S608
+        [row[0] for row in messages],
+    )
+    return [
+        (outgoing_of(message), [waiting_of(row[1:]) for row in recipients if row[0] == message[0]])
+        for message in messages
     ]
 
 

@@ -44,6 +44,7 @@ def test_all_the_commands_are_there() -> None:
         "serve",
         "demo",
         "settings",
+        "trace",
         "doctor",
         *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
         *(f"user {verb}" for verb in ("quota", "sender", "capability", "maildrop", "disable", "enable", "logins")),
