@@ -78,7 +78,7 @@ class Dns:
 
     def __init__(self, nameservers: Sequence[tuple[str, int]] = (), *, patience: float = PATIENCE) -> None:
         # Brought in here, so that it is there before the first message, and never where nothing is sent.
-        import dns.asyncresolver  # noqa: F401
+        import mailsystem.queue.name_server  # noqa: F401
 
         self._nameservers = tuple(nameservers)
         self._patience = patience
@@ -129,13 +129,14 @@ class Dns:
 
     def _resolving(self) -> dns.asyncresolver.Resolver:
         import dns.asyncresolver
-        import dns.nameserver
+
+        from mailsystem.queue.name_server import NameServer
 
         now = asyncio.get_running_loop().time()
         if self._resolver is None or (not self._nameservers and now - self._read > _READ_AGAIN):
             resolver = dns.asyncresolver.Resolver(configure=not self._nameservers)
-            if self._nameservers:
-                resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in self._nameservers]
+            places = self._nameservers or [(str(address), resolver.port) for address in resolver.nameservers]
+            resolver.nameservers = [NameServer(host, port) for host, port in places]
             resolver.timeout = min(_TRY, self._patience)
             self._resolver, self._read = resolver, now
         return self._resolver

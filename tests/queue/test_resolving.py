@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 import time
 
 import dns.flags
@@ -16,6 +17,7 @@ from vault import TestClock
 
 from mailsystem.cli.demo.dns import NameServer, answering
 from mailsystem.queue.hosts import MOST_HOSTS, Hosts, Unroutable
+from mailsystem.queue.name_server import MOST_RECORDS
 from mailsystem.queue.resolving import (
     FAILED_FOR,
     LONGEST,
@@ -200,7 +202,7 @@ async def test_without_resolvers_of_its_own_it_takes_the_systems() -> None:
 
 
 async def test_a_large_answer_comes_by_tcp_and_is_bounded() -> None:
-    records = {"a.test": [f"MX {n} mx{n}.a.test." for n in range(2500, 0, -1)]}
+    records = {"a.test": [f"MX {n} mx{n}.a.test." for n in range(450, 0, -1)]}
     records |= {f"mx{n}.a.test": [f"A 192.0.2.{n % 250}" for n in range(250)] for n in range(1, 60)}
     server = NameServer(records)
     async with answering(server) as place:
@@ -215,8 +217,57 @@ async def test_a_large_answer_comes_by_tcp_and_is_bounded() -> None:
     assert len({name for name, _ in server.asked}) == MOST_HOSTS + 1
 
 
+class CutOff(NameServer):
+    """Has room for no answer at all, not even by TCP."""
+
+    async def reply(self, octets: bytes, most: int) -> bytes | None:
+        return await super().reply(octets, 512)
+
+
+async def test_an_answer_of_more_records_than_anybody_has_is_no_answer() -> None:
+    server = NameServer({"a.test": [*(f"MX {n} mx{n}.a.test." for n in range(MOST_RECORDS + 1)), "A 192.0.2.1"]})
+    async with answering(server) as place:
+        with pytest.raises(Unroutable) as raised:
+            await hosts_of(Dns([place])).find("a.test")
+    assert (raised.value.temporary, raised.value.status) == (True, "4.4.3")
+    assert len(server.asked) == 2, "by datagram and by stream, and not again"
+
+
+class Slow(NameServer):
+    """Says in 64 KB what takes long to read."""
+
+    async def reply(self, octets: bytes, most: int) -> bytes | None:
+        asked = dns.message.from_wire(octets)
+        said = bytearray(dns.message.make_response(asked).to_wire())
+        count = MOST_RECORDS
+        said[6:8] = count.to_bytes(2, "big")
+        for n in range(count):
+            said += b"\xc0\x0c" + struct.pack("!HHIHH", 15, 1, 60, 4, n) + b"\xc0\x0c"
+        if len(said) > most:
+            del said[most:]
+            said[2] |= 2
+        return bytes(said)
+
+
+async def test_reading_a_bad_answer_holds_up_nobody() -> None:
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.001)
+            beats += 1
+
+    async with answering(Slow({})) as place:
+        beating = asyncio.create_task(beat())
+        answer = await Dns([place], patience=60).ask("a." * 126, "MX")
+        beating.cancel()
+    assert len(answer.records) == MOST_MX
+    assert beats > 30
+
+
 async def test_an_answer_that_is_cut_off_even_by_tcp_is_no_answer() -> None:
-    server = NameServer({"a.test": [*(f"MX {n} mx{n}.a.test." for n in range(4000)), "A 192.0.2.1"]})
+    server = CutOff({"a.test": [*(f"MX {n} mx{n}.a.test." for n in range(490)), "A 192.0.2.1"]})
     async with answering(server) as place:
         with pytest.raises(Unroutable) as raised:
             await hosts_of(Dns([place])).find("a.test")
