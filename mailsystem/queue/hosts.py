@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import itertools
 import random
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -226,6 +227,16 @@ def is_public(address: str | _IP) -> bool:
         if ip.is_site_local or ip.teredo is not None:
             return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def is_of_this_machine(name: str, ip: str) -> bool:
+    """An `IsUs`: this machine has the address. Where the SMTP door keeps port 25 of all of them, mail would come back."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            tried.bind((str(ipaddress.ip_address(ip)), 0))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _address(text: str) -> _IP | None:

@@ -15,7 +15,7 @@ import pytest
 from vault import TestClock
 
 from mailsystem.cli.demo.dns import NameServer, answering
-from mailsystem.queue.hosts import Destination, Hosts, Unroutable, is_public
+from mailsystem.queue.hosts import Destination, Hosts, Unroutable, is_of_this_machine, is_public
 from mailsystem.queue.resolving import Dns, of_system
 
 Records = Mapping[str, Sequence[str]]
@@ -255,6 +255,15 @@ async def test_it_knows_itself_by_address_too() -> None:
     }
     assert names(await found(records, is_us=lambda name, ip: ip == "192.0.2.4")) == [["good.test"]]
     assert names(await found(records, is_us=lambda name, ip: name == "another-name.test")) == [["good.test"]]
+
+
+async def test_this_machine_knows_its_own_addresses() -> None:
+    assert is_of_this_machine("any.test", "127.0.0.1")
+    assert is_of_this_machine("any.test", "127.0.0.2")
+    for address in ("", "192.0.2.1", "2001:db8::1", "localhost", "127.0.0.1%lo"):
+        assert not is_of_this_machine("any.test", address)
+    gone = await failure({"a.test": ["MX 10 mx.a.test."], "mx.a.test": ["A 127.0.0.1"]}, is_us=is_of_this_machine)
+    assert gone.status == "5.4.6"
 
 
 async def test_mail_that_would_come_back_fails_for_good() -> None:
