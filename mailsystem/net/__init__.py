@@ -1,6 +1,9 @@
-"""Peers on streams: the room with the sockets. A door is handed a `Connection` for each who comes to where it `listen`s."""
+"""Peers on streams: the room with the sockets. A door is handed a `Connection` for each who comes to where it `listen`s,
+and makes one to whom it must `connect` to.
+"""
 
-from mailsystem.net.connection import READ_LIMIT, WRITE_LIMIT, Closed, Connection, Injected, Stopping
+from mailsystem.net.connecting import Unreachable, connect
+from mailsystem.net.connection import READ_LIMIT, WRITE_LIMIT, Closed, Connection, Distrusted, Injected, Stopping
 from mailsystem.net.conversation import Conversation
 from mailsystem.net.deflate import BadStream
 from mailsystem.net.limits import Limits
@@ -19,12 +22,15 @@ __all__ = [
     "Closed",
     "Connection",
     "Conversation",
+    "Distrusted",
     "Injected",
     "Limits",
     "Pair",
     "Patience",
     "Stopping",
     "Terms",
+    "Unreachable",
+    "connect",
     "is_loopback",
     "listen",
     "self_signed",

@@ -31,6 +31,10 @@ class Closed(ConnectionError):
     """The peer is gone."""
 
 
+class Distrusted(Closed):
+    """The peer cannot show that it is who it should be."""
+
+
 class Stopping(Exception):
     """The program is ending: say goodbye."""
 
@@ -88,6 +92,11 @@ class Connection(asyncio.Protocol):
         self._gone: asyncio.Future[bool] | None = None
 
     # What a session does
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the peer is still there, as far as is known."""
+        return not (self._lost or self._eof)
 
     @property
     def is_private(self) -> bool:
@@ -159,11 +168,14 @@ class Connection(asyncio.Protocol):
         if self._full and self._transport.get_write_buffer_size() > WRITE_LIMIT:
             await self._flush(timeout)
 
-    async def start_tls(self, context: ssl.SSLContext, timeout: float = HANDSHAKE_TIMEOUT) -> None:
-        """Become the server side of TLS.
+    async def start_tls(
+        self, context: ssl.SSLContext, timeout: float = HANDSHAKE_TIMEOUT, *, server_hostname: str | None = None
+    ) -> None:
+        """Become the server side of TLS; the client side, with the name to ask for, where there is a `server_hostname`.
 
-        Write the go-ahead and call this without an `await` in between: whatever arrived earlier came in clear and
-        raises `Injected`. A handshake that fails raises `Closed` with the reason.
+        Write the go-ahead, or read it, and call this without an `await` in between: whatever arrived earlier came in clear
+        and raises `Injected`. A handshake that fails raises `Closed` with the reason, and `Distrusted` where that is the
+        certificate.
         """
         if self.pending:
             raise Injected
@@ -175,10 +187,14 @@ class Connection(asyncio.Protocol):
                 self._transport,
                 self,
                 context,
-                server_side=True,
+                server_side=server_hostname is None,
+                server_hostname=server_hostname,
                 ssl_handshake_timeout=timeout,
                 ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
             )
+        except ssl.SSLCertVerificationError as error:
+            self.abort()
+            raise Distrusted(f"certificate not trusted: {error.verify_message}") from error
         except OSError as error:  # ssl.SSLError is one, and so is a timeout
             self.abort()
             raise Closed(f"TLS handshake failed: {reason_of(error)}") from error
