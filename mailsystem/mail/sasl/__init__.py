@@ -22,6 +22,7 @@ from mailsystem.mail.sasl.mechanisms import (
     token_refused,
     xoauth2,
 )
+from mailsystem.mail.sasl.proof import BadProof, ScramProof
 from mailsystem.mail.sasl.scram import BINDING, ITERATIONS, Keys, Scram, scram_keys
 
 __all__ = [
@@ -35,11 +36,13 @@ __all__ = [
     "TOKENS",
     "XOAUTH2",
     "Ask",
+    "BadProof",
     "Bearer",
     "Cancelled",
     "Credentials",
     "Keys",
     "Scram",
+    "ScramProof",
     "asked",
     "decode",
     "oauthbearer",
