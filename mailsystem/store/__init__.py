@@ -20,7 +20,17 @@ from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
-from mailsystem.store.outbound import QUEUE, Job, Leaving, Outbound, Settled, Settling, mark_delay_told, mark_reported
+from mailsystem.store.outbound import (
+    QUEUE,
+    AlreadyReported,
+    Job,
+    Leaving,
+    Outbound,
+    Settled,
+    Settling,
+    mark_delay_told,
+    mark_reported,
+)
 from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
@@ -39,6 +49,7 @@ __all__ = [
     "AccountSummary",
     "Algorithm",
     "Alias",
+    "AlreadyReported",
     "Announced",
     "AppPassword",
     "Appended",

@@ -42,6 +42,12 @@ WAITING: Final = (
 _FINAL: Final = "state NOT IN ('waiting', 'held')"
 
 
+class AlreadyReported(InUse):
+    """Another process was quicker."""
+
+    text = "reported already"
+
+
 Settling: TypeAlias = Unit[None]
 """What is settled in the transaction that delivers a report about it: `mark_reported` or `mark_delay_told`."""
 
@@ -339,7 +345,7 @@ def _put_off(id_: OutboundId, due: float) -> Unit[None]:
 
 
 def mark_reported(id_: OutboundId, recipients: Sequence[Address], now: float) -> Unit[None]:
-    """These final recipients have been reported. Raises `InUse` where somebody else has just done that."""
+    """These final recipients have been reported. Raises `AlreadyReported` where somebody else has just done that."""
     rows = yield Sql(
         f"UPDATE outbound_recipients SET reported = 1 WHERE outbound_id = $1 AND recipient IN LIST $2 AND {_FINAL}"  # noqa: S608
         " AND reported = 0 RETURNING recipient",
@@ -347,12 +353,12 @@ def mark_reported(id_: OutboundId, recipients: Sequence[Address], now: float) ->
         [str(each) for each in recipients],
     )
     if len(rows) < len(recipients):
-        raise InUse("reported already")
+        raise AlreadyReported
     yield from _leave_if_done(id_, now)
 
 
 def mark_delay_told(id_: OutboundId, recipients: Sequence[Address]) -> Unit[None]:
-    """The sender has heard that these wait. Raises `InUse` where somebody else has just said it."""
+    """The sender has heard that these wait. Raises `AlreadyReported` where somebody else has just said it."""
     rows = yield Sql(
         "UPDATE outbound_recipients SET delay_told = 1 WHERE outbound_id = $1 AND recipient IN LIST $2 AND delay_told = 0"
         " RETURNING recipient",
@@ -360,7 +366,7 @@ def mark_delay_told(id_: OutboundId, recipients: Sequence[Address]) -> Unit[None
         [str(each) for each in recipients],
     )
     if len(rows) < len(recipients):
-        raise InUse("told already")
+        raise AlreadyReported
 
 
 def outgoing_of(row: Row) -> Outgoing:
