@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from mailsystem import settings
 from mailsystem.settings import Knob, Loaded, Settings, SettingsError, knobs, load, name_server, sink_defaults
+from mailsystem.settings.queue import Queue
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,34 @@ def test_a_name_server_has_an_address_and_perhaps_a_port() -> None:
             name_server(text)
 
 
+def test_a_smarthost_has_a_name_and_perhaps_a_port() -> None:
+    assert Queue().carrier is None
+    for text, place in (
+        ("mail.example.net", ("mail.example.net", 587)),
+        ("mail.example.net:2525", ("mail.example.net", 2525)),
+        ("192.0.2.1:25", ("192.0.2.1", 25)),
+        ("2001:db8::1", ("2001:db8::1", 587)),
+        ("[2001:DB8::1]:26", ("2001:db8::1", 26)),
+    ):
+        assert Queue(smarthost=text).carrier == place
+    assert Queue(smarthost="mail.example.net", smarthost_tls="implicit").carrier == ("mail.example.net", 465)
+    assert Queue(smarthost="mail.example.net", smarthost_tls="none").carrier == ("mail.example.net", 25)
+    for text in (":25", "mail:0", "mail:65536", "mail:x", "two words", "[::1", "::1]:53"):
+        with pytest.raises(ValueError):
+            Queue(smarthost=text)
+
+
+def test_single_domains_have_smarthosts_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("[queue.smarthosts]\n'B.test' = 'mail.b.test'\n'c.test' = ''\n")
+    by_file = load().settings.queue
+    assert by_file.carriers == {"b.test": ("mail.b.test", 25), "c.test": None}
+    Path("mailsystem.toml").unlink()
+    monkeypatch.setenv("MAILSYSTEM_QUEUE__SMARTHOSTS", '{"b.test": "mail.b.test", "c.test": ""}')
+    assert load().settings.queue == by_file
+    monkeypatch.delenv("MAILSYSTEM_QUEUE__SMARTHOSTS")
+    assert failure("[queue.smarthosts]\n'b.test' = 'mail:x'").startswith("queue.smarthosts should be domains")
+
+
 def test_a_retry_never_waits_longer_than_the_longest_wait() -> None:
     write("[queue]\nretry_first = 60\nretry_most = 3600\ndelay_notice = 0\n")
     assert load().settings.queue.retry_most == 3600
@@ -117,7 +146,9 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
     assert load().settings == Settings()
 
 
-@pytest.mark.parametrize("knob", [knob for knob in knobs() if knob.name != "tls.names"], ids=lambda knob: knob.name)
+@pytest.mark.parametrize(
+    "knob", [knob for knob in knobs() if knob.name not in {"tls.names", "queue.smarthosts"}], ids=lambda knob: knob.name
+)
 def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypatch: pytest.MonkeyPatch) -> None:
     words = {
         "host": "127.0.0.1",
@@ -143,11 +174,15 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "smtp.greeting_delay": "5",
         "queue.nameservers": "127.0.0.1:5353, ::1",
         "queue.private_hosts": "true",
+        "queue.smarthost": "mail.example.net",
+        "queue.smarthost_login": "ann",
+        "queue.smarthost_password": "something",
+        "queue.smarthost_tls": "implicit",
     }
     given = words.get(knob.name, "123")
     if knob.name.startswith("oauth."):
         given = "something"
-    if knob.name in ("data_dir", "tls.cert", "tls.key", "lmtp.path"):
+    if knob.name in ("data_dir", "tls.cert", "tls.key", "lmtp.path", "queue.ca_file"):
         given = "/tmp/x"
     partner = {"tls.cert": "tls.key", "tls.key": "tls.cert"}.get(knob.name)
     quoted = given if given.isdigit() or given == "true" else f'"{given}"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -10,6 +11,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 def listed(value: object) -> object:
     """A variable or a flag names several things with commas or blanks between them."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def parsed(value: object) -> object:
+    """A variable holds a table as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("should be a table, in a variable as JSON") from None
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,7 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.settings.group import Group, Names, listed
+from mailsystem.settings.group import Group, Names, listed, parsed
 from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -28,16 +27,6 @@ OFF: Final = "off"
 """What a file or a variable says to close a door that would be open by default."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _parsed(value: object) -> object:
-    """A variable holds a table as JSON."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError("should be a table, in a variable as JSON") from None
 
 
 def _network(value: object) -> object:
@@ -180,7 +169,7 @@ class Tls(Group):
     key: Path | None = Field(
         default=None, description="PEM file with the certificate's private key, without a passphrase."
     )
-    names: Annotated[dict[str, Pair], BeforeValidator(_parsed)] = Field(
+    names: Annotated[dict[str, Pair], BeforeValidator(parsed)] = Field(
         default={},
         description='Certificates for further names that clients ask for: under [tls.names."mail.example.net"] '
         "a cert and a key.",
