@@ -78,6 +78,7 @@ class Bounce:
     """What programs that handle bounces look for."""
 
     def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self.message = read(octets)
         assert self.message.get_content_type() == "multipart/report"
         assert self.message.get_param("report-type") == "delivery-status"
@@ -92,10 +93,9 @@ class Bounce:
     @property
     def returned_octets(self) -> bytes:
         """The third part with its transfer encoding undone, which `email` leaves alone in all that is `message/…`."""
-        raw = self.message.as_bytes(policy=email.policy.SMTP)
         boundary = self.message.get_boundary()
         assert boundary is not None
-        part = raw.split(b"--" + boundary.encode())[3].removeprefix(b"\r\n").removesuffix(b"\r\n")
+        part = self.octets.split(b"--" + boundary.encode())[3].removeprefix(b"\r\n").removesuffix(b"\r\n")
         body = part.partition(b"\r\n\r\n")[2]
         return base64.b64decode(body) if b": base64\r\n" in part else body
 
@@ -377,6 +377,40 @@ def test_octets_that_are_no_text_come_back_all_the_same() -> None:
     assert Bounce(octets).returned_octets == head
     whole = made(head=head, original=head + BODY)
     assert Bounce(whole).returned.get_content_type() == "message/rfc822"
+
+
+@pytest.mark.parametrize(
+    ("head", "returned"),
+    [
+        (b"A: 1\nB: 2\n", b"A: 1\r\nB: 2\r\n"),
+        (b"A: 1\rB: 2\0\r\n\r\nno part of it\r\n", b"A: 1 B: 2\r\n"),
+        (b"A: " + b"x" * 5000 + b"\r\nB: 2", b"A: " + b"x" * 995 + b"\r\nB: 2\r\n"),
+        (b"A: " + b"\xc3\xb6" * 600 + b"\r\n", b"A: " + b"\xc3\xb6" * 497 + b"\r\n"),
+        (b"A: " + b"\xff" * 5000, b"A: " + b"\xff" * 995 + b"\r\n"),
+        (b"A: \xc3\xb6\r\n" * 10_000, b"A: \xc3\xb6\r\n" * 9362),
+        (b"", b"\r\n"),
+    ],
+    ids=range(7),
+)
+def test_a_header_that_could_not_travel_is_mended_and_cut(head: bytes, returned: bytes) -> None:
+    assert Bounce(made(head=head)).returned_octets == returned
+    wide = made(head=head, to=Address.parse("änne@a.example"))
+    assert Bounce(wide).returned_octets == returned
+
+
+def test_an_address_that_is_too_long_for_a_line_is_cut_between_characters() -> None:
+    octets = made(Reported(BOB, Action.FAILED, original="utf-8;" + "ö" * 490, remote="r" * 500))
+    [_, group] = status_of(octets)
+    assert re.fullmatch(r"utf-8; (?:\\x\{F6\})+", group["Original-Recipient"])
+    assert 880 < len(group["Original-Recipient"]) <= 907
+    read(octets)
+    plain = status_of(made(Reported(BOB, Action.FAILED, original="x400;" + "y" * 5000)))[1]
+    assert len(plain["Original-Recipient"]) < 998
+
+
+def test_a_long_word_in_a_reply_does_not_make_a_long_line() -> None:
+    bounce = Bounce(made(Reported(BOB, Action.FAILED, reply="x" * 5000)))
+    assert "x" * 900 in bounce.text
 
 
 @pytest.mark.parametrize(
