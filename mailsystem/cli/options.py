@@ -10,11 +10,12 @@ import typer
 
 
 class Role(StrEnum):
-    """A door that a process can be."""
+    """A door that a process can be; the queue's leads outward."""
 
     SMTP = "smtp"
     POP3 = "pop3"
     IMAP = "imap"
+    QUEUE = "queue"
     POP2 = "pop2"
     POP1 = "pop1"
 

@@ -33,7 +33,7 @@ _SAME_WISH: Final = 0.3
 """Seconds within which a second signal says no more than the first."""
 _LISTENERS: Final = ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1")
 """Those with a flag of their own."""
-_ROLES: Final = (options.Role.SMTP, options.Role.POP3, options.Role.IMAP)
+_ROLES: Final = (options.Role.SMTP, options.Role.POP3, options.Role.IMAP, options.Role.QUEUE)
 """Whoever names none is these."""
 
 

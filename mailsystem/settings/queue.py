@@ -47,6 +47,18 @@ def host_and_port(text: str) -> tuple[str, int | None]:
 class Queue(Group):
     """How mail for other servers is handed on."""
 
+    relaying: bool = Field(
+        default=True,
+        description="Take mail for other servers from people who have logged in; without it, mail is for people here only.",
+    )
+    sink_allow: Names = Field(
+        default=(),
+        description="Addresses that a sink sends mail on to as well, as ann@example.org or *@example.org; empty sends nothing.",
+    )
+    connections: int = Field(default=50, ge=1, le=1000, description="Most connections to other servers at once.")
+    connections_per_domain: int = Field(
+        default=5, ge=1, le=1000, description="Most of them for the mail of one domain, for each process of the queue."
+    )
     retry_first: float = Field(
         default=120.0,
         ge=1,

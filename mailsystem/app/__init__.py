@@ -6,56 +6,57 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import socket
-import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from fnmatch import fnmatch
+from typing import Any, Final
 
+from mailsystem.app.certificates import SELF_SIGNED, certificates, tls_context, watched
+from mailsystem.app.listening import (
+    HISTORIC,
+    LISTENERS,
+    ROLES,
+    TLS_AT_ONCE,
+    Listener,
+    Role,
+    is_open,
+    listening,
+    place_of,
+)
+from mailsystem.app.outward import outward
+from mailsystem.app.startup import StartupError, opened
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
-from mailsystem.mail.errors import MailError
 from mailsystem.mail.mailbox import SPECIAL_USES
-from mailsystem.net import BadCertificate, Bound, Certificates, Limits, Pair, Terms, is_loopback, self_signed
+from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
 from mailsystem.policy.relay import open_relay_reasons
-from mailsystem.settings import Settings, Tls
-from mailsystem.store import Caps, Store, open_store
+from mailsystem.settings import Settings
+from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
 from mailsystem.telemetry.journal import Recorder
 
-Role = Literal["smtp", "pop3", "imap", "pop2", "pop1"]
-ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap")
-
-Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1"]
-LISTENERS: Final[Mapping[Listener, Role]] = {
-    "smtp": "smtp",
-    "submission": "smtp",
-    "submissions": "smtp",
-    "lmtp": "smtp",
-    "pop3": "pop3",
-    "pop3s": "pop3",
-    "imap": "imap",
-    "imaps": "imap",
-}
-"""Every place where a role may listen; each has settings of its own under its name."""
-HISTORIC: Final[Mapping[Listener, Role]] = {"pop2": "pop2", "pop1": "pop1"}
-"""Those of roles that nobody is unless they are named."""
-TLS_AT_ONCE: Final = frozenset({"submissions", "pop3s", "imaps"})
-SELF_SIGNED: Final = "self-signed.pem"
-"""The sink's certificate and key, in its data directory."""
+__all__ = [
+    "HISTORIC",
+    "LISTENERS",
+    "MAILBOXES",
+    "ROLES",
+    "SELF_SIGNED",
+    "TLS_AT_ONCE",
+    "Listener",
+    "Role",
+    "Running",
+    "StartupError",
+    "certificates",
+    "opened",
+    "running",
+    "tls_context",
+]
 
 MAILBOXES: Final = tuple(SPECIAL_USES.items())
 """What a new account has besides INBOX (RFC 6154)."""
-
-
-class StartupError(Exception):
-    """Why the program cannot start; its text is one clear sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +96,14 @@ async def running(
     recorder = Recorder() if settings.journal.days else None
     readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
     trace = Trace(readers, lines=settings.log.lines and bool(sinks), contents=bool(recorder))
-    wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and _is_open(name, settings)]
+    wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and is_open(name, settings)]
 
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink))
         await _check_relaying(store, settings, sink=sink)
         keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
-            await stack.enter_async_context(_watched(keys))
+            await stack.enter_async_context(watched(keys))
         elif secure := sorted(TLS_AT_ONCE.intersection(wanted)):
             raise StartupError(
                 f"{secure[0]} speaks TLS at once and needs a certificate; name one by tls.cert and tls.key"
@@ -118,9 +119,11 @@ async def running(
             "grace": settings.grace,
         }
         gate = None if sink else _gate(store, settings, trace)
+        caps = None if sink else _caps(settings)
+        delivery = Delivery(store, directory, hostname=settings.hostname, lifetime=settings.queue.lifetime, caps=caps)
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         for name in wanted:
-            place = {**common, **_place(name, settings)}
+            place = {**common, **place_of(name, settings)}
             # Doors are imported when they are wanted: a process that only speaks IMAP does not wait for aiosmtpd.
             match LISTENERS.get(name) or HISTORIC[name]:
                 case "smtp":
@@ -129,11 +132,12 @@ async def running(
                     doors[name] = smtp(
                         store,
                         directory,
-                        Delivery(store, directory, hostname=settings.hostname),
+                        delivery,
                         trace,
                         gate=None if name == "lmtp" else gate,  # there it is our own mail server that speaks
                         **place,
                         **_smtp(name, settings, sink=sink),
+                        relaying=settings.queue.relaying and not sink,
                     )
                 case "pop3":
                     from mailsystem.pop3.server import serving as pop3
@@ -159,29 +163,13 @@ async def running(
                     from mailsystem.pop1.server import serving as pop1
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
-        bound = await stack.enter_async_context(_listening(doors, settings))
+        bound = await stack.enter_async_context(listening(doors, settings))
+        if "queue" in roles and (settings.queue.sink_allow or not sink):
+            await stack.enter_async_context(outward(store, delivery, settings, trace))
         trace.event("listening", **{name: str(place) for name, place in bound.items()})
         stack.callback(trace.event, "stopping")
         yield Running(store, directory, bound, keys)
     trace.event("stopped")
-
-
-def _is_open(name: Listener, settings: Settings) -> bool:
-    own = getattr(settings, name)
-    return own.port is not None or (name == "lmtp" and own.path is not None)
-
-
-def _place(name: Listener, settings: Settings) -> dict[str, Any]:
-    """Where a door listens, and whether under TLS at once."""
-    own = getattr(settings, name)
-    if name == "lmtp" and own.path is not None:
-        return {"host": "", "port": 0, "path": own.path}
-    host = _host(name, settings)
-    return {"host": "" if host == "*" else host, "port": own.port, "implicit_tls": name in TLS_AT_ONCE}
-
-
-def _host(name: Listener, settings: Settings) -> str:
-    return str(getattr(getattr(settings, name), "host", settings.host))
 
 
 async def _historic(name: Listener, settings: Settings, place: dict[str, Any]) -> dict[str, Any]:
@@ -212,59 +200,6 @@ def _smtp(name: Listener, settings: Settings, *, sink: bool) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def _watched(keys: Certificates) -> AsyncIterator[None]:
-    task = asyncio.create_task(keys.watch())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-@asynccontextmanager
-async def opened(
-    settings: Settings, trace: Trace | None = None, recorder: Recorder | None = None, *, parents: bool = False
-) -> AsyncIterator[Store]:
-    """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers.
-
-    A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
-    pen, must not look like a server without any mail. Raises `StartupError`."""
-    directory = settings.data_dir
-    _check_directory(directory, parents=parents)
-    async with AsyncExitStack() as stack:
-        own: dict[str, Any] = {
-            "tls_memory_days": settings.queue.tls_memory_days,
-            "suppress_after": settings.queue.suppress_after,
-            "indexed": trace is not None,
-        }
-        if trace is not None:
-            own |= {"trace": trace, "recorder": recorder, "journal_days": settings.journal.days}
-        try:
-            store = await stack.enter_async_context(open_store(directory, **own))
-        except Exception as error:
-            # A driver has errors of its own that only the store knows: whatever keeps it closed is told here.
-            raise StartupError(f"cannot open the mail in {directory} (data_dir): {error}") from error
-        yield store
-
-
-def _check_directory(directory: Path, *, parents: bool) -> None:
-    advice = "choose another with --data-dir or MAILSYSTEM_DATA_DIR"
-    try:
-        directory.mkdir(mode=0o700, parents=parents, exist_ok=True)
-    except FileNotFoundError:
-        raise StartupError(
-            f"{directory} (data_dir) cannot be made, since {directory.parent} does not exist; make that, or {advice}"
-        ) from None
-    except (FileExistsError, NotADirectoryError):
-        raise StartupError(f"{directory} (data_dir) is not a directory; {advice}") from None
-    except OSError as error:
-        raise StartupError(f"cannot make {directory} (data_dir): {_said(error)}; {advice}") from None
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise StartupError(f"cannot write to {directory} (data_dir): permission denied; {advice}")
-
-
 async def _check_relaying(store: Store, settings: Settings, *, sink: bool) -> None:
     """Never start as an open relay. Raises `StartupError`."""
     listed = await store.accounts.domain_list()
@@ -275,6 +210,8 @@ async def _check_relaying(store: Store, settings: Settings, *, sink: bool) -> No
         proxies=settings.proxies,
         host=settings.host,
         anybody_logs_in=sink,
+        relays=sink
+        and any(fnmatch("example.test", pattern.rpartition("@")[2]) for pattern in settings.queue.sink_allow),
     )
     if reasons:
         raise StartupError(reasons[0])
@@ -331,100 +268,6 @@ async def _everybody(store: Store, settings: Settings) -> Directory:
             f"{settings.data_dir} (data_dir) holds a server's accounts, and a sink lets anybody in with any password; "
             "choose another with --data-dir"
         )
-    directory = SinkDirectory(store, default_domain=settings.default_domain)
+    directory = SinkDirectory(store, default_domain=settings.default_domain, sent_on=settings.queue.sink_allow)
     await directory.warm()
     return directory
-
-
-def certificates(settings: Settings, *, own: bool = False, trace: Trace | None = None) -> Certificates | None:
-    """The certificates named by the settings; with `own`, where there are none, one of our making. Blocks.
-
-    Raises `StartupError`.
-    """
-    tls = settings.tls
-    try:
-        if tls.cert is not None and tls.key is not None:
-            further = {name: Pair(one.cert, one.key, f'tls.names."{name}"') for name, one in tls.names.items()}
-            return Certificates(Pair(tls.cert, tls.key), further, trace=trace)
-        if own:
-            names = dict.fromkeys(["localhost", settings.hostname, "127.0.0.1", "::1"])
-            return Certificates(self_signed(settings.data_dir / SELF_SIGNED, list(names)), trace=trace)
-    except BadCertificate as error:
-        raise StartupError(str(error)) from None
-    except OSError as error:
-        raise StartupError(f"cannot make a certificate in {settings.data_dir} (data_dir): {_said(error)}") from None
-    return None
-
-
-def tls_context(tls: Tls) -> ssl.SSLContext | None:
-    """A server's TLS from the files named by the settings, or None where none are. Raises `StartupError`."""
-    keys = certificates(Settings(tls=tls))
-    return None if keys is None else keys.context
-
-
-@asynccontextmanager
-async def _listening(
-    doors: Mapping[Listener, AbstractAsyncContextManager[Bound]], settings: Settings
-) -> AsyncIterator[dict[str, Bound]]:
-    """Open the doors one after the other, each in a task of its own, so that all are closed at once and share one grace."""
-    stop = asyncio.Event()
-
-    async def keep(door: AbstractAsyncContextManager[Bound], opened: asyncio.Future[Bound]) -> None:
-        try:
-            async with door as place:
-                opened.set_result(place)
-                await stop.wait()
-        except Exception as error:
-            if opened.done():
-                raise
-            opened.set_exception(error)
-
-    loop = asyncio.get_running_loop()
-    tasks: list[asyncio.Task[None]] = []
-    bound: dict[str, Bound] = {}
-    try:
-        for name, door in doors.items():
-            place: asyncio.Future[Bound] = loop.create_future()
-            tasks.append(loop.create_task(keep(door, place)))
-            try:
-                bound[name] = await place
-            except (OSError, MailError) as error:
-                raise StartupError(_why_not(error, name, settings)) from error
-        yield bound
-    finally:
-        stop.set()
-        await asyncio.gather(*tasks)
-
-
-def _why_not(error: OSError | MailError, name: Listener, settings: Settings) -> str:
-    """Why a door could not listen, and what to do about it."""
-    own = getattr(settings, name)
-    host = _host(name, settings)
-    if name == "lmtp" and own.path is not None:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            return f"{own.path} (lmtp.path) is in use by another program, or is no socket; stop that one, or choose another"
-        return f"cannot listen on {own.path} (lmtp.path): {_said(error)}"
-    port: int = own.port
-    elsewhere = f"setting {name}.host" if hasattr(own, "host") else "--host (setting host)"
-    match error:
-        case OSError(errno=errno.EADDRINUSE):
-            return (
-                f"port {port} is in use by another program; stop that one, "
-                f"or choose another with --{name}-port (setting {name}.port)"
-            )
-        case OSError(errno=errno.EACCES | errno.EPERM):
-            return (
-                f"port {port} may only be opened by root or with CAP_NET_BIND_SERVICE; "
-                f"give that, or choose one from 1024 with --{name}-port (setting {name}.port)"
-            )
-        case OSError(errno=errno.EADDRNOTAVAIL):
-            return f"{host} is not an address of this machine; choose another with {elsewhere}"
-        case socket.gaierror():
-            return f"there is no address for the name {host}; choose another with {elsewhere}"
-        case _:
-            return f"cannot listen on {host} port {port} for {name}: {_said(error)}"
-
-
-def _said(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return text[:1].lower() + text[1:]

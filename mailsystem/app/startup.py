@@ -1,0 +1,65 @@
+"""Why the program cannot start, and the store that it starts with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mailsystem.settings import Settings
+from mailsystem.store import Store, open_store
+from mailsystem.telemetry import Trace
+from mailsystem.telemetry.journal import Recorder
+
+
+class StartupError(Exception):
+    """Why the program cannot start; its text is one clear sentence that says what to do."""
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, trace: Trace | None = None, recorder: Recorder | None = None, *, parents: bool = False
+) -> AsyncIterator[Store]:
+    """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers.
+
+    A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
+    pen, must not look like a server without any mail. Raises `StartupError`."""
+    directory = settings.data_dir
+    _check_directory(directory, parents=parents)
+    async with AsyncExitStack() as stack:
+        own: dict[str, Any] = {
+            "tls_memory_days": settings.queue.tls_memory_days,
+            "suppress_after": settings.queue.suppress_after,
+            "indexed": trace is not None,
+        }
+        if trace is not None:
+            own |= {"trace": trace, "recorder": recorder, "journal_days": settings.journal.days}
+        try:
+            store = await stack.enter_async_context(open_store(directory, **own))
+        except Exception as error:
+            # A driver has errors of its own that only the store knows: whatever keeps it closed is told here.
+            raise StartupError(f"cannot open the mail in {directory} (data_dir): {error}") from error
+        yield store
+
+
+def _check_directory(directory: Path, *, parents: bool) -> None:
+    advice = "choose another with --data-dir or MAILSYSTEM_DATA_DIR"
+    try:
+        directory.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    except FileNotFoundError:
+        raise StartupError(
+            f"{directory} (data_dir) cannot be made, since {directory.parent} does not exist; make that, or {advice}"
+        ) from None
+    except (FileExistsError, NotADirectoryError):
+        raise StartupError(f"{directory} (data_dir) is not a directory; {advice}") from None
+    except OSError as error:
+        raise StartupError(f"cannot make {directory} (data_dir): {said(error)}; {advice}") from None
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise StartupError(f"cannot write to {directory} (data_dir): permission denied; {advice}")
+
+
+def said(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]
