@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from mailsystem import __version__
-from mailsystem.cli import alias, demo, doctor, domain, index, run, settings, trace, user
+from mailsystem.cli import alias, demo, doctor, domain, index, queue, run, settings, trace, user
 from mailsystem.cli.accounts import Refused
 from mailsystem.cli.options import examples
 from mailsystem.cli.terminal import complain
@@ -90,6 +90,7 @@ app.command("demo", epilog=demo.epilog)(demo.watch)
 app.add_typer(user.app, name="user")
 app.add_typer(domain.app, name="domain")
 app.add_typer(alias.app, name="alias")
+app.add_typer(queue.app, name="queue")
 app.add_typer(index.app, name="index")
 app.command("trace", epilog=trace.epilog)(trace.trace)
 app.command("settings", epilog=settings.epilog)(settings.show)

@@ -47,11 +47,17 @@ def test_all_the_commands_are_there() -> None:
         "trace",
         "doctor",
         *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
-        *(f"user {verb}" for verb in ("quota", "sender", "capability", "maildrop", "disable", "enable", "logins")),
+        *(
+            f"user {verb}"
+            for verb in ("quota", "limits", "sender", "capability", "maildrop", "disable", "enable", "logins")
+        ),
         *(f"user {kind} {verb}" for kind in ("address", "app-password") for verb in ("add", "list", "remove")),
         *(f"user share {verb}" for verb in ("grant", "list", "revoke")),
         *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
+        *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "drop")),
+        *(f"queue suppress {verb}" for verb in ("add", "list", "remove")),
+        *(f"queue tls {verb}" for verb in ("list", "forget")),
         *(f"index {verb}" for verb in ("rebuild", "status")),
     }
 

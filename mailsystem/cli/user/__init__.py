@@ -1,10 +1,11 @@
 """`mailsystem user`: the people whose mail is kept here."""
 
-from mailsystem.cli.user import access, addresses, app_passwords, maildrop, people, rules, sharing
+from mailsystem.cli.user import access, addresses, app_passwords, limits, maildrop, people, rules, sharing
 
 app = people.app
 app.command("show", epilog=rules.show_epilog)(rules.show)
 app.command("quota", epilog=rules.quota_epilog)(rules.quota)
+app.command("limits", epilog=limits.limits_epilog)(limits.limits)
 app.command("sender", epilog=rules.sender_epilog)(rules.sender)
 app.command("capability", epilog=rules.capability_epilog)(rules.capability)
 app.command("maildrop", epilog=maildrop.maildrop_epilog)(maildrop.maildrop)
