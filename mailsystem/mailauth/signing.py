@@ -13,7 +13,8 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mailsystem.mail import header
@@ -72,6 +73,10 @@ _LINE: Final = 76
 class Keys(Protocol):
     """Where a domain's keys come from."""
 
+    async def domains(self) -> Collection[str]:
+        """Those that have keys that sign now."""
+        ...
+
     async def active(self, domain: str) -> Sequence[SigningKey]:
         """Those that sign now."""
         ...
@@ -127,14 +132,40 @@ class Signer:
         either, and the trace says why. Raises only what reading the keys or the pieces raises.
         """
         active = await self._keys.active(domain)
-        if not active:
+        return await self._signed(_Message(), _slices(octets), domain, active) if active else b""
+
+    async def signature(self, octets: AsyncIterable[bytes], sender: Address, *, authenticated: bool) -> bytes:
+        """The same, of the domain that `signing_domain` chooses among those that have keys.
+
+        What neither somebody who was `authenticated` has sent nor we have written ourselves is only forwarded. What we
+        write has come through no door, and so it has no Received.
+        """
+        ours = await self._keys.domains()
+        if not ours:
             return b""
+        message, pieces = _Message(), _slices(octets)
+        try:
+            async for piece in pieces:
+                await asyncio.to_thread(message.feed, piece)
+                if message.has_header:
+                    break
+            author = message.only(b"from")
+        except Unsignable as error:
+            self._trace.event("signing failed", domain=sender.domain, reason=str(error))
+            return b""
+        written_here = authenticated or not message.has(b"received")
+        domain = signing_domain(author, sender, ours, written_here=written_here)
+        active = await self._keys.active(domain) if domain else ()
+        return await self._signed(message, pieces, domain, active) if domain and active else b""
+
+    async def _signed(
+        self, message: _Message, pieces: AsyncIterator[bytes], domain: str, active: Sequence[SigningKey]
+    ) -> bytes:
         start = time.perf_counter()
         try:
-            signing = _Message()
-            async for piece in _slices(octets):
-                await asyncio.to_thread(signing.feed, piece)
-            fields = await asyncio.to_thread(self._fields, signing, domain, active)
+            async for piece in pieces:
+                await asyncio.to_thread(message.feed, piece)
+            fields = await asyncio.to_thread(self._fields, message, domain, active)
         except Unsignable as error:
             self._trace.event("signing failed", domain=domain, reason=str(error))
             return b""
@@ -143,7 +174,8 @@ class Signer:
         return fields
 
     def _fields(self, message: _Message, domain: str, active: Sequence[SigningKey]) -> bytes:
-        fields, names, body = message.close()
+        message.only(b"from")  # RFC 6376 5.4 and 8.15
+        fields, names, body = message.fields, _names(message.fields), message.close()
         now = int(self._clock.now())
         # RSA first: whoever looks at the first signature alone understands that one (RFC 8463 5 lets all sign with both).
         ordered = sorted(active, key=lambda key: key.algorithm is not Algorithm.RSA)
@@ -162,7 +194,7 @@ class Signer:
         return private
 
 
-async def _slices(octets: bytes | AsyncIterable[bytes]) -> AsyncIterable[bytes]:
+async def _slices(octets: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     if isinstance(octets, bytes):
         for at in range(0, len(octets), _AT_ONCE):
             yield octets[at : at + _AT_ONCE]
@@ -186,6 +218,28 @@ class _Message:
         self._head = bytearray()
         self._body: BodyHash | None = None
 
+    @property
+    def has_header(self) -> bool:
+        """Whether all of it is there."""
+        return self._body is not None
+
+    @cached_property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Of the header, as far as it has come. Raises `Unsignable`."""
+        return _fields_of(bytes(self._head))
+
+    def has(self, name: bytes) -> bool:
+        return any(each.lower() == name for each, _ in self.fields)
+
+    def only(self, name: bytes) -> bytes:
+        """The value of the one field of that name. Raises `Unsignable`."""
+        found = [value for each, value in self.fields if each.lower() == name]
+        if not found:
+            raise Unsignable(f"there is no {name.decode('ascii').title()}")
+        if len(found) > 1:
+            raise Unsignable(f"there is more than one {name.decode('ascii').title()}")
+        return found[0]
+
     def feed(self, piece: bytes) -> None:
         """Raises `Unsignable`."""
         if self._body is not None:
@@ -204,10 +258,9 @@ class _Message:
         if len(self._head) > MAX_HEAD:
             raise Unsignable("the header is too long")
 
-    def close(self) -> tuple[list[tuple[bytes, bytes]], list[str], bytes]:
-        """The header's fields, the names of those to sign, and the hash of the body. Raises `Unsignable`."""
-        fields = _fields_of(bytes(self._head))
-        return fields, _names(fields), (self._body or BodyHash()).close()
+    def close(self) -> bytes:
+        """The hash of the body."""
+        return (self._body or BodyHash()).close()
 
 
 def _fields_of(head: bytes) -> list[tuple[bytes, bytes]]:
@@ -230,10 +283,6 @@ def _fields_of(head: bytes) -> list[tuple[bytes, bytes]]:
 def _names(fields: Sequence[tuple[bytes, bytes]]) -> list[str]:
     """What h= says."""
     there = Counter(name.lower() for name, _ in fields)
-    if not there[b"from"]:
-        raise Unsignable("there is no From")
-    if there[b"from"] > 1:
-        raise Unsignable("there is more than one From")
     found: list[str] = []
     for name in (*SEALED, *SEALED_IF_THERE, *SIGNED_IF_THERE):
         count = there[name.lower().encode("ascii")]
@@ -255,13 +304,6 @@ def _field(
     now: int,
 ) -> bytes:
     """One DKIM-Signature field."""
-    import dkim
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from dkim.canonicalization import CanonicalizationPolicy
-
     # Folded between tags and names only, which every reader of such a field bears.
     value = (
         f" v=1; a={key.algorithm}; c=relaxed/relaxed; t={now};\r\n"
@@ -271,6 +313,16 @@ def _field(
         f"\tbh={base64.b64encode(body).decode('ascii')};\r\n"
         "\tb="
     ).encode("ascii")
+    encoded = base64.b64encode(raw_signature(private, header_digest(fields, names, value)))
+    lines = [encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]
+    return b"DKIM-Signature:" + value + b"\r\n\t".join(lines) + b"\r\n"
+
+
+def header_digest(fields: Sequence[tuple[bytes, bytes]], names: Sequence[str], value: bytes) -> bytes:
+    """What is signed (RFC 6376 3.7): a header's fields of these names, and the signature's own, whose b= is still empty."""
+    import dkim
+    from dkim.canonicalization import CanonicalizationPolicy
+
     canon = CanonicalizationPolicy.from_c_value(b"relaxed/relaxed")
     digest = hashlib.sha256()
     dkim.hash_headers(
@@ -281,15 +333,19 @@ def _field(
         (b"DKIM-Signature", value),
         {},
     )
-    # RFC 8463 3: Ed25519 signs the SHA-256 of the header, as RSA does.
-    signature = (
-        private.sign(digest.digest())
-        if isinstance(private, Ed25519PrivateKey)
-        else private.sign(digest.digest(), PKCS1v15(), Prehashed(SHA256()))
-    )
-    encoded = base64.b64encode(signature)
-    lines = [encoded[at : at + _LINE] for at in range(0, len(encoded), _LINE)]
-    return b"DKIM-Signature:" + value + b"\r\n\t".join(lines) + b"\r\n"
+    return digest.digest()
+
+
+def raw_signature(private: RSAPrivateKey | Ed25519PrivateKey, digest: bytes) -> bytes:
+    """What stands in b=. Ed25519 signs the SHA-256 of the header, as RSA does (RFC 8463 3)."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    if isinstance(private, Ed25519PrivateKey):
+        return private.sign(digest)
+    return private.sign(digest, PKCS1v15(), Prehashed(SHA256()))
 
 
 def _folded(names: Sequence[str]) -> str:

@@ -46,6 +46,10 @@ class SigningKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def domains(self) -> frozenset[str]:
+        """Those that have keys that sign now."""
+        return await self._database.read(_domains())
+
     async def active(self, domain: str) -> Sequence[SigningKey]:
         """Those that sign mail of a domain now."""
         return await self._database.read(_select("WHERE domain = $1 AND state = $2", domain, KeyState.ACTIVE.value))
@@ -78,6 +82,11 @@ _ORDER = "ORDER BY domain, created, algorithm DESC, selector"
 def _select(where: str, *params: str) -> Unit[list[SigningKey]]:
     rows = yield Sql(f"SELECT {_COLUMNS} FROM signing_keys {where} {_ORDER}", *params)  # noqa: S608
     return [_key_of(row) for row in rows]
+
+
+def _domains() -> Unit[frozenset[str]]:
+    rows = yield Sql("SELECT DISTINCT domain FROM signing_keys WHERE state = $1", KeyState.ACTIVE.value)
+    return frozenset(row[0] for row in rows)
 
 
 def _key_of(row: Row) -> SigningKey:
