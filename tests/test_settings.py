@@ -110,7 +110,9 @@ def test_single_domains_have_smarthosts_of_their_own(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MAILSYSTEM_QUEUE__SMARTHOSTS", '{"b.test": "mail.b.test", "c.test": ""}')
     assert load().settings.queue == by_file
     monkeypatch.delenv("MAILSYSTEM_QUEUE__SMARTHOSTS")
-    assert failure("[queue.smarthosts]\n'b.test' = 'mail:x'").startswith("queue.smarthosts (from mailsystem.toml) should be domains")
+    assert failure("[queue.smarthosts]\n'b.test' = 'mail:x'").startswith(
+        "queue.smarthosts (from mailsystem.toml) should be domains"
+    )
 
 
 def test_a_retry_never_waits_longer_than_the_longest_wait() -> None:

@@ -25,7 +25,6 @@ async def outward(store: Store, delivery: Delivery, settings: Settings, trace: T
     from mailsystem.queue.reporting import Reporter
     from mailsystem.queue.resolving import Dns, of_system
     from mailsystem.queue.schedule import Schedule
-    from mailsystem.queue.signing import Signatures
     from mailsystem.queue.worker import Worker, working
 
     own = settings.queue
@@ -61,14 +60,13 @@ async def outward(store: Store, delivery: Delivery, settings: Settings, trace: T
     schedule = Schedule(first=own.retry_first, most=own.retry_most, notice=own.delay_notice, lifetime=own.lifetime)
     trace = trace.child("queue")
     reporter = Reporter(store, delivery, trace, hostname=settings.hostname, schedule=schedule)
-    signing = Signatures(Signer(store.signing_keys, trace, clock=store.clock), store, settings.default_domain)
     worker = Worker(
         store,
         relay,
         reporter,
         trace,
         schedule=schedule,
-        signing=signing,
+        signing=Signer(store.signing_keys, trace, clock=store.clock),
         per_domain=own.connections_per_domain,
         at_once=own.connections,
     )

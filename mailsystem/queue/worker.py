@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, Protocol
 
+from mailsystem.mail.address import Address
 from mailsystem.mail.errors import MailError
 from mailsystem.mail.outgoing import Attempt, Outgoing, State, Waiting
 from mailsystem.queue.letter import Letter, letter_of
@@ -44,7 +45,7 @@ class Sender(Protocol):
 class Signing(Protocol):
     """Signs messages (DKIM)."""
 
-    async def signature(self, message: Outgoing, letter: Letter) -> bytes:
+    async def signature(self, octets: AsyncIterable[bytes], sender: Address, *, authenticated: bool) -> bytes:
         """The fields that go in front; none where there is nothing to sign with."""
         ...
 
@@ -171,7 +172,8 @@ class Worker:
     async def _signed(self, message: Outgoing) -> Outgoing:
         if message.signature is not None or self._signing is None:
             return message
-        signature = await self._signing.signature(message, await letter_of(self._store.contents, message))
+        octets = (await letter_of(self._store.contents, message)).octets()
+        signature = await self._signing.signature(octets, message.sender, authenticated=bool(message.login))
         # Kept before it is used: whatever is tried later is the same message.
         await self._store.outbound.sign(message.id, signature)
         return replace(message, signature=signature)

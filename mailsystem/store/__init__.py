@@ -15,16 +15,15 @@ from mailsystem.store.downloads import Handled
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
 from mailsystem.store.journal import Life, Note
+from mailsystem.store.leaving import QUEUE, Leaving
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
 from mailsystem.store.metadata import LONGEST_VALUE, Metadata, Place, TooManyEntries, ValueTooLong
 from mailsystem.store.names import BadUse
 from mailsystem.store.outbound import (
-    QUEUE,
     AlreadyReported,
     Job,
-    Leaving,
     Outbound,
     Settled,
     Settling,

@@ -29,7 +29,7 @@ from mailsystem.store import additions, counting, listing, messages, names, righ
 from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
-from mailsystem.store.outbound import Leaving
+from mailsystem.store.leaving import Leaving
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 
 _SLICE_ROWS: Final = 1000

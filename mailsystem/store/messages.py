@@ -26,7 +26,7 @@ from mailsystem.mail.rights import EVERY, Rights, settable
 from mailsystem.store import contents
 from mailsystem.store.contents import Staged
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
-from mailsystem.store.outbound import Leaving, enqueue
+from mailsystem.store.leaving import Leaving, enqueue
 from mailsystem.store.rows import (
     DELETED_BIT,
     MAILBOX,

@@ -8,24 +8,21 @@ message until all its recipients are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
 
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Body, Notification
 from mailsystem.mail.errors import InUse
-from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
+from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.outgoing import Attempt, OutboundId, Outgoing, State, Waiting
-from mailsystem.store import contents, sending, suppression
-from mailsystem.store.bell import Topic
+from mailsystem.store import contents, suppression
 from mailsystem.store.database import Database, Many, Ring, Row, Sql, Unit
 from mailsystem.store.holder import is_gone, this_process
-from mailsystem.store.sending import Caps
+from mailsystem.store.leaving import QUEUE
 
-QUEUE: Final[Topic] = (AccountId(0), MailboxId(0))
-"""What the bell says when the queue has something new: no account has that number."""
 LEASE: Final = 3600.0
 """Seconds within which whoever has taken mail must be done with it."""
 _AT_ONCE: Final = 100
@@ -50,28 +47,6 @@ class AlreadyReported(InUse):
 
 Settling: TypeAlias = Unit[None]
 """What is settled in the transaction that delivers a report about it: `mark_reported` or `mark_delay_told`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """A message for recipients elsewhere, as it is accepted."""
-
-    ident: str
-    sender: Address
-    recipients: Mapping[Address, Notification]
-    lifetime: float
-    """Seconds that it is tried for."""
-    arrived: Mapping[Address, tuple[State, Notification]] = field(default_factory=dict)
-    """Those who have it with this commit, and whose sender asked to be told."""
-    account: AccountId | None = None
-    """Who logged in to send it; whose caps it counts for."""
-    login: str = ""
-    body: Body = "7BIT"
-    utf8: bool = False
-    require_tls: bool = False
-    ret: Literal["FULL", "HDRS"] | None = None
-    envid: str | None = None
-    caps: Caps | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,45 +123,6 @@ class Outbound:
     async def reported(self, message: OutboundId, recipients: Sequence[Address]) -> None:
         """Nothing is to be told, or there is nobody to tell."""
         await self._database.write(mark_reported(message, recipients, self._clock.now()))
-
-
-def enqueue(leaving: Leaving, content: ContentId, size: int, now: float) -> Unit[None]:
-    """Let a content leave. Raises `TooMany` where the sender's caps are reached."""
-    if leaving.account is not None and leaving.caps is not None:
-        addresses = [each.key for each in leaving.recipients]
-        yield from sending.count(leaving.account, addresses, now, leaving.caps)
-    [[id_]] = yield Sql(
-        "INSERT INTO outbound (ident, content_id, sender, login, size, body, utf8, require_tls, ret, envid, arrived, expires)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id",
-        leaving.ident,
-        content,
-        str(leaving.sender),
-        leaving.login,
-        size,
-        leaving.body,
-        int(leaving.utf8),
-        int(leaving.require_tls),
-        leaving.ret,
-        leaving.envid,
-        now,
-        now + leaving.lifetime,
-    )
-    yield Many(
-        "INSERT INTO outbound_recipients (outbound_id, recipient, domain, state, due, notify, original)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        [
-            (id_, str(each), each.domain, state.value, now, _notify(asked), asked.original)
-            for each, (state, asked) in {
-                **{each: (State.WAITING, asked) for each, asked in leaving.recipients.items()},
-                **leaving.arrived,
-            }.items()
-        ],
-    )
-    yield Ring(QUEUE)
-
-
-def _notify(asked: Notification) -> str | None:
-    return None if asked.notify is None else ",".join(sorted(asked.notify))
 
 
 def _agenda() -> Unit[list[tuple[str, float]]]:

@@ -16,7 +16,8 @@ from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.outgoing import OutboundId, Outgoing, State, Waiting
 from mailsystem.store import contents
 from mailsystem.store.database import Database, Ring, Row, Sql, Unit
-from mailsystem.store.outbound import OUTGOING, QUEUE, WAITING, outgoing_of, waiting_of
+from mailsystem.store.leaving import QUEUE
+from mailsystem.store.outbound import OUTGOING, WAITING, outgoing_of, waiting_of
 
 STATUS: Final = "5.0.0"
 """Of what an admin has given up: no status of RFC 3463 says that."""

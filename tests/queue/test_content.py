@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -20,7 +21,7 @@ lines = st.lists(st.sampled_from([b"", b".", b"..", b"a", b"a.", b".\ra", b"word
 
 def cut(octets: bytes, at: list[int]) -> list[bytes]:
     places = sorted({min(place, len(octets)) for place in at} | {0, len(octets)})
-    return [octets[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [octets[start:end] for start, end in itertools.pairwise(places)]
 
 
 @given(lines, st.lists(st.integers(0, 100), max_size=8))
@@ -32,7 +33,9 @@ def test_dots_are_stuffed_however_the_message_is_cut(text: list[bytes], at: list
     assert b"\r\n.\r\n" not in b"\r\n" + wire
 
 
-@given(st.binary(max_size=60) | st.text("\r\n.a", max_size=30).map(str.encode), st.lists(st.integers(0, 60), max_size=8))
+@given(
+    st.binary(max_size=60) | st.text("\r\n.a", max_size=30).map(str.encode), st.lists(st.integers(0, 60), max_size=8)
+)
 def test_nothing_but_crlf_ends_a_line_however_it_is_cut(octets: bytes, at: list[int]) -> None:
     newlines = Newlines()
     made = b"".join(map(newlines.feed, cut(octets, at))) + newlines.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +92,9 @@ def test_the_status_that_was_not_given_is_the_one_of_the_code() -> None:
 
 
 def test_what_is_offered_stands_below_the_first_line() -> None:
-    [hello] = read(b"250-SIZE.example PIPELINING\r\n250-size 1000\r\n250-8BITMIME\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 5\r\n")
+    [hello] = read(
+        b"250-SIZE.example PIPELINING\r\n250-size 1000\r\n250-8BITMIME\r\n250-AUTH PLAIN LOGIN\r\n250 SIZE 5\r\n"
+    )
     assert extensions(hello) == {"SIZE": "1000", "8BITMIME": "", "AUTH": "PLAIN LOGIN"}
 
 
@@ -102,7 +106,9 @@ def test_what_follows_a_reply_is_noticed() -> None:
 
 
 codes = st.integers(200, 599)
-texts = st.lists(st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=40), min_size=1, max_size=8)
+texts = st.lists(
+    st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=40), min_size=1, max_size=8
+)
 cuts = st.lists(st.integers(0, 2000), max_size=10)
 
 
@@ -114,7 +120,7 @@ def test_any_cutting_gives_the_same_replies(said: list[tuple[int, list[str]]], a
         for n, text in enumerate(lines)
     )
     places = sorted({min(cut, len(wire)) for cut in at} | {0, len(wire)})
-    pieces = [wire[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [wire[start:end] for start, end in itertools.pairwise(places)]
     whole = read(wire)
     assert read(*pieces) == whole
     assert [reply.code for reply in whole] == [code for code, _ in said]
