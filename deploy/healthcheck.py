@@ -1,12 +1,13 @@
 """Says whether every door of a running mailsystem greets: `healthcheck.py READY_FILE`. Exits 0 when all do, else 1.
 
 It needs nothing but Python, and it asks as a stranger does: it connects to each door that the ready file names and reads the
-first line.
+first line. The queue has no door: it is well as long as its process lives.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import sys
@@ -55,6 +56,17 @@ def connected(place: dict) -> socket.socket:
     return peer
 
 
+def lives(pid: object) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(int(str(pid)), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def main() -> int:
     try:
         ready = json.loads(Path(sys.argv[1]).read_text())
@@ -63,8 +75,11 @@ def main() -> int:
         return 1
     doors = {door: place for door, place in ready.items() if door in GREETINGS}
     silent = [door for door, place in doors.items() if not greets(door, place)]
-    if silent or not doors:
-        sys.stderr.write(f"silent: {', '.join(silent) or 'every door'}\n")
+    if silent:
+        sys.stderr.write(f"silent: {', '.join(silent)}\n")
+        return 1
+    if not doors and not lives(ready.get("pid")):
+        sys.stderr.write("its process is gone\n")
         return 1
     return 0
 

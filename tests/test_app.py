@@ -17,6 +17,7 @@ import pytest
 
 from mailsystem import app
 from mailsystem.app import ROLES, Role, StartupError, opened, running
+from mailsystem.app.listeners import why_not as why_not_listening
 from mailsystem.mail.errors import Unavailable
 from mailsystem.settings import Imap, Pop3, Settings, Smtp, Tls
 from mailsystem.telemetry import Event
@@ -64,17 +65,22 @@ def taken() -> socket.socket:
 
 async def test_every_door_listens_when_running_yields(tmp_path: Path) -> None:
     async with running(settings(tmp_path)) as house:
-        assert list(house.bound) == list(ROLES)
+        assert list(house.bound) == [role for role in ROLES if role != "queue"]
         said = [await greeting(place.port) for place in house.bound.values()]
         assert [line[:4] for line in said] == [b"220 ", b"+OK ", b"* OK"]
         assert b"mail.example.org" in said[0]
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ["smtp", "pop3", "imap"])
 async def test_a_role_alone_is_a_process_of_its_own(tmp_path: Path, role: Role) -> None:
     async with running(settings(tmp_path), [role]) as house:
         assert list(house.bound) == [role]
         assert await greeting(house.bound[role].port)
+
+
+async def test_the_queue_alone_is_a_process_that_nobody_connects_to(tmp_path: Path) -> None:
+    async with running(settings(tmp_path), ["queue"]) as house:
+        assert not house.bound
 
 
 async def test_it_says_when_it_listens_and_when_it_stops(tmp_path: Path) -> None:
@@ -150,15 +156,17 @@ async def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_each_reason_why_a_door_cannot_listen_has_its_sentence(error: Any, sentence: str) -> None:
-    assert app._why_not(error, "smtp", Settings()) == sentence
+    assert why_not_listening(error, "smtp", Settings()) == sentence
 
 
 async def test_unknown_roles_are_refused(tmp_path: Path) -> None:
     assert (
         await why_not(settings(tmp_path), ("imap", "web"))
-        == "there is no role web; the roles are smtp, pop3, imap, pop2, pop1"
+        == "there is no role web; the roles are smtp, pop3, imap, queue, pop2, pop1"
     )
-    assert await why_not(settings(tmp_path), ()) == "no role was named; the roles are smtp, pop3, imap, pop2, pop1"
+    assert (
+        await why_not(settings(tmp_path), ()) == "no role was named; the roles are smtp, pop3, imap, queue, pop2, pop1"
+    )
 
 
 async def test_the_data_directory_is_made_but_not_what_is_above_it(tmp_path: Path) -> None:

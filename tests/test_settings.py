@@ -176,6 +176,8 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "smtp.greeting_delay": "5",
         "queue.nameservers": "127.0.0.1:5353, ::1",
         "queue.private_hosts": "true",
+        "queue.relaying": "false",
+        "queue.sink_allow": "*@example.org, ann@example.net",
         "queue.smarthost": "mail.example.net",
         "queue.smarthost_login": "ann",
         "queue.smarthost_password": "something",
@@ -187,7 +189,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
     if knob.name in ("data_dir", "tls.cert", "tls.key", "lmtp.path", "queue.ca_file"):
         given = "/tmp/x"
     partner = {"tls.cert": "tls.key", "tls.key": "tls.cert"}.get(knob.name)
-    quoted = given if given.isdigit() or given == "true" else f'"{given}"'
+    quoted = given if given.isdigit() or given in {"true", "false"} else f'"{given}"'
     write("\n".join(f"{name} = {quoted}" for name in (knob.name, partner) if name))
     by_file = load()
     Path("mailsystem.toml").unlink()

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any, Final
 
-from mailsystem.app.certificates import SELF_SIGNED, certificates, tls_context, watched
-from mailsystem.app.listening import (
+from mailsystem.app.listeners import (
     HISTORIC,
     LISTENERS,
     ROLES,
@@ -24,8 +23,9 @@ from mailsystem.app.listening import (
     listening,
     place_of,
 )
-from mailsystem.app.outward import outward
+from mailsystem.app.queue import outward
 from mailsystem.app.startup import StartupError, opened
+from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
 from mailsystem.mail.mailbox import SPECIAL_USES

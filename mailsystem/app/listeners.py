@@ -79,14 +79,14 @@ async def listening(
             try:
                 bound[name] = await place
             except (OSError, MailError) as error:
-                raise StartupError(_why_not(error, name, settings)) from error
+                raise StartupError(why_not(error, name, settings)) from error
         yield bound
     finally:
         stop.set()
         await asyncio.gather(*tasks)
 
 
-def _why_not(error: OSError | MailError, name: Listener, settings: Settings) -> str:
+def why_not(error: OSError | MailError, name: Listener, settings: Settings) -> str:
     """Why a door could not listen, and what to do about it."""
     own = getattr(settings, name)
     host = host_of(name, settings)
