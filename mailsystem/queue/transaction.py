@@ -122,6 +122,8 @@ class Transaction:
             session.until = self._until
             if reply.code == 354:
                 await self._octets()
+            elif reply.is_good:
+                raise self._disorder()
             else:
                 self._judge(reply)
 
@@ -263,7 +265,7 @@ class Transaction:
     def _judge(self, reply: Reply) -> None:
         """The reply to the message: for all who were taken."""
         if not (reply.is_good or reply.is_temporary or reply.is_permanent):
-            raise Fault("4.5.0", f"bad answer from {self._session.host}: out of order")
+            raise self._disorder()
         self._settle(self._taken, reply)
 
     def _settle(self, recipients: Iterable[Waiting], reply: Reply, *, temporary: bool = False) -> None:
@@ -278,6 +280,9 @@ class Transaction:
         status = "4.5.3" if temporary else reply.enhanced
         for one in recipients:
             self.attempts[one.address] = self._attempt(one, state, status, str(reply))
+
+    def _disorder(self) -> Fault:
+        return Fault("4.5.0", f"bad answer from {self._session.host}: out of order")
 
     def _lacks(self, recipients: Iterable[Waiting], found: Lacking) -> None:
         for one in recipients:

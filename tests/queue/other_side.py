@@ -105,8 +105,8 @@ class Server:
             if number >= len(self.scripts):
                 self.faults.append(f"connection {number + 1} was not expected")
                 return
-            for line in self.scripts[number].strip().splitlines():
-                if not await self._step(line.strip(), reader, writer):
+            for line in self.scripts[number].splitlines():
+                if line.strip() and not await self._step(line.strip(), reader, writer):
                     return
             if left := await asyncio.wait_for(reader.read(1000), PATIENCE):
                 self.faults.append(f"connection {number + 1}: {left!r} was not expected")
@@ -157,6 +157,9 @@ class Server:
                 await writer.drain()
                 await asyncio.sleep(PATIENCE)
                 return False
+            case "sleep":
+                await writer.drain()
+                await asyncio.sleep(float(text))
             case "forever":
                 with contextlib.suppress(ConnectionError):
                     while True:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncGenerator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ lines = st.lists(st.sampled_from([b"", b".", b"..", b"a", b"a.", b".\ra", b"word
 
 def cut(octets: bytes, at: list[int]) -> list[bytes]:
     places = sorted({min(place, len(octets)) for place in at} | {0, len(octets)})
-    return [octets[start:end] for start, end in itertools.pairwise(places)]
+    return [octets[start:end] for start, end in pairwise(places)]
 
 
 @given(lines, st.lists(st.integers(0, 100), max_size=8))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -120,7 +120,7 @@ def test_any_cutting_gives_the_same_replies(said: list[tuple[int, list[str]]], a
         for n, text in enumerate(lines)
     )
     places = sorted({min(cut, len(wire)) for cut in at} | {0, len(wire)})
-    pieces = [wire[start:end] for start, end in itertools.pairwise(places)]
+    pieces = [wire[start:end] for start, end in pairwise(places)]
     whole = read(wire)
     assert read(*pieces) == whole
     assert [reply.code for reply in whole] == [code for code, _ in said]
