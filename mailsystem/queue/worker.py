@@ -27,6 +27,7 @@ LONGEST: Final = 3000.0
 _LOOK_EVERY: Final = 60.0
 """Seconds after which the queue is looked at even if nothing was heard of it."""
 _DRAWN_OUT: Final = "4.4.7"
+_NOBODY: Final = "5.1.1"
 _FAULT: Final = "something went wrong here"
 
 
@@ -157,10 +158,14 @@ class Worker:
 
     async def _tried(self, job: Job) -> list[Attempt]:
         try:
+            refused = await self._refused(job)
+            recipients = [each for each in job.recipients if each.address not in {one.address for one in refused}]
+            if not recipients:
+                return refused
             message = await self._signed(job.message)
             letter = await letter_of(self._store.contents, message)
             async with asyncio.timeout(LONGEST):
-                return await self._sender.send(message, job.recipients, letter, domain=job.domain)
+                return [*refused, *await self._sender.send(message, recipients, letter, domain=job.domain)]
         except TimeoutError:
             return _put_off(job, "4.4.2", "took too long")
         except MailError as error:
@@ -168,6 +173,17 @@ class Worker:
         except Exception as error:
             self._trace.bug(error, id=job.message.ident)
             return _put_off(job, "4.3.0", _FAULT)
+
+    async def _refused(self, job: Job) -> list[Attempt]:
+        """Who was suppressed since, or is forwarded to: the sender hears why, and nobody is asked once more in vain."""
+        why = {
+            one.address: one.told for one in await self._store.suppression.of(to.address.key for to in job.recipients)
+        }
+        return [
+            Attempt(to.address, State.FAILED, _NOBODY, why[to.address.key])
+            for to in job.recipients
+            if to.address.key in why
+        ]
 
     async def _signed(self, message: Outgoing) -> Outgoing:
         if message.signature is not None or self._signing is None:
