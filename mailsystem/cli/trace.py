@@ -301,6 +301,10 @@ _SAYINGS: Final[Mapping[str, Callable[[Note], str]]] = {
     "sent": _attempt,
     "deferred": _attempt,
     "bounced": _attempt,
+    **dict.fromkeys(
+        ("retried", "held", "released", "dropped", "given up"),
+        lambda note: f"for {_few(note.data.get('recipients', ()))}, by hand",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ finish: a lease is never touched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from mailsystem.mail.address import Address
@@ -76,6 +76,15 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """A message that a change was about."""
+
+    ident: str
+    content: ContentId
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """What a change was about."""
 
@@ -83,6 +92,7 @@ class Changed:
     recipients: int
     taken: int = 0
     """How many of the recipients are being tried at this moment: mail for them may still arrive."""
+    touched: tuple[Touched, ...] = field(default=(), compare=False)
 
 
 class Oversight:
@@ -218,11 +228,11 @@ def _count(selection: Selection) -> Unit[Changed]:
 
 
 def _change(selection: Selection, what: str, only: str, *values: object) -> Unit[list[Row]]:
-    """Set `what`, in which $1, $2 … are `values`, wherever `only` holds too; gives message and holder of each recipient."""
+    """Set `what`, in which $1, $2 … are `values`, wherever `only` holds too; gives what `_changed` wants."""
     where, params = _where(selection, len(values) + 1)
     rows = yield Sql(
         f"UPDATE outbound_recipients SET {what} WHERE (outbound_id, recipient) IN"  # noqa: S608
-        f" (SELECT r.outbound_id, r.recipient {_FROM} WHERE {where} AND {only}) RETURNING outbound_id, holder",
+        f" (SELECT r.outbound_id, r.recipient {_FROM} WHERE {where} AND {only}) RETURNING outbound_id, holder, recipient",
         *values,
         *params,
     )
@@ -230,33 +240,42 @@ def _change(selection: Selection, what: str, only: str, *values: object) -> Unit
     return rows
 
 
-def _changed(rows: Sequence[Row]) -> Changed:
-    return Changed(len({row[0] for row in rows}), len(rows), sum(1 for row in rows if row[1]))
+def _changed(rows: Sequence[Row]) -> Unit[Changed]:
+    """What was done to these rows, while their messages are still there."""
+    by_message: dict[int, list[str]] = {}
+    for id_, _, recipient in rows:
+        by_message.setdefault(id_, []).append(recipient)
+    messages = yield Sql("SELECT id, ident, content_id FROM outbound WHERE id IN LIST $1", sorted(by_message))
+    touched = tuple(Touched(ident, ContentId(content), tuple(by_message[id_])) for id_, ident, content in messages)
+    return Changed(len(by_message), len(rows), sum(1 for row in rows if row[1]), touched)
 
 
 def _retry(selection: Selection, now: float) -> Unit[Changed]:
-    return _changed((yield from _change(selection, "due = $1", "r.state = 'waiting' AND r.holder = ''", now)))
+    return (
+        yield from _changed((yield from _change(selection, "due = $1", "r.state = 'waiting' AND r.holder = ''", now)))
+    )
 
 
 def _hold(selection: Selection) -> Unit[Changed]:
-    return _changed((yield from _change(selection, "state = 'held'", "r.state = 'waiting'")))
+    return (yield from _changed((yield from _change(selection, "state = 'held'", "r.state = 'waiting'"))))
 
 
 def _release(selection: Selection, now: float) -> Unit[Changed]:
     due = "due = CASE WHEN holder = '' THEN $1 ELSE due END"
-    return _changed((yield from _change(selection, f"state = 'waiting', {due}", "r.state = 'held'", now)))
+    return (yield from _changed((yield from _change(selection, f"state = 'waiting', {due}", "r.state = 'held'", now))))
 
 
 def _drop(selection: Selection, now: float) -> Unit[Changed]:
     where, params = _where(selection)
     rows = yield Sql(
         "DELETE FROM outbound_recipients WHERE (outbound_id, recipient) IN"  # noqa: S608
-        f" (SELECT r.outbound_id, r.recipient {_FROM} WHERE {where}) RETURNING outbound_id, holder",
+        f" (SELECT r.outbound_id, r.recipient {_FROM} WHERE {where}) RETURNING outbound_id, holder, recipient",
         *params,
     )
+    changed = yield from _changed(rows)
     yield from _leave({row[0] for row in rows}, now)
     yield Ring(QUEUE)
-    return _changed(rows)
+    return changed
 
 
 def _give_up(selection: Selection, now: float) -> Unit[Changed]:
@@ -270,8 +289,9 @@ def _give_up(selection: Selection, now: float) -> Unit[Changed]:
         STATUS,
         _GIVEN_UP,
     )
+    changed = yield from _changed(rows)
     yield from _leave({row[0] for row in rows}, now)
-    return _changed(rows)
+    return changed
 
 
 def _leave(messages: set[int], now: float) -> Unit[None]:

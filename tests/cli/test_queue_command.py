@@ -278,6 +278,29 @@ def test_what_is_given_up_is_left_to_be_reported(busy: Cli) -> None:
     assert "bob@example.net: failed, its sender is yet to be told" in busy("queue", "show", FIRST).out
 
 
+def test_what_was_done_by_hand_is_part_of_the_life_of_a_message(busy: Cli) -> None:
+    busy("queue", "hold", FIRST)
+    busy("queue", "release", FIRST)
+    busy("queue", "retry", FIRST, "bob@example.net")
+    busy("queue", "drop", FIRST, "bob@example.net", "--bounce", "--yes")
+    busy("queue", "drop", FIRST, "--yes")
+    told = busy("trace", FIRST).out
+    lines = [" ".join(line.partition(" queue ")[2].split()) for line in told.splitlines() if "by hand" in line]
+    assert lines == [
+        "held for bob@example.net, eve@example.com, by hand",
+        "released for bob@example.net, eve@example.com, by hand",
+        "retried for bob@example.net, by hand",
+        "given up for bob@example.net, by hand",
+        "dropped for eve@example.com, by hand",
+    ]
+
+
+def test_without_a_journal_nothing_is_written_down(busy: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILSYSTEM_JOURNAL__DAYS", "0")
+    busy("queue", "hold", FIRST)
+    assert on_the_server(busy, lambda store: store.journal.forget(time.time() + 3600)) == 0
+
+
 # What makes no sense
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Bounce = Annotated[
     bool, typer.Option("--bounce", help="Tell the sender that it has failed, instead of dropping it in silence.")
 ]
+_AT_ONCE = 1000
 Change = Callable[["Store", "Selection"], Awaitable["Changed"]]
 
 retry_epilog = examples(
@@ -62,8 +63,9 @@ def retry(
     one_of_them(ident, recipient, domain, sender, everything)
     which = selection(ident, recipient, domain=domain, sender=sender)
 
-    async def work(store: Store, _: Settings) -> Changed:
-        return await _changed(store, which, lambda store, which: store.oversight.retry(which), _nothing_to_retry)
+    async def work(store: Store, settings: Settings) -> Changed:
+        changed = await _changed(store, which, lambda store, which: store.oversight.retry(which), _nothing_to_retry)
+        return await _noted("retried", changed, store, settings)
 
     changed = with_store(config, data_dir, work)
     _tell(changed, "tried now: ", json=json, nothing="nothing waits to be tried again")
@@ -83,8 +85,9 @@ def hold(
     one_of_them(ident, recipient, domain, sender, everything)
     which = selection(ident, recipient, domain=domain, sender=sender)
 
-    async def work(store: Store, _: Settings) -> Changed:
-        return await _changed(store, which, lambda store, which: store.oversight.hold(which), "is held already")
+    async def work(store: Store, settings: Settings) -> Changed:
+        changed = await _changed(store, which, lambda store, which: store.oversight.hold(which), "is held already")
+        return await _noted("held", changed, store, settings)
 
     changed = with_store(config, data_dir, work)
     _tell(changed, "held: ", json=json, nothing="nothing waits that is not held")
@@ -104,8 +107,9 @@ def release(
     one_of_them(ident, recipient, domain, sender, everything)
     which = selection(ident, recipient, domain=domain, sender=sender)
 
-    async def work(store: Store, _: Settings) -> Changed:
-        return await _changed(store, which, lambda store, which: store.oversight.release(which), "is not held")
+    async def work(store: Store, settings: Settings) -> Changed:
+        changed = await _changed(store, which, lambda store, which: store.oversight.release(which), "is not held")
+        return await _noted("released", changed, store, settings)
 
     changed = with_store(config, data_dir, work)
     _tell(changed, "released: ", json=json, nothing="nothing is held", late=False)
@@ -130,15 +134,18 @@ def drop(
     one_of_them(ident, recipient, domain, sender, everything)
     which = selection(ident, recipient, domain=domain, sender=sender)
 
-    async def work(store: Store, _: Settings) -> Changed:
+    async def work(store: Store, settings: Settings) -> Changed:
         await _must_be_there(store, which)
         there = await store.oversight.count(which)
         if not there.recipients:
             return there
         confirm(f"{'Give up' if bounce else 'Drop'} mail for {amount(there)}?", yes=yes)
         if not bounce:
-            return await store.oversight.drop(which)
-        return await _changed(store, which, lambda store, which: store.oversight.give_up(which), "is being tried now")
+            return await _noted("dropped", await store.oversight.drop(which), store, settings)
+        changed = await _changed(
+            store, which, lambda store, which: store.oversight.give_up(which), "is being tried now"
+        )
+        return await _noted("given up", changed, store, settings)
 
     changed = with_store(config, data_dir, work)
     _tell(changed, "given up: " if bounce else "dropped: ", json=json, nothing="nothing waits that could be taken out")
@@ -153,6 +160,21 @@ async def _changed(store: Store, which: Selection, change: Change, otherwise: st
             there = await store.oversight.count(which)
             otherwise = otherwise(there.taken > 0)
         raise Refused(f"{which.ident} {otherwise.format(id=which.ident)}")
+    return changed
+
+
+async def _noted(name: str, changed: Changed, store: Store, settings: Settings) -> Changed:
+    """Keep in the journal of each message that somebody has done this to it."""
+    from mailsystem.telemetry.journal import Entry
+
+    if settings.journal.days:
+        now = store.clock.now()
+        entries = [
+            Entry(name, now, [one.content], (), {"door": "queue", "id": one.ident, "recipients": one.recipients})
+            for one in changed.touched
+        ]
+        for start in range(0, len(entries), _AT_ONCE):
+            await store.journal.write(entries[start : start + _AT_ONCE])
     return changed
 
 
