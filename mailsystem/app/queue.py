@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from mailsystem.app.startup import StartupError, said
@@ -19,7 +19,7 @@ async def outward(store: Store, delivery: Delivery, settings: Settings, trace: T
     # Brought in here: a process that only takes mail in waits for none of it.
     from mailsystem.mailauth.signing import Signer
     from mailsystem.queue.client import Timeouts
-    from mailsystem.queue.hosts import Hosts, is_of_this_machine
+    from mailsystem.queue.hosts import Hosts
     from mailsystem.queue.opening import Credentials, trusting
     from mailsystem.queue.relay import Relay, Smarthost
     from mailsystem.queue.reporting import Reporter
@@ -41,8 +41,7 @@ async def outward(store: Store, delivery: Delivery, settings: Settings, trace: T
         Dns([name_server(text) for text in own.nameservers]),
         store.clock,
         hostname=settings.hostname,
-        # Where we listen at the port that would be asked, this machine is us, whatever it is called.
-        is_us=is_of_this_machine if settings.smtp.port == own.port else lambda name, ip: False,
+        is_us=_is_us(settings),
         private=own.private_hosts,
         known=None if own.nameservers else of_system,
     )
@@ -75,3 +74,12 @@ async def outward(store: Store, delivery: Delivery, settings: Settings, trace: T
             yield
     finally:
         await hosts.close()
+
+
+def _is_us(settings: Settings) -> Callable[[str, str], bool]:
+    """Whether mail for a host at an address would come back to us, whatever it is called: we listen there at the same port."""
+    from mailsystem.queue.hosts import is_of_this_machine
+
+    if settings.smtp.port != settings.queue.port:
+        return lambda name, ip: False
+    return is_of_this_machine if settings.host == "*" else lambda name, ip: ip == settings.host

@@ -27,3 +27,11 @@ def test_it_is_well_while_every_door_greets_and_ill_when_one_is_silent(tmp_path:
         copy.write_text(json.dumps(kept))
     assert check(running.ready_file) == 1, "it is taken away when the program ends"
     assert check(copy) == 1, "nobody greets any more"
+
+
+def test_the_queue_is_well_while_its_process_lives(tmp_path: Path) -> None:
+    with program.serve(tmp_path, "queue") as running:
+        assert check(running.ready_file) == 0
+        copy = tmp_path / "copy.json"
+        copy.write_text(running.ready_file.read_text())
+    assert check(copy) == 1
