@@ -198,6 +198,8 @@ def test_all_that_is_set_is_shown(here: Cli) -> None:
         "app_passwords": ["phone"],
         "addresses": ["annie@example.org"],
         "any_sender": False,
+        "recipients_per_day": None,
+        "strangers_per_day": None,
         "capabilities_off": [],
         "maildrop_keep_days": None,
         "maildrop_delete_to_trash": False,

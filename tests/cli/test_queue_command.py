@@ -14,7 +14,7 @@ from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Notification
 from mailsystem.mail.outgoing import Attempt, State
 from mailsystem.settings import Settings
-from mailsystem.store import QUEUE, Leaving, Level, Settled, Store
+from mailsystem.store import QUEUE, Caps, Leaving, Level, Settled, Store
 
 if TYPE_CHECKING:
     from conftest import Cli
@@ -401,17 +401,22 @@ def test_a_person_has_the_caps_of_everybody_or_their_own(cli: Cli, monkeypatch: 
         f"{ANN} has written to 0 of 20,000 recipients on other servers today, 0 of any number of strangers among them\n"
     )
 
+    shown = {line[:25].strip(): line[25:] for line in cli("user", "show", ANN).out.splitlines()}
+    assert (shown["recipients per day"], shown["strangers per day"]) == ("20,000", "no limit")
+    assert cli("user", "show", ANN, "--json").json["recipients_per_day"] == 20_000
+
     async def send(store: Store) -> None:
         account = await store.accounts.find(ANN)
-        assert (await store.sending.standing(account.id)).own_recipients == 20_000
+        await store.sending.count(account.id, ["bob@example.net", "eve@example.com"], Caps())
 
     on_the_server(cli, send)
+    assert "has written to 2 of 20,000" in cli("user", "limits", ANN).out
     cli("user", "limits", ANN, "--recipients-per-day", "default")
     monkeypatch.setenv("MAILSYSTEM_LIMITS__RECIPIENTS_PER_DAY_LOGIN", "7")
     assert cli("user", "limits", ANN, "--json").json == {
         "login": ANN,
-        "recipients_today": 0,
-        "strangers_today": 0,
+        "recipients_today": 2,
+        "strangers_today": 2,
         "recipients_per_day": 7,
         "strangers_per_day": None,
         "own": {"recipients_per_day": None, "strangers_per_day": 0},

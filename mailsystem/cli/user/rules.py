@@ -53,6 +53,7 @@ def show(address: Login, json: AsJson = False, config: Config = None, data_dir: 
         summary = await store.accounts.summary(login)
         known = await store.accounts.secrets(login)
         maildrops = store.maildrops
+        standing = await store.sending.standing(summary.account.id)
         further = [one for one, owner in (await store.accounts.addresses()).items() if owner == login]
         return {
             "login": login,
@@ -62,6 +63,8 @@ def show(address: Login, json: AsJson = False, config: Config = None, data_dir: 
             "app_passwords": [one.name for one in known.app_passwords] if known else [],
             "addresses": further,
             "any_sender": summary.any_sender,
+            "recipients_per_day": standing.own_recipients,
+            "strangers_per_day": standing.own_strangers,
             "capabilities_off": sorted(summary.account.capabilities_off),
             **{f"maildrop_{name}": value for name, value in told(await maildrops.choices(summary.account.id)).items()},
             **_kept(summary),
@@ -175,9 +178,17 @@ def _shown(name: str, value: object) -> str:
     if value is None:
         if name == "maildrop_keep_days":
             return "forever"
-        return "no limit" if name.startswith("most_") else "as the server's" if name.endswith("_delay") else "no"
+        return (
+            "no limit"
+            if name.startswith("most_")
+            else "as the server's"
+            if name.endswith(("_delay", "_per_day"))
+            else "no"
+        )
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name.endswith("_per_day") and not value:
+        return "no limit"
     if isinstance(value, int):
         return size(value) if name.endswith("size") else f"{value:,}"
     return str(value)
