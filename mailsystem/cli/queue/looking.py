@@ -66,7 +66,7 @@ def list_(
         print_json([_message(one, now) for one in found.messages])
         return
     print_table(
-        ["id", "age>", "size>", "sender", "waiting>", "held>", "next try", "last reply"],
+        ["id", "age>", "size>", "sender", "waiting", "held", "next try", "last reply"],
         [_row(one, now) for one in found.messages],
         empty=nothing,
     )
