@@ -56,9 +56,11 @@ async def _scram(session: Session, login: str, password: str) -> Reply:
             # Thousands of rounds of a hash: not on the loop.
             final = await asyncio.to_thread(proof.final, _decoded(reply))
             reply = await session.ask(_base64(final), shown=REDACTED)
-        if reply.code == _MORE:
-            proof.check(_decoded(reply))
-            reply = await session.ask(b"", shown=b"")
+            if reply.code == _MORE:
+                proof.check(_decoded(reply))
+                return await session.ask(b"", shown=b"")
+        if reply.code == _OK:
+            raise BadProof("it does not show that it knows the password itself")
     except BadProof as bad:
         raise Fault("4.7.8", f"login at {session.host} given up: {bad}") from None
     return reply
