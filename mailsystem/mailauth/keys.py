@@ -44,7 +44,7 @@ def make_keys(domain: str, now: float, taken: Collection[str], *, state: KeyStat
     prefix = _prefix(now, taken)
     rsa = generate_private_key(65537, RSA_BITS)
     return [
-        SigningKey(domain, prefix + _LETTER[algorithm], algorithm, _kept(key), now, state)
+        SigningKey(domain, prefix + _LETTER[algorithm], algorithm, _kept(key), now, state, now)
         for algorithm, key in ((Algorithm.RSA, rsa), (Algorithm.ED25519, Ed25519PrivateKey.generate()))
     ]
 

@@ -319,6 +319,7 @@ MIGRATIONS: Final = (
                 secret {blob} NOT NULL,
                 created REAL NOT NULL,
                 state TEXT NOT NULL,
+                changed REAL NOT NULL,
                 PRIMARY KEY (domain, selector))""",
         ),
     ),

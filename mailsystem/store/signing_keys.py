@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.store.database import Database, Row, Sql, Unit
 
@@ -40,11 +41,14 @@ class SigningKey:
     """PKCS #8, in DER."""
     created: float
     state: KeyState
+    changed: float
+    """Since when it is in that state."""
 
 
 class SigningKeys:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def domains(self) -> frozenset[str]:
         """Those that have keys that sign now."""
@@ -68,14 +72,14 @@ class SigningKeys:
 
     async def activate(self, domain: str) -> Sequence[SigningKey]:
         """Let those that wait sign, and retire those that did; gives all. Raises `NoSuchRecipient` where none waits."""
-        return await self._database.write(_activate(domain))
+        return await self._database.write(_activate(domain, self._clock.now()))
 
     async def remove(self, domain: str, state: KeyState) -> Sequence[SigningKey]:
         """Forget those in a state; gives them."""
         return await self._database.write(_remove(domain, state))
 
 
-_COLUMNS = "domain, selector, algorithm, secret, created, state"
+_COLUMNS = "domain, selector, algorithm, secret, created, state, changed"
 _ORDER = "ORDER BY domain, created, algorithm DESC, selector"
 
 
@@ -90,8 +94,8 @@ def _domains() -> Unit[frozenset[str]]:
 
 
 def _key_of(row: Row) -> SigningKey:
-    domain, selector, algorithm, secret, created, state = row
-    return SigningKey(domain, selector, Algorithm(algorithm), bytes(secret), created, KeyState(state))
+    domain, selector, algorithm, secret, created, state, changed = row
+    return SigningKey(domain, selector, Algorithm(algorithm), bytes(secret), created, KeyState(state), changed)
 
 
 def _add(keys: Sequence[SigningKey]) -> Unit[None]:
@@ -100,7 +104,7 @@ def _add(keys: Sequence[SigningKey]) -> Unit[None]:
             raise NoSuchRecipient("no such domain")
     for key in keys:  # two of them, as a rule
         rows = yield Sql(
-            f"INSERT INTO signing_keys ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608
+            f"INSERT INTO signing_keys ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)"  # noqa: S608
             " ON CONFLICT DO NOTHING RETURNING selector",
             key.domain,
             key.selector,
@@ -108,23 +112,26 @@ def _add(keys: Sequence[SigningKey]) -> Unit[None]:
             key.secret,
             key.created,
             key.state.value,
+            key.changed,
         )
         if not rows:
             raise MailboxExists("selector is taken")
 
 
-def _activate(domain: str) -> Unit[list[SigningKey]]:
+def _activate(domain: str, now: float) -> Unit[list[SigningKey]]:
     waiting = yield Sql(
         "SELECT 1 FROM signing_keys WHERE domain = $1 AND state = $2 LIMIT 1", domain, KeyState.WAITING.value
     )
     if not waiting:
         raise NoSuchRecipient("no key waits")
     yield Sql(
-        "UPDATE signing_keys SET state = CASE state WHEN $2 THEN $3 ELSE $4 END WHERE domain = $1",
+        "UPDATE signing_keys SET state = CASE state WHEN $2 THEN $3 ELSE $4 END, changed = $5"
+        " WHERE domain = $1 AND state <> $4",
         domain,
         KeyState.WAITING.value,
         KeyState.ACTIVE.value,
         KeyState.RETIRED.value,
+        now,
     )
     return (yield from _select("WHERE domain = $1", domain))
 

@@ -118,7 +118,7 @@ async def open_store(
                 journal=journal,
                 outbound=Outbound(database, clock=clock),
                 tls_levels=TlsLevels(database, clock=clock, days=tls_memory_days),
-                signing_keys=SigningKeys(database),
+                signing_keys=SigningKeys(database, clock=clock),
                 oversight=Oversight(database, clock=clock),
                 suppression=Suppression(database, clock=clock, after=suppress_after),
                 sending=Sending(database, clock=clock),

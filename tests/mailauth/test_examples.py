@@ -83,7 +83,7 @@ def ed25519() -> Ed25519PrivateKey:
 
 def stored(private: object, selector: str, algorithm: Algorithm) -> SigningKey:
     secret = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[attr-defined]
-    return SigningKey("football.example.com", selector, algorithm, secret, 0, KeyState.ACTIVE)
+    return SigningKey("football.example.com", selector, algorithm, secret, 0, KeyState.ACTIVE, 0)
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def test_no_message_makes_it_raise(pieces: list[bytes]) -> None:
 
 
 def test_a_broken_key_is_told_by_its_name_and_never_by_what_it_is() -> None:
-    key = SigningKey("a.test", "broken", KEYS[0].algorithm, b"very secret", NOW, KeyState.ACTIVE)
+    key = SigningKey("a.test", "broken", KEYS[0].algorithm, b"very secret", NOW, KeyState.ACTIVE, NOW)
     bench = Bench([key])
     assert bench.sign(LETTER) == b""
     assert bench.reason == "the key broken cannot be used"
