@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     import dns.name
     import dns.resolver
 
-Kind: TypeAlias = Literal["MX", "A", "AAAA"]
+Kind: TypeAlias = Literal["MX", "A", "AAAA", "TXT"]
 
 MOST_MX: Final = 100
 """MX records of one domain that are looked at: those that are preferred."""
+MOST_TXT: Final = 200
+"""TXT records of one name that are looked at."""
 MOST_ADDRESSES: Final = 20
 """Addresses of one host, of each family, that are looked at."""
 MOST_CNAMES: Final = 8
@@ -48,7 +50,8 @@ _MOST_AT_ONCE: Final = 100
 @dataclass(frozen=True, slots=True)
 class Record:
     value: str
-    """An address, or the name of a host: `.` where an MX record names none (RFC 7505), empty where it names no possible one."""
+    """An address, a text, or the name of a host: `.` where an MX record names none (RFC 7505), empty where it names no
+    possible one."""
     preference: int = 0
 
 
@@ -144,7 +147,9 @@ class Dns:
 
 def _records(found: dns.resolver.Answer, kind: Kind) -> Iterator[Record]:
     for data in found.rrset or ():
-        if kind != "MX":
+        if kind == "TXT":
+            yield Record(b"".join(data.strings).decode("utf-8", "replace"))
+        elif kind != "MX":
             yield Record(str(ipaddress.ip_address(data.address)))
         elif len(data.exchange.labels) == 1:
             yield Record(".", data.preference)
@@ -162,6 +167,8 @@ def _name(exchange: dns.name.Name) -> str:
 
 
 def _bounded(records: Iterator[Record], kind: Kind) -> tuple[Record, ...]:
+    if kind == "TXT":
+        return tuple(records)[:MOST_TXT]
     if kind != "MX":
         return tuple(dict.fromkeys(records))[:MOST_ADDRESSES]
     return tuple(sorted(records, key=lambda record: record.preference)[:MOST_MX])
