@@ -241,7 +241,7 @@ class House:
 
 
 def add_domain(name: str, *, home: Path, data_dir: Path) -> None:
-    command("domain", "add", name, "--data-dir", str(data_dir), home=home)
+    command("domain", "add", name, "--no-dkim", "--data-dir", str(data_dir), home=home)
 
 
 def add_user(login: str, password: str, *, home: Path, data_dir: Path) -> None:

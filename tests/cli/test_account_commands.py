@@ -56,7 +56,7 @@ def test_who_adds_a_domain_is_told_of_people_and_of_postmaster(cli: Cli) -> None
 
 def test_a_domain_is_added_listed_and_removed(cli: Cli) -> None:
     assert "mailsystem domain add" in cli("domain", "list").out
-    assert cli("domain", "add", "Bücher.Example", "--json").json == {"domain": "xn--bcher-kva.example"}
+    assert cli("domain", "add", "Bücher.Example", "--json").json["domain"] == "xn--bcher-kva.example"
     assert "added example.org" in cli("domain", "add", "example.org").out
     assert cli("domain", "list", "--json").json == [
         {"domain": "example.org", "users": 0, "aliases": 0, "catch_all": None, "disabled": None},

@@ -54,6 +54,7 @@ def test_all_the_commands_are_there() -> None:
         *(f"user {kind} {verb}" for kind in ("address", "app-password") for verb in ("add", "list", "remove")),
         *(f"user share {verb}" for verb in ("grant", "list", "revoke")),
         *(f"domain {verb}" for verb in ("add", "list", "remove", "catch-all", "disable", "enable")),
+        *(f"domain {verb}" for verb in ("dns", "keys", "rotate")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "drop")),
         *(f"queue suppress {verb}" for verb in ("add", "list", "remove")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from mailsystem.cli.doctor.finding import Finding
     from mailsystem.settings import Loaded
 
+Offline = Annotated[bool, typer.Option("--offline", help="Do not ask DNS about the domains.")]
+
 epilog = examples(
     "mailsystem doctor", "mailsystem doctor --json", "mailsystem doctor --config /etc/mailsystem/mailsystem.toml"
 )
 
 
-def examine(json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
+def examine(offline: Offline = False, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
     """Look at the installation and say what to do about what is wrong.
 
-    It asks nobody but this machine and changes nothing. Run it as the user
+    It asks nobody but this machine and DNS, and changes nothing. Run it as the user
     that the servers run as. Exit status 1 where something is wrong.
     """
     from mailsystem.cli.doctor.finding import State
@@ -35,7 +37,7 @@ def examine(json: AsJson = False, config: Config = None, data_dir: DataDir = Non
 
     loaded = load({"data_dir": data_dir}, config=config)
     findings = []
-    for finding in _checks(loaded):
+    for finding in _checks(loaded, offline=offline):
         findings.append(finding)
         if not json:
             _tell(finding)
@@ -50,8 +52,8 @@ def examine(json: AsJson = False, config: Config = None, data_dir: DataDir = Non
         raise typer.Exit(1)
 
 
-def _checks(loaded: Loaded) -> Iterator[Finding]:
-    from mailsystem.cli.doctor import certificate, doors, people, place
+def _checks(loaded: Loaded, *, offline: bool) -> Iterator[Finding]:
+    from mailsystem.cli.doctor import certificate, dns, doors, people, place
     from mailsystem.store import health
 
     settings = loaded.settings
@@ -82,6 +84,8 @@ def _checks(loaded: Loaded) -> Iterator[Finding]:
     if whole and health.database(path).exists():
         yield from people.residents(settings)
         yield doors.relay(settings, ours)
+        if not offline:
+            yield from dns.published(settings)
     elif whole:
         from mailsystem.cli.doctor.finding import wrong
 

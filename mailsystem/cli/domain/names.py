@@ -1,4 +1,4 @@
-"""`mailsystem domain`: the domains whose mail is accepted here."""
+"""`mailsystem domain add`, `list`, `remove` and what becomes of mail for a domain."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailsystem.cli.accounts import Refused, confirm, domain_name, full_address, is_here, or_refuse, with_store
+from mailsystem.cli.domain.keys import made
+from mailsystem.cli.domain.records import Name, as_dicts, records, tell, unknown
 from mailsystem.cli.options import AsJson, Config, DataDir, Defer, Yes, examples
 from mailsystem.cli.terminal import print_json, print_table, say
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 
 if TYPE_CHECKING:
+    from mailsystem.mailauth.records import Record
     from mailsystem.settings import Settings
     from mailsystem.store import Store
 
@@ -20,29 +23,41 @@ app = typer.Typer(
     help="Add, list and remove the domains whose mail is accepted, and set what becomes of it.", no_args_is_help=True
 )
 
-Name = Annotated[str, typer.Argument(metavar="DOMAIN", help="A domain such as example.org.")]
 CatchAll = Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="A person or alias here.")]
 Off = Annotated[bool, typer.Option("--off", help="Refuse such mail again.")]
+NoDkim = Annotated[
+    bool, typer.Option("--no-dkim", help="Make no keys: somebody else signs its mail, or it sends none.")
+]
 
 
 @app.command(epilog=examples("mailsystem domain add example.org"))
-def add(domain: Name, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
-    """Accept mail for a domain from now on."""
+def add(
+    domain: Name, no_dkim: NoDkim = False, json: AsJson = False, config: Config = None, data_dir: DataDir = None
+) -> None:
+    """Accept mail for a domain from now on, and sign its mail to others.
 
-    async def work(store: Store, _: Settings) -> str:
+    Prints the records to publish in DNS, as lines of a zone file.
+    """
+
+    async def work(store: Store, settings: Settings) -> tuple[str, list[Record]]:
+        from mailsystem.store import KeyState
+
         name = domain_name(domain)
         await or_refuse(
             store.accounts.add_domain(name), MailboxExists, f"{name} is one of this server's domains already"
         )
-        return name
+        keys = [] if no_dkim else await made(name, [], KeyState.ACTIVE, store)
+        return name, records(name, settings, keys)
 
-    name = with_store(config, data_dir, work)
+    name, published = with_store(config, data_dir, work)
     if json:
-        print_json({"domain": name})
+        print_json({"domain": name, "dns": as_dicts(published)})
     else:
         say(f"added {name}; now people can be added: mailsystem user add ann@{name}")
         # RFC 5321 4.5.1: somebody must be reachable there.
         say(f"and somebody should read the mail for postmaster: mailsystem alias add postmaster@{name} ann@{name}")
+        say(f"DNS must have these records (mailsystem domain dns {name} tells them again):\n")
+        tell(published)
 
 
 @app.command("list", epilog=examples("mailsystem domain list", "mailsystem domain list --json"))
@@ -92,7 +107,7 @@ def remove(
     async def work(store: Store, _: Settings) -> str:
         name = domain_name(domain)
         if name not in await store.accounts.domains():
-            raise Refused(_unknown(name))
+            raise Refused(unknown(name))
         people = [one.account.login for one in await store.accounts.list() if one.account.login.endswith("@" + name)]
         if people:
             raise Refused(_still(name, "user", people))
@@ -107,7 +122,7 @@ def remove(
                 f" mailsystem user address remove {owner} {address}"
             )
         confirm(f"Accept no more mail for {name}?", yes=yes)
-        await or_refuse(store.accounts.remove_domain(name), NoSuchRecipient, _unknown(name))
+        await or_refuse(store.accounts.remove_domain(name), NoSuchRecipient, unknown(name))
         return name
 
     name = with_store(config, data_dir, work)
@@ -139,7 +154,7 @@ def catch_all(
         name = domain_name(domain)
         there = {one.name: one.catch_all for one in await store.accounts.domain_list()}
         if name not in there:
-            raise Refused(_unknown(name))
+            raise Refused(unknown(name))
         if target is not None and off:
             raise typer.BadParameter("an address and --off exclude each other")
         wanted = there[name]
@@ -150,7 +165,7 @@ def catch_all(
             if not await is_here(wanted, store):
                 raise Refused(f"there is no {wanted} here; first run: mailsystem user add {wanted}")
         if wanted != there[name]:
-            await or_refuse(store.accounts.set_catch_all(name, wanted), NoSuchRecipient, _unknown(name))
+            await or_refuse(store.accounts.set_catch_all(name, wanted), NoSuchRecipient, unknown(name))
         return name, wanted
 
     name, wanted = with_store(config, data_dir, work)
@@ -173,7 +188,7 @@ def disable(
 
         how = Disabled.DEFER if defer else Disabled.REJECT
         name = domain_name(domain)
-        await or_refuse(store.accounts.disable_domain(name, how), NoSuchRecipient, _unknown(name))
+        await or_refuse(store.accounts.disable_domain(name, how), NoSuchRecipient, unknown(name))
         return name, how.value
 
     name, how = with_store(config, data_dir, work)
@@ -189,7 +204,7 @@ def enable(domain: Name, json: AsJson = False, config: Config = None, data_dir: 
 
     async def work(store: Store, _: Settings) -> str:
         name = domain_name(domain)
-        await or_refuse(store.accounts.disable_domain(name, None), NoSuchRecipient, _unknown(name))
+        await or_refuse(store.accounts.disable_domain(name, None), NoSuchRecipient, unknown(name))
         return name
 
     name = with_store(config, data_dir, work)
@@ -197,10 +212,6 @@ def enable(domain: Name, json: AsJson = False, config: Config = None, data_dir: 
         print_json({"domain": name, "disabled": None})
     else:
         say(f"{name} is enabled")
-
-
-def _unknown(name: str) -> str:
-    return f"{name} is not one of this server's domains; those that are: mailsystem domain list"
 
 
 def _still(name: str, kind: str, there: list[str]) -> str:
