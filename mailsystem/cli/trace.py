@@ -35,6 +35,7 @@ _COLOUR: Final[Mapping[str, str]] = {
     "pop1": "#e0584a",
 }
 _NAME_COLOUR: Final[Mapping[str, str]] = {
+    "failed": "bold red",
     "bounced": "bold red",
     "deferred": "yellow",
     "deleted": "red",
@@ -271,7 +272,14 @@ def _attempt(note: Note) -> str:
         words += f" at {' '.join(filter(None, [str(data.get('remote', '')), at]))}"
         words += f", {data['tls']}" if data.get("tls") else ", in clear"
     answer = str(data.get("reply") or data.get("status") or "")
-    return (words + (f": {answer}" if answer else "")).strip()
+    words += f": {answer}" if answer else ""
+    return (words + (f", next try {_moment(data['next'])}" if "next" in data else "")).strip()
+
+
+def _reported(note: Note) -> str:
+    data = note.data
+    what = " ".join(filter(None, [str(data.get("action", "")), str(data.get("status", ""))]))
+    return f"{data.get('to', 'the sender')} was told of {data.get('recipient', '')}: {what}, by report {data.get('report', '')}"
 
 
 def _queued(note: Note) -> str:
@@ -300,7 +308,9 @@ _SAYINGS: Final[Mapping[str, Callable[[Note], str]]] = {
     "attempted": _attempt,
     "sent": _attempt,
     "deferred": _attempt,
-    "bounced": _attempt,
+    "failed": _attempt,
+    "bounced": lambda note: _reported(note) if "report" in note.data else _attempt(note),
+    "notified": _reported,
     **dict.fromkeys(
         ("retried", "held", "released", "dropped", "given up"),
         lambda note: f"for {_few(note.data.get('recipients', ()))}, by hand",
@@ -367,6 +377,12 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
 
 
+def _places(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "places" not in data:
+        return {}
+    return {"places": [dict(zip(("login", "mailbox", "uid"), place, strict=True)) for place in data["places"]]}
+
+
 def _as_dict(life: Life) -> Mapping[str, Any]:
     return {
         "names": list(life.names),
@@ -379,6 +395,7 @@ def _as_dict(life: Life) -> Mapping[str, Any]:
                 "times": note.times,
                 **({"uid": note.uid} if note.uid is not None else {}),
                 **note.data,
+                **_places(note.data),
             }
             for note in life.notes
         ],

@@ -70,14 +70,16 @@ def envelope(found: Mapping[bytes, bytes]) -> bytes:
 
 
 _LAST_QUOTED = re.compile(rb' "((?:[^"\\]|\\.)*+)"\)$', re.DOTALL)
-_LAST_LITERAL = re.compile(rb"\{\d{1,9}\}\r\n([^\r\n]*+)\)$")
+_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_LAST_LITERAL = re.compile(rb"\{\d{1,9}\}\r\n([^\r\n]*)\)$")
 
 
 def message_id(envelope: bytes) -> str | None:
     """The Message-ID with which an ENVELOPE ends, without its angle brackets; None where it has none."""
-    end = envelope[-2 * LONGEST_QUOTED - 10 :]
-    found = _LAST_QUOTED.search(end) or _LAST_LITERAL.search(end)
-    return named(found[1].decode("utf-8", "replace")) if found else None
+    if quoted := _LAST_QUOTED.search(envelope[-2 * LONGEST_QUOTED - 10 :]):
+        return named(_QUOTED_PAIR.sub(rb"\1", quoted[1]).decode())
+    literal = _LAST_LITERAL.search(envelope)
+    return named(literal[1].decode("utf-8", "replace")) if literal else None
 
 
 def named(message_id: str) -> str | None:

@@ -5,7 +5,7 @@ Statements are written in the SQL that SQLite and PostgreSQL share, with `$1` fo
 spells in its own way:
 
 - `RANGES $n`: a table `r(lo, hi)` of the inclusive ranges of a `MessageSet` given as parameter n;
-- `LIST $n`: a subquery with the members of the list given as parameter n.
+- `LIST $n`: a subquery with the members of the list given as parameter n, in a column `value`.
 """
 
 from __future__ import annotations

@@ -34,6 +34,11 @@ _SOON: Final = 1.0
 _AT_ONCE: Final = 4000
 """Rows that one transaction writes or drops: others want to write, too."""
 _FORGET_EVERY: Final = 3600.0
+_FEW: Final = 16
+_COUNTING: Final = (
+    "ON CONFLICT (day, content_id, habit_id)"
+    " DO UPDATE SET last = excluded.last, times = journal_again.times + excluded.times"
+)
 
 
 class Note(NamedTuple):
@@ -114,7 +119,8 @@ class Journal:
         """Forget what is older than so many days, at once and then every hour, until cancelled."""
         while True:
             try:
-                await self.forget(self._clock.now() - days * DAY)
+                # What is counted by the day goes when its day is over; if nothing is to be kept, today's too.
+                await self.forget(self._clock.now() + (-days if days else 1) * DAY)
             except Unavailable as error:
                 trace.event("store failed", what="journal", reason=str(error))  # the next one may succeed
             await asyncio.sleep(_FORGET_EVERY)
@@ -146,9 +152,38 @@ def _write(entries: Sequence[Entry]) -> Unit[None]:
     yield Many("INSERT INTO journal_names (name, content_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", sorted(names))
     logins = yield from _logins(entries)
     yield Many(
-        "INSERT INTO journal (content_id, at, last, times, name, uid, data, same) VALUES ($1, $2, $2, 1, $3, $4, $5, $6)"
-        " ON CONFLICT (content_id, same) DO UPDATE SET last = excluded.last, times = journal.times + 1",
-        list(_rows(entries, logins)),
+        "INSERT INTO journal (content_id, at, name, uid, data) VALUES ($1, $2, $3, $4, $5)",
+        list(_rows([entry for entry in entries if entry.name not in REPEATED], logins)),
+    )
+    yield from _again([entry for entry in entries if entry.name in REPEATED])
+
+
+def _again(entries: Sequence[Entry]) -> Unit[None]:
+    """Count what clients do again and again. Few messages of many clients are rows of one statement, many of one are a list."""
+    habits: dict[int, tuple[int, str, str]] = {}
+    rows = []
+    for entry in entries:
+        day, text = int(entry.at // DAY), json.dumps(entry.data, separators=(",", ":"), default=str)
+        habit = _digest(f"{entry.name} {day} {text}")
+        habits[habit] = day, entry.name, text
+        if len(entry.contents) <= _FEW:
+            rows += [(day, content, habit, entry.at) for content in entry.contents]
+            continue
+        yield Sql(
+            "INSERT INTO journal_again (day, content_id, habit_id, at, last, times)"  # noqa: S608
+            f" SELECT $1, value, $3, $4, $4, 1 FROM LIST $2 WHERE 1 = 1 {_COUNTING}",
+            day,
+            list(entry.contents),
+            habit,
+            entry.at,
+        )
+    yield Many(
+        f"INSERT INTO journal_again (day, content_id, habit_id, at, last, times) VALUES ($1, $2, $3, $4, $4, 1) {_COUNTING}",  # noqa: S608
+        rows,
+    )
+    yield Many(
+        "INSERT INTO journal_habits (id, day, name, data) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        [(habit, *what) for habit, what in habits.items()],
     )
 
 
@@ -170,15 +205,13 @@ def _rows(entries: Iterable[Entry], logins: Mapping[int, str]) -> Iterable[Row]:
         if "account" in data:
             data["login"] = logins.get(data.pop("account"), "")
         text = json.dumps(data, separators=(",", ":"), default=str)
-        same = _same(f"{entry.name} {entry.at // DAY} {text}") if entry.name in REPEATED else None
         for index, content in enumerate(entry.contents):
             uid = entry.uids[index] if index < len(entry.uids) else None
-            yield content, entry.at, entry.name, uid, text, same
+            yield content, entry.at, entry.name, uid, text
 
 
-def _same(text: str) -> int:
-    digest = blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+def _digest(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _forget(before: float) -> Unit[int]:
@@ -187,13 +220,29 @@ def _forget(before: float) -> Unit[int]:
         before,
         _AT_ONCE,
     )
-    if rows:
-        yield Sql(
-            "DELETE FROM journal_names WHERE content_id IN LIST $1"
-            " AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.content_id = journal_names.content_id)",
-            sorted({row[0] for row in rows}),
-        )
+    day = int(before // DAY)
+    rows += yield Sql(
+        "DELETE FROM journal_again WHERE (day, content_id, habit_id) IN (SELECT day, content_id, habit_id"
+        " FROM journal_again WHERE day < $1 ORDER BY day, content_id, habit_id LIMIT $2) RETURNING content_id",
+        day,
+        _AT_ONCE,
+    )
+    days = yield from _days()
+    yield Sql("DELETE FROM journal_habits WHERE day < $1", day)
+    yield Sql(
+        "DELETE FROM journal_names WHERE content_id IN LIST $1"
+        " AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.content_id = journal_names.content_id)"
+        " AND NOT EXISTS (SELECT 1 FROM journal_again a WHERE a.day IN LIST $2 AND a.content_id = journal_names.content_id)",
+        sorted({row[0] for row in rows}),
+        days,
+    )
     return len(rows)
+
+
+def _days() -> Unit[list[int]]:
+    """The days on which anything happened again and again: with them a message's rows are found by the primary key."""
+    rows = yield Sql("SELECT DISTINCT day FROM journal_habits")
+    return [row[0] for row in rows]
 
 
 def _find(name: str) -> Unit[list[Life]]:
@@ -206,9 +255,18 @@ def _find(name: str) -> Unit[list[Life]]:
     named_ = yield Sql("SELECT content_id, name FROM journal_names WHERE content_id IN LIST $1 ORDER BY name", contents)
     sizes = yield Sql("SELECT id, size FROM contents WHERE id IN LIST $1", contents)
     notes = yield Sql(
-        "SELECT content_id, name, at, last, times, uid, data FROM journal WHERE content_id IN LIST $1"
+        "SELECT content_id, name, at, at, 1, uid, data FROM journal WHERE content_id IN LIST $1"
         " ORDER BY at DESC, id DESC LIMIT $2",
         contents,
+        MOST_NOTES,
+    )
+    days = yield from _days()
+    notes += yield Sql(
+        "SELECT a.content_id, h.name, a.at, a.last, a.times, NULL, h.data FROM journal_again a"
+        " JOIN journal_habits h ON h.id = a.habit_id WHERE a.day IN LIST $2 AND a.content_id IN LIST $1"
+        " ORDER BY a.at DESC LIMIT $3",
+        contents,
+        days,
         MOST_NOTES,
     )
     places = yield Sql(
@@ -224,7 +282,7 @@ def _find(name: str) -> Unit[list[Life]]:
             ContentId(content),
             [row[1] for row in named_ if row[0] == content],
             size_of.get(content),
-            [_note(row) for row in reversed(notes) if row[0] == content],
+            sorted((_note(row) for row in reversed(notes) if row[0] == content), key=_by_time),
             [
                 Whereabouts(login, mailbox, uid, flags_of(bits, keywords))
                 for of, login, mailbox, uid, bits, keywords in places
@@ -246,6 +304,10 @@ def _queued(contents: list[int]) -> Unit[list[tuple[Outgoing, list[Waiting]]]]:
         (outgoing_of(message), [waiting_of(row[1:]) for row in recipients if row[0] == message[0]])
         for message in messages
     ]
+
+
+def _by_time(note: Note) -> float:
+    return note.at
 
 
 def _note(row: Row) -> Note:

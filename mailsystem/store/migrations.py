@@ -350,15 +350,26 @@ MIGRATIONS: Final = (
                 id {serial},
                 content_id BIGINT NOT NULL,
                 at REAL NOT NULL,
-                last REAL NOT NULL,
-                times INTEGER NOT NULL,
                 name TEXT NOT NULL,
                 uid BIGINT,
-                data TEXT NOT NULL,
-                same BIGINT)""",
-            # What comes to pass again and again is one row with a count: `same` tells what is the same. NULLs never are.
-            "CREATE UNIQUE INDEX journal_by_content ON journal (content_id, same)",
+                data TEXT NOT NULL)""",
+            "CREATE INDEX journal_by_content ON journal (content_id)",
             "CREATE INDEX journal_by_age ON journal (at)",
+            # What comes to pass again and again is one row a day with a count, and who it was is said once a day.
+            """CREATE TABLE journal_habits (
+                id BIGINT PRIMARY KEY,
+                day INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                data TEXT NOT NULL)""",
+            "CREATE INDEX journal_habits_by_day ON journal_habits (day)",
+            """CREATE TABLE journal_again (
+                day INTEGER NOT NULL,
+                content_id BIGINT NOT NULL,
+                habit_id BIGINT NOT NULL,
+                at REAL NOT NULL,
+                last REAL NOT NULL,
+                times INTEGER NOT NULL,
+                PRIMARY KEY (day, content_id, habit_id)) {clustered}""",
             """CREATE TABLE journal_names (
                 name TEXT NOT NULL,
                 content_id BIGINT NOT NULL,

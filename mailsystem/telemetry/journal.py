@@ -34,7 +34,9 @@ NAMES: Final[Mapping[str, str]] = {
     "attempted": "attempted",
     "sent": "sent",
     "deferred": "deferred",
+    "failed": "failed",
     "bounced": "bounced",
+    "notified": "notified",
 }
 """The events that are about messages, and what the journal calls them."""
 

@@ -55,9 +55,8 @@ async def test_the_example_session_of_rfc_1939(door: Door) -> None:
         """
     )
     assert await door.kept() == []
-    assert door.told("deleted") == [
-        {"peer": door.told("deleted")[0]["peer"], "login": "ann@example.org", "messages": 2}
-    ]
+    [told] = door.told("deleted")
+    assert (told["login"], told["messages"], len(set(told["contents"]))) == ("ann@example.org", 2, 2)
 
 
 async def test_every_verb_of_the_transaction_state(door: Door) -> None:
