@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import ssl
+from collections.abc import Callable
 from typing import Final
 
 from mailsystem.net import Bound
@@ -19,6 +21,16 @@ _LITERAL = re.compile(rb"\{([0-9]+)\}\r\n\Z")
 
 class NoAnswer(Exception):
     """The server did not say what it had to say; the text says what was waited for."""
+
+
+async def until(flow: Flow, come: Callable[[], bool]) -> None:
+    """Wait for what is said between others. Raises `NoAnswer`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not come():
+                await flow.news()
+    except TimeoutError:
+        raise NoAnswer("one server waited in vain for the other") from None
 
 
 class Client:
@@ -62,7 +74,7 @@ class Client:
             raise NoAnswer(f"{self.lane} waited in vain for {octets} octets") from None
 
     async def secure(self, trusting: ssl.SSLContext) -> None:
-        """Go on under TLS."""
+        """Go on under TLS, with a server that proves who it is."""
         if self._writer is not None:
             await self._writer.start_tls(trusting, server_hostname="localhost")
 
@@ -102,6 +114,10 @@ class Smtp(Client):
     async def ask(self, line: bytes, code: bytes) -> None:
         await self.say(line)
         await self.reply(code)
+
+    async def log_in(self, login: str, password: str) -> None:
+        """By the mechanism of RFC 4616, which is for use under TLS."""
+        await self.ask(b"AUTH PLAIN " + base64.b64encode(f"\0{login}\0{password}".encode()), b"235")
 
 
 class Pop3(Client):

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from email.utils import formatdate
 from pathlib import Path
 from typing import Final
 
-from mailsystem.cli.demo import story
+from mailsystem.cli.demo import play
 from mailsystem.cli.demo.clients import Counted, Pop3, Smtp
-from mailsystem.cli.demo.story import ALICE, BOB, STEP, Chapter, Generation, Lane, Moment, Play, Took
+from mailsystem.cli.demo.play import STEP, Chapter, Generation, Lane, Moment, Play, Took
+from mailsystem.cli.demo.stage import house, premises, settings_for
 from mailsystem.net import Bound
 from mailsystem.telemetry.flow import SERVER_LANE, Flow
 
+ALICE: Final = "alice"
+BOB: Final = "bob@example.org"
 FOLDER: Final = "Lists"
 POP1, POP2, POP3 = "pop1", "pop2", "pop3"
 
 LANES: Final = (
     Lane(ALICE, "Alice", "SMTP client"),
-    Lane(SERVER_LANE, "server", "one store"),
-    Lane(POP1, "Bob, 1984", "POP1"),
-    Lane(POP2, "Bob, 1985", "POP2"),
-    Lane(POP3, "Bob, today", "POP3"),
+    Lane(SERVER_LANE, "server", "one store", is_server=True),
+    Lane(POP1, "Bob, 1984", "POP1", only_pulls=True),
+    Lane(POP2, "Bob, 1985", "POP2", only_pulls=True),
+    Lane(POP3, "Bob, today", "POP3", only_pulls=True),
 )
 
 
@@ -73,6 +77,22 @@ class Cast:
             client.hang_up()
 
 
+@asynccontextmanager
+async def stage(flow: Flow) -> AsyncIterator[Cast]:
+    """One server with the doors of all three generations."""
+    from mailsystem.settings import Accounts, Pop1, Pop2
+
+    async with premises("server") as [place]:
+        settings = settings_for(
+            place, "mail.example.org", pop2=Pop2(port=0), pop1=Pop1(port=0), accounts=Accounts(detail_folder=True)
+        )
+        async with house(
+            settings, flow, roles=("smtp", "pop3", "pop2", "pop1"), people=[BOB], mailboxes=[FOLDER]
+        ) as server:
+            with Cast(server.bound, flow, place) as cast:
+                yield cast
+
+
 async def tell(cast: Cast) -> AsyncIterator[Moment]:
     """Three messages, fetched three times."""
     for part in (
@@ -120,7 +140,7 @@ async def _whole(pop1: Counted) -> AsyncIterator[Moment]:
     await pop1.reply(b"+OK")
     yield STEP
     await pop1.ask(b"USER " + BOB.encode(), b"+OK")
-    await pop1.ask(b"PASS " + story.PASSWORD.encode(), b"+OK")
+    await pop1.ask(b"PASS " + play.PASSWORD.encode(), b"+OK")
     yield STEP
     octets = await pop1.ask(b"RETR INBOX", b"#")
     yield STEP
@@ -142,7 +162,7 @@ async def _each(pop2: Counted) -> AsyncIterator[Moment]:
     await pop2.connect()
     await pop2.reply(b"+ POP2")
     yield STEP
-    await pop2.ask(b"HELO %s %s" % (BOB.encode(), story.PASSWORD.encode()), b"#2")
+    await pop2.ask(b"HELO %s %s" % (BOB.encode(), play.PASSWORD.encode()), b"#2")
     yield STEP
     octets = await pop2.ask(b"READ 1", b"=")
     await pop2.fetch(b"RETR", octets)
@@ -172,7 +192,7 @@ async def _locked(pop2: Counted, pop1: Counted) -> AsyncIterator[Moment]:
     await pop1.connect()
     await pop1.reply(b"+OK")
     await pop1.ask(b"USER " + BOB.encode(), b"+OK")
-    await pop1.ask(b"PASS " + story.PASSWORD.encode(), b"+OK")
+    await pop1.ask(b"PASS " + play.PASSWORD.encode(), b"+OK")
     yield STEP
     await pop1.ask(b"RDEL INBOX", b"-ERR")
     yield STEP
@@ -201,7 +221,7 @@ async def _today(pop3: Pop3, trusting: ssl.SSLContext) -> AsyncIterator[Moment]:
     await pop3.secure(trusting)
     yield STEP
     await pop3.ask(b"USER " + BOB.encode())
-    await pop3.ask(b"PASS " + story.PASSWORD.encode())
+    await pop3.ask(b"PASS " + play.PASSWORD.encode())
     yield STEP
     await pop3.ask(b"UIDL", many=True)
     yield STEP
@@ -252,12 +272,11 @@ def taken(flow: Flow) -> list[Took]:
 
 
 PLAY: Final = Play(
-    "The same mail, fetched by three generations of POP",
-    LANES,
-    Cast,
-    tell,
-    taken,
-    mailboxes=((FOLDER, None),),
-    roles=("smtp", "pop3", "pop2", "pop1"),
+    title="The same mail, fetched by three generations of POP",
+    lead="Two messages lie in one store. Bob fetches them as he would have done in 1984, in 1985, and as he does today.",
+    lanes=LANES,
+    stage=stage,
+    tell=tell,
+    taken=taken,
     generations=GENERATIONS,
 )

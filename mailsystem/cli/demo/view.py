@@ -11,13 +11,16 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from mailsystem.cli.demo.story import LANES, Chapter, Generation, Lane, Took
-from mailsystem.telemetry.flow import SERVER_LANE, Arrow, Way
+from mailsystem.cli.demo.play import Chapter, Comparison, Generation, Lane, Reading, Remembered, Took
+from mailsystem.cli.demo.telling import Inside, spell_moment, spell_ms, visible
+from mailsystem.telemetry.flow import Arrow, Way
 
 COLOUR: Final[Mapping[str, str]] = {"push": "#4c8dff", "pull": "#e0584a"}
 """Airmail blue pushes, airmail red pulls."""
 NARROWEST, WIDEST = 78, 140
 GUTTER: Final = 10
+LEFT, RIGHT = 3, 5
+"""Columns beside the outermost lanes: half of their titles."""
 MOST_LINES: Final = 4
 
 
@@ -30,15 +33,17 @@ class Glyphs:
     left: str
     open: str
     away: str
+    server: str
+    opened: str
     stripe: str
     more: str
 
 
-UNICODE = Glyphs({"push": "─", "pull": "╌"}, "▶", "◀", "│", "·", "▬", "…")
-ASCII = Glyphs({"push": "-", "pull": "- "}, ">", "<", "|", ".", "=", "...")
+UNICODE = Glyphs({"push": "─", "pull": "╌"}, "▶", "◀", "│", "·", "┃", "●", "▬", "…")
+ASCII = Glyphs({"push": "-", "pull": "- "}, ">", "<", "|", ".", "|", "o", "=", "...")
 
 
-_PLAIN: Final = str.maketrans({"’": "'", "…": "...", "–": "-", "“": '"', "”": '"'})
+_PLAIN: Final = str.maketrans({"’": "'", "…": "...", "–": "-", "“": '"', "”": '"', "·": "-"})
 
 
 class Row:
@@ -67,14 +72,14 @@ class Row:
 class Sheet:
     """Draws to a console. `is_open` tells whether somebody in a lane is connected at a time."""
 
-    def __init__(self, console: Console, is_open: Callable[[str, float], bool], lanes: Sequence[Lane] = LANES) -> None:
+    def __init__(self, console: Console, is_open: Callable[[str, float], bool], lanes: Sequence[Lane]) -> None:
         self._console = console
         self._lanes = lanes
         self._is_open = is_open
         self._glyphs = UNICODE if (console.encoding or "").lower().startswith("utf") else ASCII
         self._width = min(max(console.width - 1, NARROWEST), WIDEST)
-        step = (self._width - GUTTER - 14) // (len(lanes) - 1)
-        self._at = {lane.key: GUTTER + 7 + number * step for number, lane in enumerate(lanes)}
+        step = (self._width - GUTTER - LEFT - RIGHT) // (len(lanes) - 1)
+        self._at = {lane.key: GUTTER + LEFT + number * step for number, lane in enumerate(lanes)}
         self._chapters = 0
         self._start: float | None = None
 
@@ -92,6 +97,7 @@ class Sheet:
         key.append(self._shaft("pull", 6) + self._glyphs.right, COLOUR["pull"])
         key.append(" pull: whoever wants it asks")
         self._print(key)
+        self._say(f"{self._glyphs.opened} is at whoever opens the connection.", "dim")
         self._say("Every line below went over a real connection, as the server’s trace has it.", "dim")
 
     def chapter(self, chapter: Chapter) -> None:
@@ -115,33 +121,75 @@ class Sheet:
         """The lines that were said, above the shaft; time at its left, milliseconds within."""
         if self._start is None:
             self._start = arrow.time
-        colour = COLOUR[arrow.way]
-        source, target = self._at[arrow.source], self._at[arrow.target]
-        left, right = min(source, target), max(source, target)
+        if arrow.opened is not None:
+            self._opening(arrow)
         # What an idling client is told unasked is what all this is about.
-        style = "bold" if arrow.way == "push" and arrow.door == "imap" else ""
+        self._lines(
+            min(self._at[arrow.source], self._at[arrow.target]),
+            arrow.lines,
+            "bold" if arrow.is_news else "",
+            arrow.time,
+        )
+        row = self._lifelines(arrow.time)
+        row.put(0, f"{spell_moment(arrow.time - self._start):>{GUTTER - 2}}", "dim")
+        took = "" if arrow.ms is None else f" {spell_ms(arrow.ms)} "
+        self._draw(row, arrow.source, arrow.target, arrow.way, took, headed=True)
+        self._print(row.text())
+
+    def _opening(self, arrow: Arrow) -> None:
+        """Who opened the connection, and to speak what."""
+        way: Way = "push" if arrow.door == "smtp" else "pull"
+        row = self._lifelines(arrow.time)
+        self._draw(row, arrow.opener, arrow.server, way, f" {arrow.door.upper()} ", headed=False)
+        row.put(self._at[arrow.opener], self._glyphs.opened, f"bold {COLOUR[way]}")
+        self._print(row.text())
+
+    def _draw(self, row: Row, source: str, target: str, way: Way, text: str, *, headed: bool) -> None:
+        """A shaft between two lanes with a word in it."""
+        left, right = sorted((self._at[source], self._at[target]))
+        colour = COLOUR[way]
+        row.put(left + 1, self._shaft(way, right - left - 1), colour)
+        if headed and self._at[target] == right:
+            row.put(right - 1, self._glyphs.right, colour)
+        elif headed:
+            row.put(left + 1, self._glyphs.left, colour)
+        row.put(left + 1 + (right - left - 1 - len(text)) // 2, text, f"bold {colour}" if way == "push" else colour)
+
+    def _lines(self, left: int, lines: Sequence[str], style: str, at: float) -> None:
         room = self._width - left - 2
-        for line in self._shortened(arrow.lines):
-            row = self._lifelines(arrow.time)
+        for line in map(visible, self._shortened(lines)):
+            row = self._lifelines(at)
             # The blank behind it keeps a lifeline from touching the last letter.
             cut = line[: room - len(self._glyphs.more)] + self._glyphs.more
             row.put(left + 2, f"{line} " if len(line) <= room else cut, style)
             self._print(row.text())
-        row = self._lifelines(arrow.time)
-        row.put(0, f"{_seconds(arrow.time - self._start):>{GUTTER - 2}}", "dim")
-        row.put(left + 1, self._shaft(arrow.way, right - left - 1), colour)
-        if target > source:
-            row.put(right - 1, self._glyphs.right, colour)
-        else:
-            row.put(left + 1, self._glyphs.left, colour)
-        if arrow.ms is not None:
-            took = f" {spell_ms(arrow.ms)} "
-            row.put(
-                left + 1 + (right - left - 1 - len(took)) // 2,
-                took,
-                f"bold {colour}" if arrow.way == "push" else colour,
-            )
+
+    def inside(self, inside: Inside) -> None:
+        """What a server did by itself, at its lane."""
+        row = self._lifelines(inside.time)
+        row.put(self._at[inside.lane], f"[ {self._plain(inside.text)} ] ", "dim")
         self._print(row.text())
+
+    def remembered(self, now: Remembered) -> None:
+        """What a session has in its memory."""
+        left = self._at[now.lane]
+        # A fact is not broken at the end of a line.
+        told = ", ".join(f"{name} {value}".replace(" ", "\xa0") for name, value in now.facts)
+        for line in textwrap.wrap(f"remembers: {told}", self._width - left - 4):
+            row = self._lifelines()
+            row.put(left + 2, f"{line} ".replace("\xa0", " "), f"italic {COLOUR['pull']}")
+            self._print(row.text())
+
+    def reading(self, reading: Reading) -> None:
+        """Lines of a message, at whoever reads it."""
+        left = self._at[reading.lane]
+        self._print(self._lifelines().text())
+        for number, line in enumerate((f"{self._plain(reading.title)}:", *map(visible, reading.lines))):
+            for piece in textwrap.wrap(line, self._width - left - 6, subsequent_indent="  "):
+                row = self._lifelines()
+                row.put(left + 2, f"  {piece} " if number else f"{piece} ", "" if number else "bold")
+                self._print(row.text())
+        self._print(self._lifelines().text())
 
     def silence(self, lane: str, text: str) -> None:
         """Somebody hears nothing: that is drawn, not left out."""
@@ -163,6 +211,25 @@ class Sheet:
             self._print(line)
         self._print(Text())
 
+    def comparison(self, comparison: Comparison) -> None:
+        """Things side by side."""
+        from rich.box import ASCII2, SIMPLE_HEAD
+        from rich.table import Table
+
+        self._print(Text(f" {self._plain(comparison.title)}", "bold"))
+        self._say(comparison.text, "dim")
+        box = SIMPLE_HEAD if self._glyphs is UNICODE else ASCII2
+        table = Table(box=box, show_edge=False, pad_edge=False, header_style="bold", width=self._width - 2)
+        for number, column in enumerate(comparison.columns):
+            table.add_column(self._plain(column), style="bold" if number == 0 else "")
+        for cells in comparison.rows:
+            table.add_row(*(Text(self._plain(cell)) for cell in cells))
+        with self._console.capture() as drawn:
+            self._console.print(table, width=self._width - 2)
+        for line in drawn.get().splitlines():
+            self._print(Text.from_ansi(f" {line.rstrip()}"))
+        self._print(Text())
+
     def generations(self, generations: Sequence[Generation]) -> None:
         """What each of them brought."""
         self._print(Text(" What each generation added", "bold"))
@@ -176,11 +243,13 @@ class Sheet:
     def _lifelines(self, at: float | None = None) -> Row:
         row = Row(self._width)
         for lane in self._lanes:
-            if lane.key == SERVER_LANE or self._is_open(lane.key, at or time.time()):
+            if lane.is_server:
+                row.put(self._at[lane.key], self._glyphs.server, "dim")
+            elif self._is_open(lane.key, at or time.time()):
                 row.put(self._at[lane.key], self._glyphs.open, "dim")
             else:
                 # Nobody is connected here. For POP that is the silent stretch.
-                row.put(self._at[lane.key], self._glyphs.away, COLOUR["pull"] if lane.note.startswith("POP") else "dim")
+                row.put(self._at[lane.key], self._glyphs.away, COLOUR["pull"] if lane.only_pulls else "dim")
         return row
 
     def _shortened(self, lines: Sequence[str]) -> list[str]:
@@ -201,16 +270,3 @@ class Sheet:
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True, highlight=False)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-
-
-def spell_ms(ms: float) -> str:
-    """Milliseconds for people."""
-    if ms < 1:
-        return f"{ms:.2f} ms"
-    if ms < 10:
-        return f"{ms:.1f} ms"
-    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
