@@ -30,7 +30,7 @@ EXTENSIONS = (
     (
         "DSN",
         "3461",
-        "offered; RET, ENVID, NOTIFY and ORCPT are kept with the envelope",
+        "offered; reports of failure, delay and success, one for a message; passed on to servers that offer it",
         "tests/judges/test_postfix.py::test_postfix_hands_on_what_is_asked_of_delivery_reports",
     ),
     (

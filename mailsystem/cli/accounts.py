@@ -83,9 +83,14 @@ def domain_name(text: str) -> str:
     return name
 
 
+async def is_ours(domain: str, store: Store, settings: Settings) -> bool:
+    """Whether this server serves a domain."""
+    return domain == settings.default_domain or domain in await store.accounts.domains()
+
+
 async def must_be_ours(domain: str, store: Store, settings: Settings) -> None:
     """Raises `Refused` for a domain that this server does not serve; the default domain is always served."""
-    if domain != settings.default_domain and domain not in await store.accounts.domains():
+    if not await is_ours(domain, store, settings):
         raise Refused(
             f"{domain} is not one of this server's domains; if it should be, first run: mailsystem domain add {domain}"
         )

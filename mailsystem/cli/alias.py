@@ -1,4 +1,4 @@
-"""`mailsystem alias`: further addresses that lead to the people here."""
+"""`mailsystem alias`: further addresses that lead to people, here and elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailsystem.cli.accounts import Refused, confirm, forget, full_address, must_be_ours, or_refuse, with_store
+from mailsystem.cli.accounts import Refused, confirm, forget, full_address, is_ours, must_be_ours, or_refuse, with_store
 from mailsystem.cli.options import AsJson, Config, DataDir, Yes, examples
 from mailsystem.cli.terminal import print_json, print_table, say
 from mailsystem.mail.errors import NoSuchRecipient
@@ -21,7 +21,10 @@ AddressOf = Annotated[
     str, typer.Argument(metavar="ADDRESS", help="The further address; default_domain completes a bare name.")
 ]
 Targets = Annotated[
-    list[str], typer.Argument(metavar="TARGET...", help="The people (or other aliases) here that get its mail.")
+    list[str],
+    typer.Argument(
+        metavar="TARGET...", help="Who gets its mail: people or other aliases here, or addresses on other servers."
+    ),
 ]
 
 
@@ -29,12 +32,17 @@ Targets = Annotated[
     epilog=examples(
         "mailsystem alias add info@example.org ann@example.org",
         "mailsystem alias add all@example.org ann@example.org bob@example.org",
+        "mailsystem alias add carl@example.org carl@example.net",
     )
 )
 def add(
     address: AddressOf, targets: Targets, json: AsJson = False, config: Config = None, data_dir: DataDir = None
 ) -> None:
-    """Let mail for an address go to these people too. Who gets it already keeps getting it."""
+    """Let mail for an address go to these people too. Who gets it already keeps getting it.
+
+    What goes to another server leaves by the queue, with a sender of this
+    server's in place of the first one, so that what fails comes back here.
+    """
 
     async def work(store: Store, settings: Settings) -> Alias:
         from mailsystem.store import Alias
@@ -53,7 +61,8 @@ def add(
         for target in asked:
             if target == wanted or wanted in _reached(target, aliases):
                 raise Refused(f"{wanted} would lead to itself by {target}")
-            if target not in people and target not in aliases and target not in further:
+            known = target in people or target in aliases or target in further
+            if not known and await is_ours(target.rpartition("@")[2], store, settings):
                 raise Refused(f"there is no {target} here; first run: mailsystem user add {target}")
         # The order in which they were named, each once.
         all_of_them = tuple(dict.fromkeys([*aliases.get(wanted, ()), *asked]))

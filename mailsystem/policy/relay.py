@@ -1,7 +1,7 @@
 """What would make an open relay of this server, or let anybody pass for this machine itself.
 
-Today mail goes into mailboxes only, and relaying is refused to everybody. What is refused here is what would undo that, now
-or as soon as mail can also leave: a start is then not worth its risk.
+Mail for other servers is taken from those alone who have logged in, and what is for people here may be led on by an alias. What
+is refused here is what would let anybody else send: a start is then not worth its risk.
 """
 
 from __future__ import annotations

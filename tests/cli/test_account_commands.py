@@ -203,6 +203,13 @@ def test_an_alias_is_added_extended_listed_and_removed(here: Cli) -> None:
     assert here("alias", "list", "--json").json == []
 
 
+def test_an_alias_leads_to_other_servers_too(here: Cli) -> None:
+    add(here, ANN)
+    assert here("alias", "add", "carl@example.org", ANN, "carl@example.net").out == (
+        "mail for carl@example.org goes to ann@example.org, carl@example.net\n"
+    )
+
+
 def test_an_alias_that_leads_nowhere_or_in_a_circle_is_refused(here: Cli) -> None:
     add(here, ANN)
     here("alias", "add", "a@example.org", ANN)
