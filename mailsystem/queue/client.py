@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mailsystem.net import Closed, Connection, Distrusted, Injected
 from mailsystem.queue.replies import BadReply, Extensions, Replies, Reply, extensions
 from mailsystem.telemetry import Trace
-from mailsystem.telemetry.trace import CLIENT, SERVER
+from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,8 @@ class Session:
             self._leaving = True
         if self.trace.wants_lines:
             last = len(reply.lines) - 1
-            for at, line in enumerate(reply.lines):
+            # What a login is challenged with helps to guess the password.
+            for at, line in enumerate(reply.lines if reply.code != 334 else [REDACTED.decode()] * len(reply.lines)):
                 status = f"{reply.status} " if reply.status else ""
                 self.trace.line(SERVER, f"{reply.code}{' ' if at == last else '-'}{status}{line}".rstrip().encode())
 
@@ -272,6 +273,8 @@ class Session:
             await self.connection.start_tls(context, server_hostname=tls_name(self.host, self.ip))
         except Injected:
             raise self._attacked() from None
+        except ValueError:
+            raise NoHandshake("4.7.5", f"no TLS with {self.host}: no certificate can have that name") from None
         except Distrusted as why:
             raise Untrusted("4.7.5", f"no trust in {self.host}: {why}") from None
         except Closed as why:

@@ -44,15 +44,21 @@ async def lacking(content: Content, offered: Extensions, host: str) -> Lacking |
 
 async def needs_utf8(content: Content, recipient: Address) -> bool:
     """Whether this message can be handed over for this recipient with SMTPUTF8 only (RFC 6531 3.2)."""
-    message = content.message
-    if not (message.sender.is_ascii and recipient.is_ascii):
+    if not _has_ascii_path(content, recipient):
         return True
     # One who asks for SMTPUTF8 need not make use of it; a header in raw 8-bit octets without it is only bad mail.
-    return message.utf8 and await content.has_utf8_header()
+    return content.message.utf8 and await content.has_utf8_header()
 
 
-def lacks_utf8(host: str) -> Lacking:
+def lacks_utf8(content: Content, recipient: Address, host: str) -> Lacking:
+    """Where it needs that and there is none (RFC 6531 3.5)."""
+    if _has_ascii_path(content, recipient):
+        return Lacking("5.6.9", f"message has an international header, which {host} does not take (SMTPUTF8)")
     return Lacking("5.6.7", f"message has international addresses, which {host} does not take (SMTPUTF8)")
+
+
+def _has_ascii_path(content: Content, recipient: Address) -> bool:
+    return content.message.sender.is_ascii and recipient.is_ascii
 
 
 def mail(content: Content, offered: Extensions, *, utf8: bool) -> bytes:

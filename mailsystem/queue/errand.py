@@ -56,6 +56,8 @@ class Errand:
         status, final, text = fault.status, fault.final, fault.text
         if self.message.require_tls and isinstance(fault, Untrusted | NoHandshake | TooWeak):
             status, final = "5.7.10", True  # RFC 8689 4.2.1: it does not wait for better times
+        if not final:
+            status = f"4{status[1:]}"
         if fault.after_end:
             text = f"{text}; it had the whole message, and may have taken it"
         attempt = Attempt(

@@ -58,25 +58,26 @@ class Opener:
         self._source = source
         self._untrusted: dict[str, float] = {}
 
-    async def open(self, way: Way, least: Level) -> Session:
-        """A session with `way`, ready for mail. Raises `Fault`."""
-        session = await self._best(way, least)
+    async def open(self, way: Way, least: Level, *, until: float) -> Session:
+        """A session with `way`, ready for mail before `until`, as the loop tells time. Raises `Fault`."""
+        session = await self._best(way, least, until)
         try:
             check_level(session, least)
             if way.credentials is not None:
                 await log_in(session, way.credentials.login, way.credentials.password)
+            session.until = None
         except BaseException:
             await session.abort("given up")
             raise
         return session
 
-    async def _best(self, way: Way, least: Level) -> Session:
+    async def _best(self, way: Way, least: Level, until: float) -> Session:
         """As well protected as can be: what fails is tried again with less, as far as that is enough (RFC 7435)."""
         if way.tls == "none":
-            return await self._once(way, None)
+            return await self._once(way, None, until)
         if least is Level.VERIFIED or not self._is_untrusted(way.host):
             try:
-                return await self._once(way, self._trust)
+                return await self._once(way, self._trust, until)
             except Untrusted:
                 if least is Level.VERIFIED:
                     raise
@@ -84,20 +85,21 @@ class Opener:
             except NoHandshake:
                 if least is not Level.NONE or way.tls == "implicit":
                     raise
-                return await self._once(way, None)
+                return await self._once(way, None, until)
         try:
-            return await self._once(way, self._blind)
+            return await self._once(way, self._blind, until)
         except NoHandshake:
             if least is not Level.NONE or way.tls == "implicit":
                 raise
-        return await self._once(way, None)
+        return await self._once(way, None, until)
 
-    async def _once(self, way: Way, tls: ssl.SSLContext | None) -> Session:
+    async def _once(self, way: Way, tls: ssl.SSLContext | None, until: float) -> Session:
         verifies = tls is self._trust
         at_once = tls if way.tls == "implicit" else None
-        connection = await self._connect(way, at_once)
+        connection = await self._connect(way, at_once, until)
         session = Session(connection, way.host, hostname=self._hostname, trace=self._trace, timeouts=self._timeouts)
         try:
+            session.until = until
             session.verified = verifies and at_once is not None
             await session.greet()
             if tls is not None and at_once is None and "STARTTLS" in session.extensions:
@@ -110,16 +112,19 @@ class Opener:
             raise
         return session
 
-    async def _connect(self, way: Way, tls: ssl.SSLContext | None) -> Connection:
+    async def _connect(self, way: Way, tls: ssl.SSLContext | None, until: float) -> Connection:
+        left = until - asyncio.get_running_loop().time()
         try:
             return await connect(
                 way.address,
                 way.port,
-                timeout=self._timeouts.connect,
+                timeout=max(0.0, min(self._timeouts.connect, left)),
                 source=self._source,
                 tls=tls,
                 server_hostname=tls_name(way.host, way.address),
             )
+        except ValueError:
+            raise NoHandshake("4.7.5", f"no TLS with {way.host}: no certificate can have that name") from None
         except Distrusted as why:
             raise Untrusted("4.7.5", f"no trust in {way.host}: {why}") from None
         except Unreachable as why:

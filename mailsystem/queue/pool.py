@@ -14,6 +14,7 @@ IDLE: Final = 5.0
 MOST: Final = 50
 """Sessions that are kept, all together."""
 MOST_PER_WAY: Final = 5
+_LONGEST_GOODBYE: Final = 6.0
 MESSAGES: Final = 100
 """Transactions that one session is used for."""
 
@@ -78,4 +79,8 @@ class Pool:
                 self._drop(way, entry)
                 self.part(entry[0])
         if self._goodbyes:
-            await asyncio.wait(self._goodbyes)
+            _, late = await asyncio.wait(self._goodbyes, timeout=_LONGEST_GOODBYE)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)

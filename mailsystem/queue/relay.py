@@ -91,14 +91,19 @@ class Relay:
             errand.settle(State.WAITING if why.temporary else State.FAILED, why.status, why.text)
             return errand.attempts
         least = await self._least(domain, message, smarthost)
-        for way in ways[:MOST_TRIES]:
-            if errand.is_over:
-                break
-            await self._try(way, least, errand)
-            if errand.took is not None and smarthost is None:
-                with suppress(MailError):  # it has arrived, whatever can be remembered of it
-                    await self._levels.seen(domain, errand.took)
+        try:
+            for way in ways[:MOST_TRIES]:
+                if errand.is_over or asyncio.get_running_loop().time() >= until:
+                    break
+                await self._try(way, least, errand)
+        except MailError as fault:
+            if errand.took is None:
+                raise
+            errand.settle(State.WAITING, "4.3.0", str(fault))  # what has arrived must not be sent again
         errand.give_up()
+        if errand.took is not None and smarthost is None:
+            with suppress(MailError):  # it has arrived, whatever can be remembered of it
+                await self._levels.seen(domain, errand.took)
         return errand.attempts
 
     async def _ways(self, domain: str, smarthost: Smarthost | None) -> list[Way]:
@@ -131,7 +136,7 @@ class Relay:
             reused = session is not None
             try:
                 if session is None:
-                    session = await self._opener.open(way, least)
+                    session = await self._opener.open(way, least, until=errand.until)
                 await _hand_over(session, errand)
             except Fault as fault:
                 if session is not None:

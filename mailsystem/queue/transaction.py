@@ -76,7 +76,8 @@ class Transaction:
         demanding = [one for one in self._recipients if await needs_utf8(self._content, one.address)]
         self._utf8 = bool(demanding)
         if demanding and "SMTPUTF8" not in self._offered:
-            self._lacks(demanding, lacks_utf8(self._session.host))
+            for one in demanding:
+                self._lacks([one], lacks_utf8(self._content, one.address, self._session.host))
             self._recipients = [one for one in self._recipients if one not in demanding]
             self._utf8 = False
         return bool(self._recipients)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from other_side import MAIL, PATIENCE, Table, relaying, server, table
+from other_side import MAIL, PATIENCE, Letter, Table, relaying, server, table
 from smtp_door import housed
 
+from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.outgoing import State
 from mailsystem.queue.client import Timeouts
 from mailsystem.queue.resolving import Answer, LookupFailed, Record
@@ -243,3 +245,30 @@ async def test_messages_at_the_same_time_have_connections_of_their_own(store: St
         await rig.relay.close()
     assert [attempt.state for [attempt] in results] == [State.RELAYED] * 5
     assert peer.connections == 5
+
+
+async def test_one_message_has_its_time_for_all_hosts_together(store: Store) -> None:
+    dns = table(mx=["127.0.0.1"], other=["127.0.0.2"])
+    async with (
+        server(f"{HELLO}hang", strict=False) as first,
+        server(host="127.0.0.2", port=first.port),
+        relaying(store, first.port, dns=dns, longest=0.3) as rig,
+    ):
+        [attempt] = await rig.send()
+    assert (attempt.state, attempt.reply) == (State.WAITING, "timeout: no answer from mx.b.test")
+
+
+async def test_what_has_arrived_for_some_is_told_even_if_the_rest_cannot_be_read(store: Store) -> None:
+    class Once(Letter):
+        async def octets(self) -> AsyncIterator[bytes]:
+            async for piece in super().octets():
+                yield piece
+            self.fails = Unavailable("the disk is full")
+
+    hello = f"{HELLO}S: 250-mx.b.test\nS: 250-8BITMIME\nS: 250 LIMITS RCPTMAX=1\n"
+    script = f"{hello}{CONTENT}C: MAIL…\nS: 250 ok\nC: RCPT…\nS: 250 ok\nC: DATA\nS: 354 go\nmessage\n"
+    async with server(script, strict=False) as peer, relaying(store, peer.port) as rig:
+        first, second = await rig.send("a@b.test", "b@b.test", letter=Once())
+    assert first.state is State.RELAYED
+    assert (second.state, second.status, second.reply) == (State.WAITING, "4.3.0", "the disk is full")
+    assert len(peer.heard) == 1
