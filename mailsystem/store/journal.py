@@ -35,6 +35,7 @@ _AT_ONCE: Final = 4000
 """Rows that one transaction writes or drops: others want to write, too."""
 _FORGET_EVERY: Final = 3600.0
 _FEW: Final = 16
+_ENCODED: Final = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
 _COUNTING: Final = (
     "ON CONFLICT (day, content_id, habit_id)"
     " DO UPDATE SET last = excluded.last, times = journal_again.times + excluded.times"
@@ -159,14 +160,17 @@ def _write(entries: Sequence[Entry]) -> Unit[None]:
 
 
 def _again(entries: Sequence[Entry]) -> Unit[None]:
-    """Count what clients do again and again. Few messages of many clients are rows of one statement, many of one are a list."""
+    """Count what clients do again and again. Few messages of many clients are rows of one statement, many of one are a list.
+
+    In a list none may come twice: one statement cannot count it twice everywhere.
+    """
     habits: dict[int, tuple[int, str, str]] = {}
     rows = []
     for entry in entries:
-        day, text = int(entry.at // DAY), json.dumps(entry.data, separators=(",", ":"), default=str)
+        day, text = int(entry.at // DAY), _ENCODED(entry.data)
         habit = _digest(f"{entry.name} {day} {text}")
         habits[habit] = day, entry.name, text
-        if len(entry.contents) <= _FEW:
+        if len(entry.contents) <= _FEW or len(set(entry.contents)) < len(entry.contents):
             rows += [(day, content, habit, entry.at) for content in entry.contents]
             continue
         yield Sql(
@@ -199,12 +203,14 @@ def _logins(entries: Iterable[Entry]) -> Unit[dict[int, str]]:
 
 def _rows(entries: Iterable[Entry], logins: Mapping[int, str]) -> Iterable[Row]:
     for entry in entries:
-        data = dict(entry.data)
+        data = entry.data
         if "places" in data:
-            data["places"] = [(logins.get(account, ""), mailbox, uid) for account, mailbox, uid in data["places"]]
+            where = [(logins.get(account, ""), mailbox, uid) for account, mailbox, uid in data["places"]]
+            data = {**data, "places": where}
         if "account" in data:
-            data["login"] = logins.get(data.pop("account"), "")
-        text = json.dumps(data, separators=(",", ":"), default=str)
+            data = {**data, "login": logins.get(data["account"], "")}
+            del data["account"]
+        text = _ENCODED(data)
         for index, content in enumerate(entry.contents):
             uid = entry.uids[index] if index < len(entry.uids) else None
             yield content, entry.at, entry.name, uid, text
@@ -282,7 +288,7 @@ def _find(name: str) -> Unit[list[Life]]:
             ContentId(content),
             [row[1] for row in named_ if row[0] == content],
             size_of.get(content),
-            sorted((_note(row) for row in reversed(notes) if row[0] == content), key=_by_time),
+            sorted((note for row in reversed(notes) if row[0] == content for note in _notes(row)), key=_by_time),
             [
                 Whereabouts(login, mailbox, uid, flags_of(bits, keywords))
                 for of, login, mailbox, uid, bits, keywords in places
@@ -310,6 +316,13 @@ def _by_time(note: Note) -> float:
     return note.at
 
 
-def _note(row: Row) -> Note:
-    _, name, at, last, times, uid, data = row
-    return Note(name, at, last, times, uid, json.loads(data))
+def _notes(row: Row) -> list[Note]:
+    """What a row tells: of a message that came, also where it was delivered in the same moment."""
+    _, name, at, last, times, uid, text = row
+    data = json.loads(text)
+    places = data.pop("places", None)
+    told = [Note(name, at, last, times, uid, data)]
+    if places:
+        there = {key: data[key] for key in ("door", "id") if key in data}
+        told.append(Note("delivered", at, at, 1, None, {**there, "places": places}))
+    return told

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from mailsystem.telemetry.trace import Event
 
@@ -17,7 +17,7 @@ MOST_WAITING: Final = 100_000
 """Lines of the journal that wait in memory to be written."""
 
 NAMES: Final[Mapping[str, str]] = {
-    "delivered": "delivered",
+    "delivered": "accepted",
     "appended": "appended",
     "retrieved": "read",
     "read": "read",
@@ -38,13 +38,15 @@ NAMES: Final[Mapping[str, str]] = {
     "bounced": "bounced",
     "notified": "notified",
 }
-"""The events that are about messages, and what the journal calls them."""
+"""The events that are about messages, and what the journal calls them. What was delivered was accepted in the same moment."""
 
 REPEATED: Final = frozenset({"read", "flagged"})
 """What clients do again and again: what one of them does with one message on one day is one line with a count."""
 
 _LEFT_OUT: Final = frozenset({"contents", "uids", "messages", "message", "copies", "ms", "size"})
 _LONGEST: Final = 1000
+_TOGETHER: Final = 0.1
+"""Seconds within which one client's reads are one entry."""
 _MOST_SESSIONS: Final = 100_000
 
 
@@ -120,30 +122,30 @@ class Recorder:
         told = event.data
         data: dict[str, Any] = {"door": event.door, **self._sessions.get(event.session, {})}
         for key, value in told.items():
-            if key not in _LEFT_OUT and value not in (None, "", ()):
-                data[key] = value[:_LONGEST] if isinstance(value, str) else value
+            if value and key not in _LEFT_OUT:
+                data[key] = value[:_LONGEST] if type(value) is str and len(value) > _LONGEST else value
         contents = told["contents"]
-        if "places" in data or event.name == "delivered":
-            self._delivered("accepted" if event.name == "delivered" else name, event.time, contents, data)
-            return
         if name in REPEATED and "peer" in data:
             # The next connection comes from another port, and is the same client all the same.
             data["peer"] = str(data["peer"]).rpartition(":")[0] or data["peer"]
         uids = told.get("uids") or ((told["uid"],) if "uid" in told else ())
         data.pop("uid", None)
+        if name in REPEATED:
+            last = self._reads[-1] if self._reads else None
+            if last and event.time - last.at < _TOGETHER and last.name == name and last.data == data:
+                # One message after the other, as clients fetch them: one entry about all of them.
+                cast("list[int]", last.contents).extend(contents)
+                self._weigh(len(contents))
+                return
+            contents = list(contents)
         self._add(Entry(name, event.time, contents, uids, data))
-
-    def _delivered(self, name: str, at: float, contents: Sequence[int], data: dict[str, Any]) -> None:
-        """Where it came from, and that it was delivered at once: two things to tell of it, by one event."""
-        places = data.pop("places", ())
-        self._add(Entry(name, at, contents, (), data))
-        if places:
-            gone = {"door": data["door"], "id": data.get("id"), "places": places}
-            self._add(Entry("delivered", at, contents, (), gone))
 
     def _add(self, entry: Entry) -> None:
         (self._reads if entry.name in REPEATED else self._acts).append(entry)
-        self._waiting += entry.weight
+        self._weigh(entry.weight)
+
+    def _weigh(self, more: int) -> None:
+        self._waiting += more
         while self._waiting > self._most:
             # Even one FETCH may be about more messages than there is room for: then of its first ones nothing is told.
             gone = self._cut(self._reads or self._acts, self._waiting - self._most)

@@ -89,13 +89,24 @@ async def test_what_one_client_does_again_and_again_is_one_line_a_day(vault: Vau
     ]
 
 
+@pytest.mark.parametrize("again", [1, 3])
+async def test_many_messages_are_counted_together_each_as_often_as_it_came(vault: Vault, again: int) -> None:
+    contents = [await post(vault, f"number{number}") for number in range(30)]
+    for _ in range(2):
+        await happen(vault, "read", *contents * again, **READ)
+    for number in (0, 29):
+        [note] = (await only(vault, f"number{number}@example.net")).notes
+        assert (note.name, note.times, note.data) == ("read", 2 * again, READ)
+
+
 async def test_places_are_named_as_the_accounts_were_called(vault: Vault) -> None:
     content = await post(vault, "one")
     bob = await vault.here.accounts.add("bob@example.org", None)
-    await happen(vault, "delivered", content, places=[(vault.ann.id, "INBOX", 1), (bob.id, "INBOX", 3)])
+    await happen(vault, "accepted", content, places=[(vault.ann.id, "INBOX", 1), (bob.id, "INBOX", 3)])
     await happen(vault, "expired", content, account=bob.id)
     await vault.here.accounts.remove("bob@example.org")
-    delivered, expired = (await only(vault, "one@example.net")).notes
+    accepted, delivered, expired = (await only(vault, "one@example.net")).notes
+    assert (accepted.name, accepted.data, delivered.name) == ("accepted", {}, "delivered")
     assert delivered.data["places"] == [["ann@example.org", "INBOX", 1], ["bob@example.org", "INBOX", 3]]
     assert expired.data == {"login": "bob@example.org"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailsystem.telemetry import Trace
+from mailsystem.telemetry import Event, Trace
 from mailsystem.telemetry.journal import Entry, Recorder
 
 
@@ -72,17 +72,23 @@ def test_a_read_tells_the_host_alone_since_the_next_connection_has_another_port(
     assert told == ["192.0.2.7", "[2001:db8::7]", "unix"]
 
 
-def test_a_delivery_is_accepted_and_then_is_somewhere() -> None:
+def test_a_delivery_tells_how_it_came_and_where_it_is() -> None:
     recorder, trace = listening()
     session = trace.child("smtp", peer="192.0.2.7:4000")
     session.event("delivered", id="ab12", sender="", recipients=["ann@example.org"], octets=9, copies=1, protocol="ESMTPS",
                   tls="TLSv1.3", login=None, contents=[7], places=[(1, "INBOX", 5)])  # fmt: skip
-    (accepted, contents, how), (delivered, same, where) = heard(recorder)
-    assert (accepted, delivered, contents, same) == ("accepted", "delivered", [7], [7])
-    assert how["protocol"] == "ESMTPS"
-    assert how["recipients"] == ["ann@example.org"]
-    assert "places" not in how
-    assert where == {"door": "smtp", "id": "ab12", "places": [(1, "INBOX", 5)]}
+    [(accepted, contents, how)] = heard(recorder)
+    assert (accepted, contents) == ("accepted", [7])
+    assert how == {
+        "door": "smtp",
+        "peer": "192.0.2.7:4000",
+        "id": "ab12",
+        "recipients": ["ann@example.org"],
+        "octets": 9,
+        "protocol": "ESMTPS",
+        "tls": "TLSv1.3",
+        "places": [(1, "INBOX", 5)],
+    }
 
 
 def test_what_only_goes_to_the_queue_is_delivered_nowhere() -> None:
@@ -118,7 +124,8 @@ def test_a_flood_forgets_the_oldest_reads_first_and_counts_them() -> None:
     for content in range(1000):
         trace.event("retrieved", contents=[content])
     assert recorder.waiting == 10
-    assert [contents for _, contents, _ in heard(recorder)] == [[100], *([content] for content in range(991, 1000))]
+    told = [content for _, contents, _ in heard(recorder) for content in contents]
+    assert told == [100, *range(991, 1000)]
     assert recorder.lost() == 991
     assert recorder.lost() == 0
 
@@ -128,6 +135,29 @@ def test_one_command_about_more_than_there_is_room_for_keeps_its_end() -> None:
     trace.event("retrieved", contents=list(range(1000)))
     assert [contents for _, contents, _ in heard(recorder)] == [list(range(990, 1000))]
     assert recorder.lost() == 990
+
+
+def test_reads_that_follow_each_other_are_one_entry_as_long_as_they_are_alike() -> None:
+    recorder = Recorder()
+    for time, name, content, login in (
+        (5.00, "retrieved", 1, "ann"),
+        (5.05, "retrieved", 2, "ann"),
+        (5.05, "retrieved", 2, "ann"),
+        (5.06, "retrieved", 3, "bob"),
+        (5.07, "flagged", 3, "bob"),
+        (5.08, "retrieved", 4, "bob"),
+        (5.30, "retrieved", 5, "bob"),
+    ):
+        recorder(Event(time, name, "pop3", 1, {"login": login, "contents": (content,)}))
+    told = [(entry.name, entry.at, entry.contents, entry.data["login"]) for entry in recorder.take(100)]
+    assert told == [
+        ("read", 5.0, [1, 2, 2], "ann"),
+        ("read", 5.06, [3], "bob"),
+        ("flagged", 5.07, [3], "bob"),
+        ("read", 5.08, [4], "bob"),
+        ("read", 5.3, [5], "bob"),
+    ]
+    assert recorder.waiting == 0
 
 
 def test_many_recipients_weigh_more() -> None:
