@@ -38,6 +38,11 @@ class Address:
         """Read `local@domain`, without angle brackets. Raises `SyntaxFault` on anything else."""
         if _octets(text) > MAX_PATH:
             raise SyntaxFault("address too long")
+        return cls.kept(text)
+
+    @classmethod
+    def kept(cls, text: str) -> Address:
+        """The same of one that was accepted before, as `str` tells it: an international one is longer there than it came."""
         local, at, domain = text.rpartition("@")
         if not at:
             raise SyntaxFault("address needs a domain")

@@ -91,6 +91,8 @@ class Worker:
                 wait = await self._look()
             except MailError as error:
                 self._trace.event("store failed", what="queue", reason=str(error))
+            except Exception as error:  # whatever it is, mail goes on
+                self._trace.bug(error, where="queue")
             await self._sleep(heard, wait)
 
     async def _look(self) -> float:

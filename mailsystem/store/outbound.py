@@ -312,7 +312,7 @@ def outgoing_of(row: Row) -> Outgoing:
         id=OutboundId(id_),
         ident=ident,
         content=ContentId(content),
-        sender=Address.parse(sender) if sender else Address.NULL,
+        sender=Address.kept(sender) if sender else Address.NULL,
         login=login,
         size=size,
         arrived=arrived,
@@ -344,7 +344,7 @@ def waiting_of(row: Row) -> Waiting:
         reported,
     ) = row
     return Waiting(
-        address=Address.parse(recipient),
+        address=Address.kept(recipient),
         state=State(state),
         due=due,
         attempts=attempts,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsystem.mail.address import Address, normal_domain
+from mailsystem.mail.address import MAX_PATH, Address, normal_domain
 from mailsystem.mail.errors import SyntaxFault
 
 
@@ -87,3 +87,11 @@ def test_the_null_path_is_false_and_nothing() -> None:
 def test_only_the_local_part_can_need_smtputf8() -> None:
     assert Address.parse("ann@bücher.example").is_ascii
     assert not Address.parse("jörg@example.org").is_ascii
+
+
+def test_one_that_was_accepted_can_be_read_again_however_long_its_normal_spelling_is() -> None:
+    accepted = Address.parse("x" * 64 + "@" + ".".join(["ü"] * 30) + ".example")
+    assert len(str(accepted)) > MAX_PATH
+    assert Address.kept(str(accepted)) == accepted
+    for text in ('"two words"@example.org', '"a@b"@example.org', "Ann+x@[192.0.2.1]", "ü@example.org"):
+        assert Address.kept(str(Address.parse(text))) == Address.parse(text)
