@@ -265,12 +265,12 @@ class Transaction:
 
     def _judge(self, reply: Reply) -> None:
         """The reply to the message: for all who were taken."""
-        if not (reply.is_good or reply.is_temporary or reply.is_permanent):
-            raise self._disorder()
         self._settle(self._taken, reply)
 
     def _settle(self, recipients: Iterable[Waiting], reply: Reply, *, temporary: bool = False) -> None:
         state: Outcome
+        if 300 <= reply.code < 400:
+            raise self._disorder()
         if reply.is_good:
             # RFC 3461 5.2.2: one that does not know DSN will report nothing, and whoever asked must hear that.
             state = State.SENT if "DSN" in self._offered else State.RELAYED

@@ -114,7 +114,7 @@ class Queue(Group):
     smarthost_tls: Literal["starttls", "implicit", "none"] = Field(
         default="starttls",
         description="TLS with the smarthost: never without it (starttls), from the first octet (implicit), or none. A"
-        " password is told only to a smarthost with a valid certificate, or on this machine.",
+        " password is told only to a smarthost with a valid certificate, or with none to one on this machine.",
     )
     smarthosts: Annotated[dict[str, str], BeforeValidator(parsed)] = Field(
         default={},
