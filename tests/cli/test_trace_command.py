@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from mailsystem.cli.trace import _Timeline
+from mailsystem.cli.trace.timeline import Timeline
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Notification
 from mailsystem.mail.mailbox import Uid
@@ -124,7 +124,7 @@ def test_json_has_all_of_it(cli: Cli) -> None:
 
 def drawn(*notes: Note, width: int = 80, places: tuple[Whereabouts, ...] = ()) -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, highlight=False)
-    _Timeline(console).tell([Life(1, ["one@example.net"], 1234, notes, places)])  # type: ignore[arg-type]
+    Timeline(console).tell([Life(1, ["one@example.net"], 1234, notes, places)])  # type: ignore[arg-type]
     assert isinstance(console.file, io.StringIO)
     return [
         line.rstrip() for line in console.file.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
@@ -165,7 +165,7 @@ def test_many_recipients_are_counted_and_not_listed() -> None:
 
 def test_what_came_since_is_told_once() -> None:
     console = Console(file=io.StringIO(), width=200, highlight=False)
-    timeline = _Timeline(console)
+    timeline = Timeline(console)
     data = {"door": "imap", "login": "ann@example.org"}
     first = Note("read", START, START, 1, None, data)
     again = first._replace(times=2, last=START + 5)
