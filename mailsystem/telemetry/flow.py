@@ -153,7 +153,7 @@ class Flow:
         return next((arrow.time for arrow in self.arrows if arrow.is_news), None)
 
     def _take(self, event: Event, server: str) -> None:
-        for heard in self._waiting:
+        for heard in tuple(self._waiting):
             # An event may be said in any thread.
             heard.get_loop().call_soon_threadsafe(_wake, heard)
         if event.name != "line":

@@ -39,6 +39,14 @@ frame.onload = () => {
     const box = one.getBoundingClientRect();
     return box.width && (box.right > frame.clientWidth + 0.5 || box.left < -0.5);
   });
+  for (const at of page.querySelectorAll('.row .at')) {
+    const time = at.closest('.row').querySelector('.time');
+    if (time && time.textContent) {
+      const range = page.createRange();
+      range.selectNodeContents(time);
+      if (at.getBoundingClientRect().left < range.getBoundingClientRect().right) over.push(time);
+    }
+  }
   const size = one => parseFloat(frame.contentWindow.getComputedStyle(one).fontSize);
   const small = [...page.querySelectorAll('code')].filter(one => size(one) < 11);
   document.querySelector('output').textContent = JSON.stringify({

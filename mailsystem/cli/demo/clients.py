@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.net import Bound
 from mailsystem.telemetry.flow import Flow
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 30.0
 """Seconds after which an answer that does not come is a failure."""
 
 _COUNT = re.compile(rb"[#=]([0-9]+)")
