@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.cli.demo import play
 from mailsystem.cli.demo.clients import Counted, Pop3, Smtp
 from mailsystem.cli.demo.play import STEP, Chapter, Generation, Lane, Moment, Play, Took
-from mailsystem.cli.demo.stage import house, premises, settings_for
+from mailsystem.cli.demo.stage import hashed, house, premises, settings_for
 from mailsystem.net import Bound
 from mailsystem.telemetry.flow import SERVER_LANE, Flow
 
@@ -87,7 +87,12 @@ async def stage(flow: Flow) -> AsyncIterator[Cast]:
             place, "mail.example.org", pop2=Pop2(port=0), pop1=Pop1(port=0), accounts=Accounts(detail_folder=True)
         )
         async with house(
-            settings, flow, roles=("smtp", "pop3", "pop2", "pop1"), people=[BOB], mailboxes=[FOLDER]
+            settings,
+            flow,
+            roles=("smtp", "pop3", "pop2", "pop1"),
+            people=[BOB],
+            password=await hashed(),
+            mailboxes=[FOLDER],
         ) as server:
             with Cast(server.bound, flow, place) as cast:
                 yield cast

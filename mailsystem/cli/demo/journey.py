@@ -5,6 +5,7 @@ What is shown of it comes from the traces of both servers, never from here.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +31,7 @@ from mailsystem.cli.demo.parties import (
     SERVER_B,
 )
 from mailsystem.cli.demo.play import STEP, Chapter, Comparison, Moment, Play, Reading, Silence
-from mailsystem.cli.demo.stage import HOST, house, premises, settings_for, signing
+from mailsystem.cli.demo.stage import HOST, hashed, house, premises, published, settings_for, signing_keys
 from mailsystem.cli.demo.times import is_sent, taken
 from mailsystem.telemetry.flow import Flow
 
@@ -77,6 +78,8 @@ async def stage(flow: Flow) -> AsyncIterator[Cast]:
     from mailsystem.settings import Queue, Submission
 
     async with AsyncExitStack() as stack:
+        # Both take their time, and can do so side by side.
+        password, keys = await asyncio.gather(hashed(), signing_keys(ALICE_DOMAIN))
         at_a, at_b = await stack.enter_async_context(premises("a", "b"))
         b = await stack.enter_async_context(
             house(
@@ -84,6 +87,7 @@ async def stage(flow: Flow) -> AsyncIterator[Cast]:
                 flow.at(SERVER_B, strangers=SERVER_A),
                 roles=("smtp", "pop3", "imap"),
                 people=[BOB_ADDRESS],
+                password=password,
             )
         )
         known = names({BOB_DOMAIN: [f"MX 10 mx.{BOB_DOMAIN}."], f"mx.{BOB_DOMAIN}": [f"A {HOST}"]}, flow.at(SERVER_A))
@@ -100,9 +104,11 @@ async def stage(flow: Flow) -> AsyncIterator[Cast]:
                 flow.at(SERVER_A),
                 roles=("smtp", "imap", "queue"),
                 people=[ALICE_ADDRESS],
+                password=password,
             )
         )
-        known.publish(await signing(a, ALICE_DOMAIN))
+        await a.store.signing_keys.add(keys)
+        known.publish(published(keys))
         trusting = ssl.create_default_context(cafile=at_a / SELF_SIGNED)
         yield stack.enter_context(Cast(a, b, flow, trusting))
 

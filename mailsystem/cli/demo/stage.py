@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from mailsystem.cli.demo.play import PASSWORD
 if TYPE_CHECKING:
     from mailsystem.app import Role, Running
     from mailsystem.settings import Settings
+    from mailsystem.store.signing_keys import SigningKey
     from mailsystem.telemetry import Sink
 
 HOST: Final = "127.0.0.1"
@@ -33,33 +36,41 @@ async def house(
     *,
     roles: Collection[Role],
     people: Collection[str],
+    password: str,
     mailboxes: Collection[str] = (),
 ) -> AsyncIterator[Running]:
-    """A server with people who have accounts, and mailboxes besides the usual ones."""
+    """A server with people who have accounts, and mailboxes besides the usual ones. `password` is everybody's, hashed."""
     from mailsystem.app import MAILBOXES, running
-    from mailsystem.directory import hash_password
 
     async with running(settings, roles, own_certificate=True, sinks=[sink]) as house:
         for domain in {person.partition("@")[2] for person in people}:
             await house.store.accounts.add_domain(domain)
         for person in people:
             boxes = (*MAILBOXES, *((name, None) for name in mailboxes))
-            await house.store.accounts.add(person, await hash_password(PASSWORD), mailboxes=boxes)
+            await house.store.accounts.add(person, password, mailboxes=boxes)
         yield house
 
 
-async def signing(house: Running, domain: str) -> Mapping[str, Sequence[str]]:
-    """Let a server sign what leaves a domain (DKIM); gives what has to be in the DNS for it, by name."""
-    import asyncio
-    import time
+async def hashed() -> str:
+    """The password, as accounts keep it."""
+    from mailsystem.directory import hash_password
 
-    from mailsystem.mailauth.keys import make_keys, record_of
+    return await hash_password(PASSWORD)
+
+
+async def signing_keys(domain: str) -> Sequence[SigningKey]:
+    """Keys by which what leaves a domain is signed (DKIM)."""
+    from mailsystem.mailauth.keys import make_keys
     from mailsystem.store.signing_keys import KeyState
 
-    keys = await asyncio.to_thread(make_keys, domain, time.time(), (), state=KeyState.ACTIVE)
-    await house.store.signing_keys.add(keys)
-    records = [record_of(key) for key in keys]
-    return {record.name: record.strings for record in records}
+    return await asyncio.to_thread(make_keys, domain, time.time(), (), state=KeyState.ACTIVE)
+
+
+def published(keys: Sequence[SigningKey]) -> Mapping[str, Sequence[str]]:
+    """What has to be in the DNS for them, by name."""
+    from mailsystem.mailauth.keys import record_of
+
+    return {record.name: record.strings for record in map(record_of, keys)}
 
 
 @asynccontextmanager
