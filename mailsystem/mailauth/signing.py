@@ -13,7 +13,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -62,6 +62,8 @@ SIGNED_IF_THERE: Final = (
     "List-Archive",
 )
 """Not sealed: a mailing list that the mail goes through puts its own there. RFC 8058 4 asks for List-Unsubscribe and -Post."""
+
+NOTHING: Final[Mapping[str, object]] = {}
 
 _AT_ONCE: Final = 256 * 1024
 """Octets gathered before a thread is given them."""
@@ -125,16 +127,25 @@ class Signer:
         self._loaded: dict[bytes, RSAPrivateKey | Ed25519PrivateKey] = {}
         """By their octets: to check an RSA key when it is read takes far longer than to sign with it."""
 
-    async def sign(self, octets: bytes | AsyncIterable[bytes], domain: str) -> bytes:
+    async def sign(
+        self, octets: bytes | AsyncIterable[bytes], domain: str, *, about: Mapping[str, object] = NOTHING
+    ) -> bytes:
         """The DKIM-Signature fields that go in front of a message; none where the domain has no active key.
 
         The message may come in pieces; then little more than its header is held. What cannot be signed gets no field
-        either, and the trace says why. Raises only what reading the keys or the pieces raises.
+        either, and the trace says why; `about` goes into its events. Raises only what reading the keys or the pieces raises.
         """
         active = await self._keys.active(domain)
-        return await self._signed(_Message(), _slices(octets), domain, active) if active else b""
+        return await self._signed(_Message(), _slices(octets), domain, active, about) if active else b""
 
-    async def signature(self, octets: AsyncIterable[bytes], sender: Address, *, authenticated: bool) -> bytes:
+    async def signature(
+        self,
+        octets: AsyncIterable[bytes],
+        sender: Address,
+        *,
+        authenticated: bool,
+        about: Mapping[str, object] = NOTHING,
+    ) -> bytes:
         """The same, of the domain that `signing_domain` chooses among those that have keys.
 
         What neither somebody who was `authenticated` has sent nor we have written ourselves is only forwarded. What we
@@ -151,15 +162,20 @@ class Signer:
                     break
             author = message.only(b"from")
         except Unsignable as error:
-            self._trace.event("signing failed", domain=sender.domain, reason=str(error))
+            self._trace.event("signing failed", **about, domain=sender.domain, reason=str(error))
             return b""
         written_here = authenticated or not message.has(b"received")
         domain = signing_domain(author, sender, ours, written_here=written_here)
         active = await self._keys.active(domain) if domain else ()
-        return await self._signed(message, pieces, domain, active) if domain and active else b""
+        return await self._signed(message, pieces, domain, active, about) if domain and active else b""
 
     async def _signed(
-        self, message: _Message, pieces: AsyncIterator[bytes], domain: str, active: Sequence[SigningKey]
+        self,
+        message: _Message,
+        pieces: AsyncIterator[bytes],
+        domain: str,
+        active: Sequence[SigningKey],
+        about: Mapping[str, object],
     ) -> bytes:
         start = time.perf_counter()
         try:
@@ -167,10 +183,10 @@ class Signer:
                 await asyncio.to_thread(message.feed, piece)
             fields = await asyncio.to_thread(self._fields, message, domain, active)
         except Unsignable as error:
-            self._trace.event("signing failed", domain=domain, reason=str(error))
+            self._trace.event("signing failed", **about, domain=domain, reason=str(error))
             return b""
         ms = round((time.perf_counter() - start) * 1000, 3)
-        self._trace.event("signed", domain=domain, selectors=[key.selector for key in active], ms=ms)
+        self._trace.event("signed", **about, domain=domain, selectors=", ".join(key.selector for key in active), ms=ms)
         return fields
 
     def _fields(self, message: _Message, domain: str, active: Sequence[SigningKey]) -> bytes:

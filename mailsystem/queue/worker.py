@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, Protocol
@@ -46,8 +46,15 @@ class Sender(Protocol):
 class Signing(Protocol):
     """Signs messages (DKIM)."""
 
-    async def signature(self, octets: AsyncIterable[bytes], sender: Address, *, authenticated: bool) -> bytes:
-        """The fields that go in front; none where there is nothing to sign with."""
+    async def signature(
+        self,
+        octets: AsyncIterable[bytes],
+        sender: Address,
+        *,
+        authenticated: bool,
+        about: Mapping[str, object],
+    ) -> bytes:
+        """The fields that go in front; none where there is nothing to sign with. `about` goes into its events."""
         ...
 
 
@@ -191,7 +198,12 @@ class Worker:
         if message.signature is not None or self._signing is None:
             return message
         octets = (await letter_of(self._store.contents, message)).octets()
-        signature = await self._signing.signature(octets, message.sender, authenticated=bool(message.login))
+        signature = await self._signing.signature(
+            octets,
+            message.sender,
+            authenticated=bool(message.login),
+            about={"id": message.ident, "contents": [message.content]},
+        )
         # Kept before it is used: whatever is tried later is the same message.
         await self._store.outbound.sign(message.id, signature)
         return replace(message, signature=signature)

@@ -31,6 +31,7 @@ NAMES: Final[Mapping[str, str]] = {
     "reported": "reported",
     "queued": "queued",
     "signed": "signed",
+    "signing failed": "not signed",
     "attempted": "attempted",
     "sent": "sent",
     "deferred": "deferred",
