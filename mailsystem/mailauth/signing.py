@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from mailsystem.mail import header
 from mailsystem.mail.address import Address, normal_domain
 from mailsystem.mail.clock import Clock, SystemClock
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mailauth import keys
 from mailsystem.mailauth.canonical import BodyHash
 from mailsystem.store import Algorithm, SigningKey
@@ -160,12 +160,10 @@ class Signer:
                 await asyncio.to_thread(message.feed, piece)
                 if message.has_header:
                     break
-            author = message.only(b"from")
+            domain = await asyncio.to_thread(_chosen, message, sender, ours, authenticated=authenticated)
         except Unsignable as error:
             self._trace.event("signing failed", **about, domain=sender.domain, reason=str(error))
             return b""
-        written_here = authenticated or not message.has(b"received")
-        domain = signing_domain(author, sender, ours, written_here=written_here)
         active = await self._keys.active(domain) if domain else ()
         return await self._signed(message, pieces, domain, active, about) if domain and active else b""
 
@@ -181,33 +179,52 @@ class Signer:
         try:
             async for piece in pieces:
                 await asyncio.to_thread(message.feed, piece)
-            fields = await asyncio.to_thread(self._fields, message, domain, active)
+            made = await asyncio.to_thread(self._fields, message, domain, active)
         except Unsignable as error:
             self._trace.event("signing failed", **about, domain=domain, reason=str(error))
             return b""
+        except MailError:
+            raise  # a piece could not be read
+        except Exception as error:
+            # Whatever is wrong with us, mail goes out, if without a signature.
+            self._trace.bug(error, **about, where="signing")
+            return b""
         ms = round((time.perf_counter() - start) * 1000, 3)
-        self._trace.event("signed", **about, domain=domain, selectors=", ".join(key.selector for key in active), ms=ms)
-        return fields
+        for key in active:
+            if key.selector not in made:
+                reason = f"the key {key.selector} cannot be used"
+                self._trace.event("signing failed", **about, domain=domain, reason=reason)
+        if made:
+            self._trace.event("signed", **about, domain=domain, selectors=", ".join(made), ms=ms)
+        return b"".join(made.values())
 
-    def _fields(self, message: _Message, domain: str, active: Sequence[SigningKey]) -> bytes:
+    def _fields(self, message: _Message, domain: str, active: Sequence[SigningKey]) -> dict[str, bytes]:
+        """The signatures by their selectors, with all keys that can be used. Raises `Unsignable`."""
         message.only(b"from")  # RFC 6376 5.4 and 8.15
         fields, names, body = message.fields, _names(message.fields), message.close()
         now = int(self._clock.now())
-        # RSA first: whoever looks at the first signature alone understands that one (RFC 8463 5 lets all sign with both).
+        # RSA first: whoever looks at the first signature alone is more likely to know that.
         ordered = sorted(active, key=lambda key: key.algorithm is not Algorithm.RSA)
-        return b"".join(_field(fields, names, body, domain, key, self._private(key), now) for key in ordered)
+        usable = [(key, private) for key in ordered if (private := self._private(key)) is not None]
+        return {key.selector: _field(fields, names, body, domain, key, private, now) for key, private in usable}
 
-    def _private(self, key: SigningKey) -> RSAPrivateKey | Ed25519PrivateKey:
+    def _private(self, key: SigningKey) -> RSAPrivateKey | Ed25519PrivateKey | None:
         private = self._loaded.get(key.secret)
         if private is None:
             try:
                 private = keys.load(key)
             except ValueError:
-                raise Unsignable(f"the key {key.selector} cannot be used") from None
+                return None
             if len(self._loaded) >= 1000:
                 self._loaded.clear()
             self._loaded[key.secret] = private
         return private
+
+
+def _chosen(message: _Message, sender: Address, ours: Collection[str], *, authenticated: bool) -> str | None:
+    """Raises `Unsignable`."""
+    written_here = authenticated or not message.has(b"received")
+    return signing_domain(message.only(b"from"), sender, ours, written_here=written_here)
 
 
 async def _slices(octets: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

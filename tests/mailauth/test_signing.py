@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailsystem.mail.address import Address
+from mailsystem.mail.errors import Unavailable
 from mailsystem.mailauth import Signer, make_keys, record_of, signing_domain
 from mailsystem.mailauth.canonical import BodyHash
 from mailsystem.store import KeyState, SigningKey
@@ -235,6 +236,33 @@ def test_a_broken_key_is_told_by_its_name_and_never_by_what_it_is() -> None:
     assert bench.sign(LETTER) == b""
     assert bench.reason == "the key broken cannot be used"
     assert "secret" not in repr(key)
+
+
+def test_beside_a_broken_key_the_other_signs() -> None:
+    broken = SigningKey("a.test", "broken", KEYS[0].algorithm, b"very secret", NOW, KeyState.ACTIVE, NOW)
+    bench = Bench([broken, KEYS[1]])
+    [field] = split(bench.sign(LETTER))
+    assert tags(field)["s"] == "ms202311e"
+    assert [event.name for event in bench.events] == ["signing failed", "signed"]
+    assert bench.events[1].data["selectors"] == "ms202311e"
+
+
+def test_a_fault_of_ours_lets_mail_go_unsigned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the dog ate it")
+
+    monkeypatch.setattr(dkim, "hash_headers", broken)
+    assert bench.sign(LETTER) == b""
+    assert [event.name for event in bench.events] == ["bug"]
+
+
+def test_what_cannot_be_read_is_told_to_whoever_asked(bench: Bench) -> None:
+    async def gone() -> AsyncIterator[bytes]:
+        yield LETTER
+        raise Unavailable("the disk is gone")
+
+    with pytest.raises(Unavailable):
+        bench.sign(gone())
 
 
 @given(
