@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-_EMPTY_LINES: Final = b"\r\n" * 4096
+_EMPTY_LINES: Final = b"\r\n" * 512
 
 
 class BodyHash:
@@ -35,8 +35,9 @@ class BodyHash:
         self._held = octets[end:]
         octets = octets[:end].replace(b" \r\n", b"\r\n")
         end = len(octets)
-        while octets.endswith(b"\r\n", 0, end):
-            end -= 2
+        for ends in (_EMPTY_LINES, b"\r\n"):
+            while octets.endswith(ends, 0, end):
+                end -= len(ends)
         if end:
             self._let_lines_go()
             self._hash.update(memoryview(octets)[:end])

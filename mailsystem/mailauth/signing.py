@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_HEAD: Final = 1 << 20
 """Octets of a header that is signed; a longer one is nobody's mail."""
 MAX_FIELDS: Final = 2000
+MAX_AUTHORS: Final = 100
 MAX_SIGNED: Final = 200
 """Names in h=."""
 
@@ -89,8 +90,8 @@ class Unsignable(Exception):
 
 
 def authors(value: bytes) -> list[str]:
-    """The domains of the addresses in a From field, in their normal spelling; an empty string for what is no address."""
-    found = []
+    """The domains of the first addresses in a From field, in their normal spelling; an empty string for what is no address."""
+    found: list[str] = []
     for mailbox in header.addresses(header.unfolded(value)):
         if mailbox.host is None:
             continue  # a group's start or end
@@ -98,6 +99,8 @@ def authors(value: bytes) -> list[str]:
             found.append(normal_domain(mailbox.host.decode("utf-8")))
         except (SyntaxFault, UnicodeDecodeError):
             found.append("")
+        if len(found) > MAX_AUTHORS:
+            break
     return found
 
 
@@ -110,6 +113,8 @@ def signing_domain(
     would swear to it: such a message gets none.
     """
     domains = authors(from_header)
+    if len(domains) > MAX_AUTHORS:
+        return None
     if not written_here and any(domain in ours for domain in domains):
         return None
     if len(domains) == 1 and domains[0] in ours:

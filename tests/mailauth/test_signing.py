@@ -271,6 +271,8 @@ def test_what_cannot_be_read_is_told_to_whoever_asked(bench: Bench) -> None:
     )
 )
 @example([b"\r\n"] * 20)
+@example([b"a" + b"\r\n" * 3000, b"\r\n" * 1025])
+@example([b"a" + b"\r\n" * 3000, b"\r\n" * 1025 + b"b\r\n"])
 @example([b" ", b"\r", b"\n", b" ", b"\r\n"])
 @example([b"a", b" "])
 @example([b"a", b" ", b"\r"])
@@ -347,6 +349,12 @@ def test_the_author_s_domain_signs_if_it_is_ours_and_else_the_sender_s(
 ) -> None:
     ours = {"a.test", "b.test", "xn--bcher-kva.example"}
     assert signing_domain(author, Address.parse(sender), ours) == expected
+
+
+def test_so_many_authors_are_nobody() -> None:
+    many = b"".join(b"x%d@b.test, " % number for number in range(1000))
+    assert signing_domain(many, Address.parse("x@a.test"), {"a.test", "b.test"}) is None
+    assert signing_domain(many[:100], Address.parse("x@a.test"), {"a.test", "b.test"}) == "a.test"
 
 
 def test_a_report_is_signed_by_its_author_s_domain() -> None:
