@@ -48,7 +48,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _directory(name: str) -> Iterator[Path]:
+def directory(name: str) -> Iterator[Path]:
     """One that servers may enter which drop their rights: pytest's own are closed to everybody else."""
     path = Path(tempfile.mkdtemp(prefix=f"mailsystem-{name}-"))
     path.chmod(0o755)
@@ -58,7 +58,7 @@ def _directory(name: str) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _needs_root(what: str) -> None:
+def needs_root(what: str) -> None:
     if os.geteuid() != 0:
         missing(f"root, who alone may start a private {what},")
 
@@ -70,11 +70,11 @@ def _account(name: str, what: str) -> pwd.struct_passwd:
         missing(f"the user {name} of {what}")
 
 
-def _wait_for(place: Place, log: Callable[[], str]) -> bool:
+def wait_for(place: Place, log: Callable[[], str]) -> bool:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with contextlib.suppress(OSError), socket.create_connection(place, 5) as one:
-            if one.recv(512).startswith(b"220"):
+            if one.recv(512).startswith((b"220", b"* OK")):
                 return True
         if "Address already in use" in log():
             return False
@@ -133,7 +133,7 @@ maximal_backoff_time = 5s
 {more}"""
 
 _POSTFIX_MASTER = """\
-127.0.0.1:{port} inet n - n - 20 smtpd
+{host}:{port} inet n - n - 20 smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -146,6 +146,7 @@ proxymap unix - - n - - proxymap
 smtp unix - - n - 20 smtp
 relay unix - - n - 20 smtp
 lmtp unix - - n - 20 lmtp
+virtual unix - n n - - virtual
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
@@ -158,31 +159,49 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+MAILBOXES = (
+    "virtual_mailbox_base = $queue_directory/../mail",
+    "virtual_mailbox_maps = static:all/",
+    "virtual_minimum_uid = 1",
+    "virtual_uid_maps = static:65534",
+    "virtual_gid_maps = static:65534",
+)
+"""For `postfix`, with `virtual_mailbox_domains`: what comes for those it keeps, in one maildir (`kept`)."""
+
+
+def kept(relay: Relay) -> list[bytes]:
+    """What a Postfix with `MAILBOXES` has delivered, as it stands on its disk, with the line ends of mail."""
+    return [file.read_bytes().replace(b"\n", b"\r\n") for file in (relay.directory / "mail/all/new").glob("*")]
+
+
 @contextlib.contextmanager
-def postfix(*settings: str) -> Iterator[Relay]:
-    """A Postfix with some `name = value` of one's own in its main.cf."""
+def postfix(*settings: str, at: Place | None = None) -> Iterator[Relay]:
+    """A Postfix with some `name = value` of one's own in its main.cf; at a port that is free, or where it is told."""
     binary = shutil.which("postfix", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if binary is None:
         missing("postfix")
-    _needs_root("Postfix")
+    needs_root("Postfix")
     owner = _account("postfix", "Postfix")
-    with _directory("postfix") as home:
+    with directory("postfix") as home:
         for attempt in range(3):  # the port that was free may be somebody else's by now
-            port = free_port()
+            host, port = at or (HOST, free_port())
             place = home / str(attempt)
             for part in ("config", "spool", "data"):
                 (place / part).mkdir(parents=True)
             os.chown(place / "data", owner.pw_uid, owner.pw_gid)
+            (place / "mail").mkdir()  # of `MAILBOXES`
+            nobody = _account("nobody", "every system")
+            os.chown(place / "mail", nobody.pw_uid, nobody.pw_gid)
             (place / "config/main.cf").write_text(
                 _POSTFIX_MAIN.format(home=place, port=port, more="\n".join(settings) + "\n")
             )
-            (place / "config/master.cf").write_text(_POSTFIX_MASTER.format(port=port))
-            relay = Relay(Place(HOST, port), place, _queued(place / "spool"), _reader(place / "maillog"))
+            (place / "config/master.cf").write_text(_POSTFIX_MASTER.format(host=host, port=port))
+            relay = Relay(Place(host, port), place, _queued(place / "spool"), reader(place / "maillog"))
             command = (binary, "-c", str(place / "config"), "start")
             done = subprocess.run(command, capture_output=True, text=True, env=environment(place), timeout=PATIENCE)
             assert done.returncode == 0, f"{done.stdout}{done.stderr}{relay.log()}"
             try:
-                if _wait_for(relay.smtp, relay.log):
+                if wait_for(relay.smtp, relay.log):
                     yield relay
                     return
             finally:
@@ -195,7 +214,7 @@ def _queued(spool: Path) -> Callable[[], int]:
     return lambda: sum(len(files) for folder in folders for _, _, files in os.walk(folder))
 
 
-def _reader(*files: Path) -> Callable[[], str]:
+def reader(*files: Path) -> Callable[[], str]:
     return lambda: "".join(file.read_text(errors="replace") for file in files if file.exists())
 
 
@@ -244,9 +263,9 @@ def exim(*transport: str, authority: Path | None = None) -> Iterator[Relay]:
     found = os.environ.get("EXIM") or shutil.which("exim4", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
         missing("exim4 (or the variable EXIM with the path of one that was only unpacked)")
-    _needs_root("Exim")
+    needs_root("Exim")
     owner = _account("Debian-exim", "Exim, into whom it is compiled to turn")
-    with _directory("exim") as home:
+    with directory("exim") as home:
         for attempt in range(3):
             port = free_port()
             place = home / str(attempt)
@@ -262,13 +281,13 @@ def exim(*transport: str, authority: Path | None = None) -> Iterator[Relay]:
             config.write_text(
                 _EXIM.format(home=place, port=port, binary=found, more=more, user=owner.pw_uid, group=owner.pw_gid)
             )
-            log = _reader(place / "spool/log/mainlog", place / "spool/log/paniclog")
+            log = reader(place / "spool/log/mainlog", place / "spool/log/paniclog")
             relay = Relay(Place(HOST, port), place, _queued_by_exim(place / "spool/input"), log)
             command = (found, "-C", str(config), "-bd", "-q5s", "-oP", str(place / "exim.pid"))
             done = subprocess.run(command, capture_output=True, text=True, env=environment(place), timeout=PATIENCE)
             assert done.returncode == 0, f"{done.stdout}{done.stderr}{relay.log()}"
             try:
-                if _wait_for(relay.smtp, relay.log):
+                if wait_for(relay.smtp, relay.log):
                     yield relay
                     return
             finally:
