@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -143,9 +144,10 @@ class Journal:
 
 def _write(entries: Sequence[Entry]) -> Unit[None]:
     contents = sorted({content for entry in entries for content in entry.contents})
+    # The list leads (CROSS JOIN): rows of `contents` are wide, and most of what is read has a name already.
     rows = yield Sql(
-        "SELECT c.id, c.envelope FROM contents c WHERE c.id IN LIST $1"
-        " AND NOT EXISTS (SELECT 1 FROM journal_names n WHERE n.content_id = c.id)",
+        "SELECT c.id, c.envelope FROM LIST $1 AS l CROSS JOIN contents c WHERE c.id = l.value"
+        " AND NOT EXISTS (SELECT 1 FROM journal_names n WHERE n.content_id = l.value)",
         contents,
     )
     names = {(name, content) for content, envelope in rows if (name := message_id(envelope))}
@@ -160,29 +162,32 @@ def _write(entries: Sequence[Entry]) -> Unit[None]:
 
 
 def _again(entries: Sequence[Entry]) -> Unit[None]:
-    """Count what clients do again and again. Few messages of many clients are rows of one statement, many of one are a list.
-
-    In a list none may come twice: one statement cannot count it twice everywhere.
-    """
+    """Count what clients do again and again. Few messages of many clients are rows of one statement, many of one are a list."""
     habits: dict[int, tuple[int, str, str]] = {}
     rows = []
     for entry in entries:
         day, text = int(entry.at // DAY), _ENCODED(entry.data)
         habit = _digest(f"{entry.name} {day} {text}")
         habits[habit] = day, entry.name, text
-        if len(entry.contents) <= _FEW or len(set(entry.contents)) < len(entry.contents):
-            rows += [(day, content, habit, entry.at) for content in entry.contents]
-            continue
-        yield Sql(
-            "INSERT INTO journal_again (day, content_id, habit_id, at, last, times)"  # noqa: S608
-            f" SELECT $1, value, $3, $4, $4, 1 FROM LIST $2 WHERE 1 = 1 {_COUNTING}",
-            day,
-            list(entry.contents),
-            habit,
-            entry.at,
-        )
+        # No statement counts one message twice: those that came as often as each other are a list.
+        alike: dict[int, list[int]] = {}
+        for content, times in Counter(entry.contents).items():
+            alike.setdefault(times, []).append(content)
+        for times, contents in alike.items():
+            if len(contents) <= _FEW:
+                rows += [(day, content, habit, entry.at, times) for content in contents]
+            else:
+                yield Sql(
+                    "INSERT INTO journal_again (day, content_id, habit_id, at, last, times)"  # noqa: S608
+                    f" SELECT $1, value, $3, $4, $4, $5 FROM LIST $2 WHERE 1 = 1 {_COUNTING}",
+                    day,
+                    contents,
+                    habit,
+                    entry.at,
+                    times,
+                )
     yield Many(
-        f"INSERT INTO journal_again (day, content_id, habit_id, at, last, times) VALUES ($1, $2, $3, $4, $4, 1) {_COUNTING}",  # noqa: S608
+        f"INSERT INTO journal_again (day, content_id, habit_id, at, last, times) VALUES ($1, $2, $3, $4, $4, $5) {_COUNTING}",  # noqa: S608
         rows,
     )
     yield Many(
