@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from math import inf
 from typing import Final, Protocol
 
 from mailsystem.mail.address import Address
@@ -26,6 +27,8 @@ LONGEST: Final = 3000.0
 """Seconds that one job may take: less than the lease of what it took, so that nobody else begins it meanwhile."""
 _LOOK_EVERY: Final = 60.0
 """Seconds after which the queue is looked at even if nothing was heard of it."""
+_TAKE_OVER_EVERY: Final = 5.0
+"""Seconds after which it is seen that another process has died, and what it had taken is due again."""
 _DRAWN_OUT: Final = "4.4.7"
 _NOBODY: Final = "5.1.1"
 _FAULT: Final = "something went wrong here"
@@ -89,8 +92,11 @@ class Worker:
 
     async def run(self) -> None:
         """Work until it is cancelled."""
-        await self._guarded(self._store.outbound.reclaim())
+        loop, reclaimed = asyncio.get_running_loop(), -inf
         while True:
+            if loop.time() - reclaimed >= _TAKE_OVER_EVERY:
+                await self._guarded(self._store.outbound.reclaim())
+                reclaimed = loop.time()
             heard = self._store.bell.rung
             self._changed.clear()
             wait = _LOOK_EVERY
@@ -100,7 +106,7 @@ class Worker:
                 self._trace.event("store failed", what="queue", reason=str(error))
             except Exception as error:  # whatever it is, mail goes on
                 self._trace.bug(error, where="queue")
-            await self._sleep(heard, wait)
+            await self._sleep(heard, min(wait, _TAKE_OVER_EVERY))
 
     async def _look(self) -> float:
         """Begin what is due; returns the seconds until the next is."""

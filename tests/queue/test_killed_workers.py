@@ -144,18 +144,25 @@ def test_no_message_is_sent_twice_by_workers_that_share_a_queue(tmp_path: Path, 
     assert {ident: len(copies) for ident, copies in found.items() if len(copies) > 1} == {}
 
 
-def test_what_a_worker_had_taken_when_it_died_is_sent_by_another_that_lives(
-    tmp_path: Path, certificates: Certificates
+@pytest.mark.parametrize("already", [True, False], ids=["that ran already", "that comes later"])
+def test_what_a_worker_had_taken_when_it_died_is_sent_by_another(
+    tmp_path: Path, certificates: Certificates, already: bool
 ) -> None:
-    """Also where the dead one never comes back: the lease of an hour is for those who may still be alive."""
+    """Even where the dead one never comes back: the lease of an hour is for those who may still be alive."""
     with sending(tmp_path, certificates) as house, house.remote(DOMAINS[0]) as remote:
         remote.linger = 60  # whoever sends now, waits
         person = house.person()
         first = house.worker(0).wait_ready()
         house.send(person, [f"bob@{DOMAINS[0]}"], messages.simple("taken over"))
         until(lambda: remote.taken, house.queued)
-        first.kill()
-        remote.linger = 0
-        with house.worker(1):
+        second = house.worker(1)
+        try:
+            if already:
+                second.wait_ready()
+            first.kill()
+            remote.linger = 0
+            second.wait_ready()
             until(lambda: not house.queued(), house.queued)
+        finally:
+            second.stop()
         assert len(remote.taken) == 2
