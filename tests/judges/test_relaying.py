@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes, policy
 
 import messages
@@ -52,10 +55,15 @@ def at(house: Sending, *domains: str) -> Place:
 
 
 def hand_over(house: Sending, sender: Person, recipient: str, mails: list[bytes]) -> None:
-    with house.submit(sender) as client:
-        for raw in mails:
-            eight = " BODY=8BITMIME" if max(raw) >= 0x80 else ""
-            assert client.message(sender.login, [recipient], raw, eight)[0] == 250
+    def send(some: list[bytes]) -> None:
+        with house.submit(sender) as client:
+            for raw in some:
+                eight = " BODY=8BITMIME" if max(raw) >= 0x80 else ""
+                assert client.message(sender.login, [recipient], raw, eight)[0] == 250
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(send, mails[first::3]) for first in range(3)]:
+            done.result()
 
 
 def arrived(house: Sending, relay: Relay, domain: str) -> list[bytes]:
@@ -83,6 +91,38 @@ def test_postfix_gets_what_our_people_send_whole_and_once(
         assert "improper command pipelining" not in relay.log()
     assert sorted(map(body, found)) == sorted(map(body, mails))
     assert all(raw.startswith(f"Return-Path: <{ann.login}>\r\n".encode()) for raw in found)
+
+
+@pytest.mark.slow
+def test_a_thousand_mails_reach_postfix_though_workers_are_killed(house: Sending, ann: Person, away: str) -> None:
+    mails, kills, each = numbered(1000), 4, 250
+    seed = random.SystemRandom().randrange(10**9)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with (
+        postfix(*(f"virtual_mailbox_domains = {away}", *MAILBOXES), at=at(house, away)) as relay,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        third = house.worker(2)
+        try:
+            for number in range(kills):
+                third.wait_ready()
+                some = mails[number * each : (number + 1) * each]
+                going = pool.submit(hand_over, house, ann, f"bob@{away}", some)
+                enough = number * each + chance.randrange(20, each - 20)
+                until(lambda enough=enough: len(kept(relay)) >= enough, relay.log)  # type: ignore[misc]
+                third.kill()
+                going.result()
+                third = house.worker(2)
+            found = arrived(house, relay, away)
+        finally:
+            third.stop()
+    came = Counter(map(body, found))
+    assert came.keys() == set(map(body, mails)), "nothing is lost, and nothing is there by half"
+    # Each kill cuts the connections of one process: five to one domain, and each of them may have carried two messages of
+    # which nobody had written down yet that they are sent.
+    assert came.total() - len(mails) <= kills * 5 * 2
+    print(f"{came.total() - len(mails)} of {len(mails)} came twice after {kills} kills")
 
 
 @pytest.mark.parametrize(
