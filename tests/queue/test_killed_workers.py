@@ -144,6 +144,27 @@ def test_no_message_is_sent_twice_by_workers_that_share_a_queue(tmp_path: Path, 
     assert {ident: len(copies) for ident, copies in found.items() if len(copies) > 1} == {}
 
 
+def test_a_worker_that_is_asked_to_stop_finishes_what_is_on_its_way_and_nothing_comes_twice(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    with sending(tmp_path, certificates) as house, house.remote(DOMAINS[0]) as remote:
+        for domain in DOMAINS:
+            house.names.mx(domain, remote.place.host)
+        remote.linger = LINGER
+        load = Load(house, house.person()).send(200)
+        for stops_after in (20, 80):
+            with house.worker() as worker:
+                until(lambda enough=stops_after: len(remote.taken) >= enough, house.queued)  # type: ignore[misc]
+                assert worker.stop() == 0
+                assert not bugs(worker)
+            assert house.queued(), "it did not first send all that there was"
+        with house.worker():
+            finish(house)
+    found = came(remote)
+    check_whole(load, found)
+    assert {ident: len(copies) for ident, copies in found.items() if len(copies) > 1} == {}
+
+
 @pytest.mark.parametrize("already", [True, False], ids=["that ran already", "that comes later"])
 def test_what_a_worker_had_taken_when_it_died_is_sent_by_another(
     tmp_path: Path, certificates: Certificates, already: bool
