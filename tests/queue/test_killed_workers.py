@@ -187,3 +187,46 @@ def test_what_a_worker_had_taken_when_it_died_is_sent_by_another(
         finally:
             second.stop()
         assert len(remote.taken) == 2
+
+
+@pytest.mark.slow
+def test_each_refusal_is_told_once_though_the_workers_that_tell_it_are_killed(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """A report and the note that it was made are one: neither is lost, and nobody hears twice of what failed once."""
+    with sending(tmp_path, certificates) as house, house.remote(DOMAINS[0]) as remote:
+        for domain in DOMAINS:
+            house.names.mx(domain, remote.place.host)
+        remote.verdict = lambda line: "550 5.1.1 no such user" if line.startswith("RCPT TO:<nobody") else None
+        person, rounds, each = house.person(), 4, 30
+        workers = [house.worker(number) for number in range(3)]
+        try:
+            for turn in range(rounds):
+                for worker in workers:
+                    worker.wait_ready()
+                before = remote.misbehaved
+                with house.submit(person) as client:
+                    for number in range(turn * each, (turn + 1) * each):
+                        raw = f"X-Id: message-{number}\r\n".encode() + messages.simple("refused")
+                        # Nobody is named twice: after some refusals nothing is sent there any more.
+                        nobody = [f"nobody{number}@{domain}" for domain in DOMAINS[:2]]
+                        assert client.message(person.login, [*nobody, f"bob@{DOMAINS[2]}"], raw)[0] == 250
+                until(lambda before=before: remote.misbehaved >= before + each // 2, house.queued)  # type: ignore[misc]
+                workers[0].kill()
+                workers.append(house.worker(len(workers) + turn))
+                del workers[0]
+            finish(house)
+        finally:
+            for worker in workers:
+                worker.stop()
+        assert not any(bugs(worker) for worker in workers)
+        reports = house.inbox(person)
+    told = Counter(
+        (ident.decode(), recipient.decode())
+        for report in reports
+        for ident in re.findall(rb"(?m)^X-Id: (\S+)\r$", report)
+        for recipient in re.findall(rb"(?m)^Final-Recipient: rfc822; *(\S+)\r$", report)
+    )
+    wanted = [(f"message-{n}", f"nobody{n}@{domain}") for n in range(rounds * each) for domain in DOMAINS[:2]]
+    assert told == Counter(wanted)
+    print(f"{len(reports)} reports of {rounds * each} messages")
