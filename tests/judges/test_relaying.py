@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import re
 import socket
 import threading
 from collections import Counter
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes, policy
 
 import messages
+import program
 import pytest
 from outside import Certificates
 from private_dovecot import PASSWORD, Dovecot, dovecot
@@ -20,6 +22,7 @@ from private_servers import MAILBOXES, Relay, kept, postfix
 from program import HOST, Person, Place
 from sending import DOMAIN, Sending, bugs, sending, until
 from test_postfix import body, numbered
+from wire import Smtp
 
 pytestmark = pytest.mark.judge
 
@@ -184,6 +187,36 @@ def test_what_postfix_refuses_comes_back_to_its_sender(house: Sending, ann: Pers
     assert only["Action"] == "failed"
     assert only["Status"] == "5.1.1"
     assert "User unknown" in only["Diagnostic-Code"]
+
+
+def test_what_is_led_on_and_refused_there_comes_back_to_who_sent_it_first(
+    house: Sending, away: str, ann: Person
+) -> None:
+    """By the way of its rewritten sender: SPF of the first one's domain would not let us send for it (SRS)."""
+    alias = f"led-on-{away}".partition(".")[0] + f"@{DOMAIN}"
+    program.command(
+        *("alias", "add", alias, f"bob@{away}", f"nobody@{away}", ann.login),
+        *("--data-dir", str(house.home / "data")),
+        home=house.home,
+    )
+    with postfix(
+        f"virtual_mailbox_domains = {away}",
+        *(line for line in MAILBOXES if "_maps = static:all" not in line),
+        f"virtual_mailbox_maps = inline:{{ {{ bob@{away} = all/ }} {{ sue@{away} = all/ }} }}",
+        "smtpd_reject_unlisted_recipient = yes",
+        at=at(house, away),
+    ) as relay:
+        with Smtp(house.doors.smtp, timeout=60) as client:
+            assert client.message(f"sue@{away}", [alias], messages.simple("led on"))[0] == 250
+        until(lambda: len(kept(relay)) >= 2, lambda: (house.queued(), relay.log()[-4000:]))
+        found = arrived(house, relay, away)
+    [led_on] = [raw for raw in found if f"Delivered-To: bob@{away}".encode() in raw]
+    assert re.match(rb"Return-Path: <SRS0=[^@>]+=sue@home\.example>\r\n", led_on)
+    [report] = [raw for raw in found if f"Delivered-To: sue@{away}".encode() in raw]
+    assert report.startswith(b"Return-Path: <>\r\n")
+    assert b"Status: 5.1.1" in report
+    assert f"nobody@{away}".encode() in report
+    assert len(house.inbox(ann)) == 1
 
 
 def test_postfix_reports_success_where_it_was_asked_to(
