@@ -69,6 +69,24 @@ async def test_nobody_who_has_not_logged_in_sends_to_other_servers(houses: Stree
     assert (code, text) == (550, b"5.7.1 relaying denied")
 
 
+async def test_no_spelling_of_a_foreign_address_lets_a_stranger_send_to_it(houses: Street) -> None:
+    a, b = await houses.open("a", people=("alice",)), await houses.open("b", people=("bob",))
+    place = a.running.bound["smtp"]
+    spellings = ("Bob@b.test", "bob@b.test", "BOB@B.test", '"bob"@b.test', "<@a.test:bob@b.test>", "bob+x@b.test")
+
+    def tried() -> list[int]:
+        with smtplib.SMTP(place.host, place.port) as client:
+            client.ehlo("x.test")
+            client.mail("alice@a.test")
+            return [client.rcpt(each)[0] for each in spellings]
+
+    # What somebody of ours may do must not be remembered for others either.
+    await asyncio.to_thread(a.submit, "alice@a.test", ["bOb@b.test"], MESSAGE)
+    assert await asyncio.to_thread(tried) == [550] * len(spellings)
+    await b.one("bob")
+    assert a.told("sent")[0].data["recipient"] == "bOb@b.test"
+
+
 async def test_relaying_can_be_switched_off(houses: Street) -> None:
     a = await houses.open("a", people=("alice",), relaying=False)
     with pytest.raises(smtplib.SMTPRecipientsRefused, match="relaying denied"):
