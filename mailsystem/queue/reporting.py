@@ -9,7 +9,7 @@ from typing import Final
 
 from mailsystem.delivery import Delivery
 from mailsystem.mail.address import Address
-from mailsystem.mail.errors import InUse, MailError, NoSuchRecipient, NotPermitted, OverQuota, Unavailable
+from mailsystem.mail.errors import MailError, NoSuchRecipient, NotPermitted
 from mailsystem.mail.outgoing import OutboundId, Outgoing, State, Waiting
 from mailsystem.mail.report import report, returns_body
 from mailsystem.mail.reported import Action, Reported, wanted
@@ -104,13 +104,21 @@ class Reporter:
             return  # by another process
         except (NoSuchRecipient, NotPermitted) as error:
             await self._abandon(message, addresses, error)
-        except (InUse, OverQuota, Unavailable) as error:
-            if now > message.expires + self._schedule.lifetime:
-                await self._abandon(message, addresses, error)
-            else:
-                await self._store.outbound.put_off(id_, now + _AGAIN_AFTER)
+        except MailError as error:
+            await self._put_off(message, addresses, error)
+        except Exception as error:
+            # Whatever it is about this one, the others are reported.
+            self._trace.bug(error, where="reports", id=message.ident)
+            await self._put_off(message, addresses, error)
 
-    async def _abandon(self, message: Outgoing, addresses: Sequence[Address], why: MailError) -> None:
+    async def _put_off(self, message: Outgoing, addresses: Sequence[Address], why: Exception) -> None:
+        now = self._store.clock.now()
+        if now > message.expires + self._schedule.lifetime:
+            await self._abandon(message, addresses, why)
+        else:
+            await self._store.outbound.put_off(message.id, now + _AGAIN_AFTER)
+
+    async def _abandon(self, message: Outgoing, addresses: Sequence[Address], why: Exception) -> None:
         """There is nobody to tell: a report about a report is none of our business (RFC 3464 2)."""
         self._trace.event("report abandoned", id=message.ident, recipient=str(message.sender), reason=str(why))
         await self._store.outbound.reported(message.id, addresses)

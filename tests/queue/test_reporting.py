@@ -1,0 +1,93 @@
+"""Reports: whatever is the matter with one of them, the others are made; and one tells of all that it can."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mailsystem.delivery import Delivery
+from mailsystem.directory import AccountsDirectory
+from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Notification
+from mailsystem.mail.mailbox import INBOX, MessageSet
+from mailsystem.mail.outgoing import Attempt, Outgoing, State, Waiting
+from mailsystem.queue.letter import Letter
+from mailsystem.queue.reporting import Reporter
+from mailsystem.queue.schedule import Schedule
+from mailsystem.queue.worker import Worker, working
+from mailsystem.store import Leaving, Store
+from mailsystem.telemetry import Trace
+
+PATIENCE = 30.0
+
+
+class Others:
+    """Other servers, all of which answer alike."""
+
+    def __init__(self, state: State = State.FAILED) -> None:
+        self.state = state
+        self.asked: list[tuple[Outgoing, str]] = []
+
+    async def send(
+        self, message: Outgoing, recipients: Sequence[Waiting], letter: Letter, *, domain: str
+    ) -> list[Attempt]:
+        self.asked += [(message, str(each.address)) for each in recipients]
+        status = "5.7.1" if self.state is State.FAILED else "4.7.1"
+        return [Attempt(each.address, self.state, status, "no", "mx.test") for each in recipients]  # type: ignore[arg-type]
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+async def ann(store: Store) -> Account:
+    await store.accounts.add_domain("example.org")
+    return await store.accounts.add("ann@example.org", None)
+
+
+async def leave(store: Store, ident: str, sender: str, *recipients: str, lifetime: float = 86_400.0) -> None:
+    spool = store.contents.spool()
+    spool.write(b"Subject: hello\r\n\r\nworld\r\n")
+    to = {Address.parse(each): Notification() for each in recipients}
+    leaving = [Leaving(ident, Address.parse(sender), to, lifetime=lifetime)]
+    await store.mailboxes.deliver((), spool, prefix=b"", leaving=leaving)
+
+
+@asynccontextmanager
+async def sending(store: Store, others: Others, schedule: Schedule | None = None) -> AsyncIterator[None]:
+    """Workers and reports of one process."""
+    directory, trace = AccountsDirectory(store, default_domain="example.org"), Trace()
+    delivery = Delivery(store, directory, hostname="mail.example.org")
+    schedule = schedule or Schedule()
+    reporter = Reporter(store, delivery, trace, hostname="mail.example.org", schedule=schedule)
+    worker = Worker(store, others, reporter, trace, schedule=schedule)
+    async with working(worker, reporter, grace=5.0):
+        yield
+
+
+async def inbox(store: Store, person: Account) -> list[str]:
+    box = await store.mailboxes.find(person.id, INBOX)
+    kept = await store.mailboxes.messages(person.id, box.id, MessageSet.parse("1:*"))
+    return [(await store.contents.read(message.content)).decode() for message in kept]
+
+
+async def some(store: Store, person: Account) -> list[str]:
+    """What somebody has, once there is something."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await inbox(store, person)):  # noqa: ASYNC110 - it may come by more than one bell
+            await asyncio.sleep(0.02)
+        return found
+
+
+async def test_a_report_that_cannot_be_delivered_holds_up_no_other(store: Store, ann: Account) -> None:
+    await store.accounts.set_alias("list@example.org", ["no address at all"])
+    await leave(store, "first", "list@example.org", "bob@example.net")
+    await leave(store, "second", "ann@example.org", "bob@example.net")
+    async with sending(store, Others()):
+        [report] = await some(store, ann)
+    assert "Final-Recipient: rfc822; bob@example.net" in report
+    [kept] = await store.oversight.show("first")
+    assert not kept.recipients[0].reported, "it is tried again later"
