@@ -71,10 +71,16 @@ class Reporter:
             for each in waits:
                 each.cancel()
 
-    async def delayed(self, message: Outgoing, recipients: Sequence[Waiting]) -> None:
-        """Tell the sender that these still wait, once."""
+    async def delayed(self, message: Outgoing) -> None:
+        """Tell the sender which recipients still wait, each once: all that were tried in vain, wherever they are."""
+        _, recipients = await self._store.outbound.recipients(message.id) or (message, ())
         late = [
-            each for each in recipients if not each.delay_told and _action(message, each, State.WAITING) is not None
+            each
+            for each in recipients
+            if each.state is State.WAITING
+            and each.attempts
+            and not each.delay_told
+            and _action(message, each, State.WAITING) is not None
         ]
         if not late:
             return

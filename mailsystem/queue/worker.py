@@ -228,13 +228,12 @@ class Worker:
         await self._noted(job, settled)
         for one in settled:
             self._told(message, one)
-        if self._schedule.is_delay_due(message.arrived, now):
-            late = [
-                replace(waiting[one.attempt.address], status=one.attempt.status, reply=one.attempt.reply,
-                        remote=one.attempt.remote, attempted=now)
-                for one in settled if one.attempt.state is State.WAITING
-            ]  # fmt: skip
-            await self._reporter.delayed(message, late)
+        late = any(
+            one.attempt.state is State.WAITING and not waiting[one.attempt.address].delay_told for one in settled
+        )
+        if late and self._schedule.is_delay_due(message.arrived, now):
+            with suppress(MailError):  # merely a courtesy
+                await self._reporter.delayed(message)
 
     async def _noted(self, job: Job, settled: Sequence[Settled]) -> None:
         """The other side has answered: this must not get lost, or it would be asked again."""

@@ -19,7 +19,7 @@ from mailsystem.queue.letter import Letter
 from mailsystem.queue.reporting import Reporter
 from mailsystem.queue.schedule import Schedule
 from mailsystem.queue.worker import Worker, working
-from mailsystem.store import Leaving, Store
+from mailsystem.store import Leaving, Selection, Store
 from mailsystem.telemetry import Trace
 
 PATIENCE = 30.0
@@ -82,6 +82,15 @@ async def some(store: Store, person: Account) -> list[str]:
         return found
 
 
+async def all_tried(store: Store, ident: str, times: int) -> None:
+    """Wait until every recipient of a message was tried so often."""
+    async with asyncio.timeout(PATIENCE):
+        while any(  # noqa: ASYNC110 - the bell says nothing of it
+            one.attempts < times or one.is_taken for one in (await store.oversight.show(ident))[0].recipients
+        ):
+            await asyncio.sleep(0.02)
+
+
 async def test_a_report_that_cannot_be_delivered_holds_up_no_other(store: Store, ann: Account) -> None:
     await store.accounts.set_alias("list@example.org", ["no address at all"])
     await leave(store, "first", "list@example.org", "bob@example.net")
@@ -91,3 +100,18 @@ async def test_a_report_that_cannot_be_delivered_holds_up_no_other(store: Store,
     assert "Final-Recipient: rfc822; bob@example.net" in report
     [kept] = await store.oversight.show("first")
     assert not kept.recipients[0].reported, "it is tried again later"
+
+
+async def test_one_notice_of_delay_tells_of_all_domains(store: Store, ann: Account) -> None:
+    wanted = [f"bob@{name}.example" for name in "abcdef"]
+    await leave(store, "late", "ann@example.org", *wanted)
+    async with sending(store, Others(State.WAITING), Schedule(first=3600.0, notice=3600.0)):
+        await all_tried(store, "late", 1)
+    assert await inbox(store, ann) == []
+    others = Others(State.WAITING)
+    async with sending(store, others, Schedule(first=3600.0, notice=1e-6)):
+        await store.oversight.retry(Selection())
+        await all_tried(store, "late", 2)
+        [notice] = await some(store, ann)
+    assert notice.count("Action: delayed") == len(wanted)
+    assert len(await inbox(store, ann)) == 1
