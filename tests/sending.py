@@ -76,6 +76,10 @@ class Sending:
     _places: dict[str, str] = field(default_factory=dict)
     _people: int = 0
 
+    def open_doors(self) -> Program:
+        """A process that takes mail in, and shows it."""
+        return program.serve(self.home / "doors", "smtp", "imap", data_dir=self.home / "data", env=self.env)
+
     def worker(self, number: int = 0) -> Program:
         """A process that works at the queue; to be started by `with`, or `wait_ready`."""
         return program.serve(self.home / f"queue{number}", "queue", data_dir=self.home / "data", env=self.env)
@@ -163,7 +167,7 @@ def sending(home: Path, certificates: Certificates, *, port: int | None = None, 
         }
         program.add_domain(DOMAIN, home=home, data_dir=home / "data")
         house = Sending(home, names, settings, certificates.authority, port)
-        with program.serve(home / "doors", "smtp", "imap", data_dir=home / "data", env=settings) as house.doors:
+        with house.open_doors() as house.doors:
             yield house
         assert not bugs(house.doors), bugs(house.doors)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+import threading
+import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from outside import Certificates
 from program import Person, Program
 from remote import Conversation, Remote, Taken
 from sending import Sending, bugs, sending, until
+from wire import Smtp
 
 DOMAINS = [f"away{number}.example" for number in range(4)]
 KILLS = 8
@@ -150,14 +154,13 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_is_on_its_way_and_nothing_
     with sending(tmp_path, certificates) as house, house.remote(DOMAINS[0]) as remote:
         for domain in DOMAINS:
             house.names.mx(domain, remote.place.host)
-        remote.linger = LINGER
+        remote.linger = 10 * LINGER
         load = Load(house, house.person()).send(200)
         for stops_after in (20, 80):
             with house.worker() as worker:
                 until(lambda enough=stops_after: len(remote.taken) >= enough, house.queued)  # type: ignore[misc]
                 assert worker.stop() == 0
                 assert not bugs(worker)
-            assert house.queued(), "it did not first send all that there was"
         with house.worker():
             finish(house)
     found = came(remote)
@@ -230,3 +233,48 @@ def test_each_refusal_is_told_once_though_the_workers_that_tell_it_are_killed(
     wanted = [(f"message-{n}", f"nobody{n}@{domain}") for n in range(rounds * each) for domain in DOMAINS[:2]]
     assert told == Counter(wanted)
     print(f"{len(reports)} reports of {rounds * each} messages")
+
+
+@pytest.mark.slow
+def test_what_is_promised_while_the_door_is_killed_goes_here_and_elsewhere_or_nowhere(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """It is accepted for both in one transaction."""
+    chance = random.Random(random.SystemRandom().randrange(10**9))
+    tried: set[str] = set()
+    promised: set[str] = set()
+    with sending(tmp_path, certificates) as house, house.remote(DOMAINS[0]) as remote, ExitStack() as stack:
+        ann, eve = house.person(), house.person()
+        stack.enter_context(house.worker())
+
+        def send_until_it_dies(client: Smtp, turn: str, sent: threading.Event) -> None:
+            with suppress(OSError, EOFError, AssertionError), client:
+                for number in range(1_000_000):
+                    ident = f"{turn}-{number}"
+                    tried.add(ident)
+                    raw = f"X-Id: {ident}\r\n".encode() + messages.simple("both", b"line\r\n" * (number % 5000))
+                    if client.message(ann.login, [eve.login, f"bob@{DOMAINS[0]}"], raw)[0] == 250:
+                        promised.add(ident)
+                        sent.set()
+
+        for turn in range(KILLS // 2):
+            first = threading.Event()
+            threads = [
+                threading.Thread(target=send_until_it_dies, args=(house.submit(ann), f"{turn}-{n}", first))
+                for n in range(SENDERS)
+            ]
+            for thread in threads:
+                thread.start()
+            assert first.wait(60)
+            time.sleep(chance.uniform(0, 0.5))
+            house.doors.kill()
+            for thread in threads:
+                thread.join()
+            house.doors = stack.enter_context(house.open_doors())
+        finish(house)
+        here = Counter(ident_of(Taken("", (), raw, 0)) for raw in house.inbox(eve))
+    there = Counter({ident: len(copies) for ident, copies in came(remote).items()})
+    print(f"{len(promised)} of {len(tried)} were promised, and {len(here)} arrived")
+    assert here == there
+    assert set(here.values()) == {1}
+    assert promised <= here.keys() <= tried
