@@ -125,16 +125,19 @@ class Delivery:
                 self._told(trace, message, places, spool.size, done, leaving)
                 return Outcome(message.ident, failed)
 
-    async def report(self, to: Address, octets: bytes, *, settling: Settling, trace: Trace) -> str:
+    async def report(
+        self, to: Address, octets: bytes, *, settling: Settling, trace: Trace, require_tls: bool = False
+    ) -> str:
         """Deliver a report of ours (RFC 3464), from the null sender (RFC 5321 6.1); returns its id.
 
-        It and what is `settling` happen both or not at all. Raises as `deliver` does, and what `settling` raises.
+        It is protected as what it reports on had to be: `require_tls` (RFC 8689 5). It and what is `settling` happen both or
+        not at all. Raises as `deliver` does, and what `settling` raises.
         """
         ident = secrets.token_hex(8)
         places = {to: await self._directory.resolve(to, sending=True)}
         # Of a report nobody is told anything, or two servers would never stop.
         away = {place.address: Notification(_NEVER) for place in _elsewhere(places[to])}
-        leaving = [Leaving(ident, Address.NULL, away, self._lifetime)] if away else []
+        leaving = [Leaving(ident, Address.NULL, away, self._lifetime, require_tls=require_tls)] if away else []
         spool = self._store.contents.spool()
         try:
             spool.write(octets)

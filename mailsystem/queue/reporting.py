@@ -154,7 +154,9 @@ class Reporter:
         except BaseException:
             settling.close()
             raise
-        ident = await self._delivery.report(message.sender, octets, settling=settling, trace=self._trace)
+        ident = await self._delivery.report(
+            message.sender, octets, settling=settling, trace=self._trace, require_tls=message.require_tls
+        )
         for each in told:
             self._trace.event(
                 "bounced" if each.action is Action.FAILED else "notified",

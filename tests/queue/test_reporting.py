@@ -48,11 +48,11 @@ async def ann(store: Store) -> Account:
     return await store.accounts.add("ann@example.org", None)
 
 
-async def leave(store: Store, ident: str, sender: str, *recipients: str, lifetime: float = 86_400.0) -> None:
+async def leave(store: Store, ident: str, sender: str, *recipients: str, require_tls: bool = False) -> None:
     spool = store.contents.spool()
     spool.write(b"Subject: hello\r\n\r\nworld\r\n")
     to = {Address.parse(each): Notification() for each in recipients}
-    leaving = [Leaving(ident, Address.parse(sender), to, lifetime=lifetime)]
+    leaving = [Leaving(ident, Address.parse(sender), to, lifetime=86_400.0, require_tls=require_tls)]
     await store.mailboxes.deliver((), spool, prefix=b"", leaving=leaving)
 
 
@@ -115,3 +115,16 @@ async def test_one_notice_of_delay_tells_of_all_domains(store: Store, ann: Accou
         [notice] = await some(store, ann)
     assert notice.count("Action: delayed") == len(wanted)
     assert len(await inbox(store, ann)) == 1
+
+
+@pytest.mark.parametrize("require_tls", [True, False])
+async def test_a_report_must_stay_under_tls_if_what_it_reports_on_had_to(store: Store, *, require_tls: bool) -> None:
+    await leave(store, "abc", "eve@example.com", "bob@example.net", require_tls=require_tls)
+    others = Others()
+    async with sending(store, others):
+        async with asyncio.timeout(PATIENCE):
+            while len(others.asked) < 2:  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.02)
+    report, to = others.asked[1]
+    assert (report.sender, to) == (Address.NULL, "eve@example.com")
+    assert report.require_tls == require_tls
