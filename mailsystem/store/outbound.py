@@ -189,8 +189,13 @@ def _settle(job: Job, settled: Sequence[Settled], now: float) -> Unit[list[Outbo
             for one in settled
         ],
     )
-    # What we said ourselves tells nothing about the address.
-    refused = [one.attempt for one in settled if one.attempt.state is State.FAILED and one.attempt.is_of_remote]
+    # What we said ourselves tells nothing about the address. Nor does what becomes of a report: there are servers that take
+    # none for who has sent nothing, and strangers make us send some by writing in somebody else's name.
+    refused = [
+        one.attempt
+        for one in settled
+        if job.message.sender and one.attempt.state is State.FAILED and one.attempt.is_of_remote
+    ]
     failed = [(each.address.key, each.status) for each in refused]
     passed = [one.attempt.address.key for one in settled if one.attempt.state in {State.SENT, State.RELAYED}]
     if failed:

@@ -49,10 +49,17 @@ def to(*addresses: str) -> Mapping[Address, Notification]:
     return {Address.parse(each): Notification() for each in addresses}
 
 
-async def leave(store: Store, *addresses: str, ident: str = "abc", drops: tuple[Drop, ...] = ()) -> None:
+async def leave(
+    store: Store,
+    *addresses: str,
+    ident: str = "abc",
+    drops: tuple[Drop, ...] = (),
+    sender: str = "ann@example.org",
+) -> None:
     spool = store.contents.spool()
     spool.write(b"Subject: hello\r\n\r\nworld\r\n")
-    leaving = Leaving(ident, Address.parse("ann@example.org"), to(*addresses), lifetime=86_400)
+    path = Address.parse(sender) if sender else Address.NULL
+    leaving = Leaving(ident, path, to(*addresses), lifetime=86_400)
     await store.mailboxes.deliver(drops, spool, prefix=b"Received: from here\r\n", leaving=[leaving])
 
 
@@ -237,3 +244,13 @@ async def test_what_the_other_side_says_of_an_address_counts_for_and_against_it(
         assert await tried(state) == set()
     assert await tried(State.FAILED, remote="") == set(), "it was we who gave up"
     assert await tried(State.FAILED) == {"bob@example.net"}
+
+
+async def test_a_report_that_is_refused_counts_against_nobody(store: Store) -> None:
+    bob = Address.parse("bob@example.net")
+    for _ in range(4):
+        await leave(store, str(bob), sender="")
+        [job] = await store.outbound.take("example.net")
+        refused = Attempt(bob, State.FAILED, "5.1.1", "550 5.1.1 he has sent you nothing", "mx.example.net")
+        await store.outbound.settle(job, [Settled(refused, 0.0)])
+    assert await store.suppression.is_suppressed(["bob@example.net"]) == set()
