@@ -206,13 +206,15 @@ def _settle(job: Job, settled: Sequence[Settled], now: float) -> Unit[list[Outbo
         return []
     if (yield from _leave_if_done(id_, now)):
         return []
-    # Whoever has been tried once has had a chance to be in the same report.
+    # Whoever has been tried once has had a chance to be in the same report; and so has, once the message's time is over,
+    # whoever waits for the last try.
     ready = yield Sql(
         f"UPDATE outbound_recipients SET due = $2 WHERE outbound_id = $1 AND {_FINAL} AND reported = 0"  # noqa: S608
         " AND NOT EXISTS (SELECT 1 FROM outbound_recipients o WHERE o.outbound_id = $1 AND o.state = 'waiting'"
-        " AND o.attempts = 0) RETURNING outbound_id",
+        " AND (o.attempts = 0 OR $3 = 1)) RETURNING outbound_id",
         id_,
         now,
+        int(now >= job.message.expires),
     )
     return [id_] if ready else []
 

@@ -180,6 +180,22 @@ async def test_a_report_waits_for_recipients_that_have_not_been_tried(store: Sto
     assert await store.outbound.to_report() == ([message.id], None)
 
 
+async def test_at_the_end_of_its_time_a_report_waits_for_all_last_tries(store: Store, hours: Hours) -> None:
+    await leave(store, "bob@example.net", "carl@example.com", "dora@example.de")
+    domains = ("example.net", "example.com", "example.de")
+    for domain in domains:
+        [job] = await store.outbound.take(domain)
+        await store.outbound.settle(job, came_of(job, State.WAITING, due=hours.now() + 86_400))
+    hours.at += 86_400
+    jobs = [job for domain in domains for job in await store.outbound.take(domain)]
+    assert await store.outbound.settle(jobs[0], came_of(jobs[0], State.FAILED, report=True)) == []
+    assert await store.outbound.settle(jobs[1], came_of(jobs[1], State.FAILED, report=True)) == []
+    assert await store.outbound.to_report() == ([], hours.now() + 60)
+    assert await store.outbound.settle(jobs[2], came_of(jobs[2], State.FAILED, report=True)) == [jobs[2].message.id]
+    _, failed = await store.outbound.unreported(jobs[2].message.id) or pytest.fail("nothing to report")
+    assert len(failed) == 3
+
+
 async def test_a_report_does_not_wait_for_long(store: Store, hours: Hours) -> None:
     await leave(store, "bob@example.net", "carl@example.com")
     [job] = await store.outbound.take("example.net")
