@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def say(text: str) -> None:
@@ -25,8 +29,12 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-    """Rows under their titles; a title that ends in `>` is aligned to the right. Where there are no rows, `empty` is said."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, stacked: bool = False) -> None:
+    """Rows under their titles; a title that ends in `>` is aligned to the right. Where there are no rows, `empty` is said.
+
+    With `stacked` a terminal that is too narrow for a row in one line gets each row as a paragraph: what must be copied from
+    the first column stays whole, and the sentence in the last can be read.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -46,7 +54,37 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
     if not console.is_terminal:
         # A pipe has no width: what `grep` or `awk` reads is never folded.
         console = Console(file=sys.stdout, width=1000)
+    if stacked and console.measure(table, options=console.options.update(width=1000)).maximum > console.width:
+        _print_paragraphs(console, [column.rstrip(">") for column in columns], told)
+        return
     console.print(table)
+
+
+def _print_paragraphs(console: Console, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Each row: its first cell, then the others with their titles, and the last on lines of its own."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for first, *others, last in rows:
+        console.print(Text(first, style="bold"))
+        facts = [f"{title} {cell}" for title, cell in zip(titles[1:], others, strict=False) if cell]
+        for line in (*_packed(facts, console.width - 2), last):
+            if line:
+                console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _packed(facts: Iterable[str], width: int) -> Iterator[str]:
+    """As many on a line as fit there whole."""
+    from rich.cells import cell_len
+
+    line = ""
+    for fact in facts:
+        longer = f"{line}, {fact}" if line else fact
+        if line and cell_len(longer) > width:
+            yield line
+            longer = fact
+        line = longer
+    yield line
 
 
 def size(octets: int) -> str:

@@ -111,6 +111,21 @@ def test_the_queue_is_listed_with_the_last_reply_of_the_other_side(busy: Cli) ->
     assert "B <> Bob@example.net and 1 more in 2 h mx.example.net: 451 4.7.1" in second
 
 
+def test_in_a_narrow_terminal_ids_stay_whole_and_replies_have_lines_of_their_own(
+    busy: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    lines = busy("queue", "list").out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert FIRST in lines
+    assert SECOND in lines
+    reply = "  mx.example.net: 451 4.7.1 greylisted, come again"
+    assert [line.rstrip() for line in lines].count(reply) == 2
+    assert any("next try in 2 h" in line for line in lines)
+    assert "example.net" in [line.rstrip() for line in busy("queue", "list", "--summary").out.splitlines()]
+
+
 def test_an_empty_queue_is_told_in_words_and_as_json(cli: Cli) -> None:
     assert cli("queue", "list").out == "nothing waits\n"
     assert cli("queue", "list", "--summary").out == "nothing waits\n"
@@ -310,7 +325,7 @@ def test_which_mail_is_meant_must_be_said_and_there(busy: Cli, verb: str) -> Non
     assert "say which mail is meant" in " ".join(busy("queue", verb, *yes, status=2).err.split())
     assert "--all is everything" in " ".join(busy("queue", verb, FIRST, "--all", *yes, status=2).err.split())
     assert busy.refused("queue", verb, "abc", *yes) == (
-        "there is no message abc in the queue; those that are: mailsystem queue list"
+        "no message abc waits; those that do: mailsystem queue list; what became of it: mailsystem trace abc"
     )
     assert busy.refused("queue", verb, FIRST, "dan@example.net", *yes) == (
         f"{FIRST} does not wait for dan@example.net; see for whom: mailsystem queue show {FIRST}"
@@ -325,7 +340,7 @@ def test_which_mail_is_meant_must_be_said_and_there(busy: Cli, verb: str) -> Non
 
 def test_a_message_that_is_not_there_cannot_be_shown(busy: Cli) -> None:
     assert busy.refused("queue", "show", "abc") == (
-        "there is no message abc in the queue; those that are: mailsystem queue list"
+        "no message abc waits; those that do: mailsystem queue list; what became of it: mailsystem trace abc"
     )
 
 

@@ -36,7 +36,7 @@ list_epilog = examples(
 show_epilog = examples("mailsystem queue show 5f0c3a9d1be27764")
 
 _HEADER_OCTETS = 262_144
-_SHOWN = (b"from", b"subject", b"date", b"message-id")
+_SHOWN = {b"from": "From", b"subject": "Subject", b"date": "Date", b"message-id": "Message-ID"}
 
 
 def list_(
@@ -69,6 +69,7 @@ def list_(
         ["id", "age>", "size>", "sender", "waiting", "held", "next try", "last reply"],
         [_row(one, now) for one in found.messages],
         empty=nothing,
+        stacked=True,
     )
     if len(found.messages) < found.total:
         say(f"and {found.total - len(found.messages):,} more; see sums by --summary, or all of them by --limit 0")
@@ -137,6 +138,7 @@ def _print_backlog(found: list[Backlog], now: float, *, json: bool, empty: str) 
             for one in found
         ],
         empty=empty,
+        stacked=True,
     )
 
 
@@ -175,7 +177,8 @@ def _due(to: Waiting, now: float) -> float:
 def _said(remote: str, reply: str) -> str:
     """The last word on one line, and whose it was."""
     words = printed(reply)
-    return f"{remote}: {words}" if remote and words else words
+    # What this server says of the other side names it already.
+    return f"{remote}: {words}" if remote and words and remote not in words else words
 
 
 def printed(text: str) -> str:
@@ -248,7 +251,7 @@ async def _header(store: Store, content: ContentId) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in fields(head):
         if name.lower() in _SHOWN:
-            found.setdefault(name.decode("ascii", "replace").capitalize(), printed(decoded(value)))
+            found.setdefault(_SHOWN[name.lower()], printed(decoded(value)))
     return found
 
 

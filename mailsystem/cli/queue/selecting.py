@@ -79,7 +79,9 @@ def address(text: str) -> Address:
 
 def unknown(ident: str) -> str:
     """That no such message waits."""
-    return f"there is no message {ident} in the queue; those that are: mailsystem queue list"
+    return (
+        f"no message {ident} waits; those that do: mailsystem queue list; what became of it: mailsystem trace {ident}"
+    )
 
 
 def amount(changed: Changed) -> str:
