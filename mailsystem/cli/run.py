@@ -71,7 +71,7 @@ sink_epilog = examples(
 def serve(
     roles: Annotated[
         list[options.Role] | None,
-        typer.Argument(help="The doors that this process is; smtp, pop3 and imap if none is named."),
+        typer.Argument(help="The doors that this process is; smtp, pop3, imap and queue if none is named."),
     ] = None,
     data_dir: options.DataDir = None,
     host: options.Host = None,
@@ -91,7 +91,7 @@ def serve(
     log_level: options.Level = None,
     log_lines: options.Lines = None,
 ) -> None:
-    """Serve real accounts: SMTP, POP3 and IMAP together, or each in a process of its own over one data directory.
+    """Serve real accounts: SMTP, POP3, IMAP and the queue together, or each in a process of its own over one data directory.
 
     Say which domain is yours with `mailsystem domain add`, and who lives there
     with `mailsystem user add`: before the first start or at any time later.
@@ -99,6 +99,9 @@ def serve(
     With a certificate, submission listens on 587, and under TLS from the first
     octet submission on 465, POP3 on 995 and IMAP on 993. New files of the
     certificate are noticed; SIGHUP has them read at once.
+
+    The queue carries mail to other servers. Where each door is a process of its
+    own, one must be the queue, or that mail waits.
 
     Two doors are there for history's sake, if they are named: pop2 of 1985 on
     port 109 and pop1 of 1984 on 918, for this machine only, whatever --host
@@ -112,6 +115,7 @@ serve_epilog = examples(
     "mailsystem serve",
     "mailsystem serve imap --data-dir /srv/mail",
     "mailsystem serve smtp --smtp-port 2525 --log-format json",
+    "mailsystem serve queue",
     "mailsystem serve pop2 pop1 --pop2-port 1109 --pop1-port 1918",
 )
 

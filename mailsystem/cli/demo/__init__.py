@@ -50,8 +50,9 @@ def watch(
 ) -> None:
     """Watch a message's journey: pushed by SMTP from server to server, pushed on by IMAP, pulled by POP3.
 
-    Starts two whole servers and a name server on free ports in a temporary directory, lets real clients talk to them, and draws
-    what all of them say to each other with the time it took, and who had to open the connection.
+    Starts two whole servers and a name server on free ports in a temporary
+    directory, lets real clients talk to them, and draws what all of them say
+    to each other with the time it took, and who had to open the connection.
     """
     import asyncio
 

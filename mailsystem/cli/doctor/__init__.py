@@ -29,8 +29,8 @@ epilog = examples(
 def examine(offline: Offline = False, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
     """Look at the installation and say what to do about what is wrong.
 
-    It asks nobody but this machine and DNS, and changes nothing. Run it as the user
-    that the servers run as. Exit status 1 where something is wrong.
+    It asks nobody but this machine and DNS, and changes nothing. Run it as the
+    user that the servers run as. Exit status 1 where something is wrong.
     """
     from mailsystem.cli.doctor.finding import State
     from mailsystem.settings import load
