@@ -51,6 +51,7 @@ _ADVICE: Final = {
     "3.4": "The message is too large for them. Please send it in parts, or large files in another way.",
     "4": "Their mail server could not be reached, or did not answer. Please try again later.",
     "4.4": "No mail server was found for that domain. Please check what follows the @.",
+    "4.7": "It could not be handed on in all that time. What stands above may tell why; your mail administrator can help.",
     "4.6": "The message went round in circles. The mail administrator there would want to know.",
     "5.3": "There were too many recipients. Please send the message to fewer of them at a time.",
     "6": "Their mail server cannot take a message of this kind.",
