@@ -19,7 +19,7 @@ from mailsystem import app
 from mailsystem.app import ROLES, Role, StartupError, opened, running
 from mailsystem.app.listeners import why_not as why_not_listening
 from mailsystem.mail.errors import Unavailable
-from mailsystem.settings import Imap, Pop3, Settings, Smtp, Tls
+from mailsystem.settings import Imap, Pop3, Queue, Settings, Smtp, Tls
 from mailsystem.telemetry import Event
 
 if TYPE_CHECKING:
@@ -217,6 +217,11 @@ async def test_a_sink_never_opens_the_mail_of_a_server(tmp_path: Path) -> None:
     async with opened(settings(tmp_path)) as store:
         await store.accounts.add_domain("example.org")
     assert "lets anybody in with any password" in await why_not(settings(tmp_path), sink=True)
+
+
+async def test_a_sink_that_all_can_reach_sends_nothing_on_to_everybody(tmp_path: Path) -> None:
+    wanted = settings(tmp_path, host="0.0.0.0", queue=Queue(sink_allow=("*@*.com",)))
+    assert "listen on 127.0.0.1 instead" in await why_not(wanted, sink=True)
 
 
 async def test_tls_is_offered_with_a_certificate(tmp_path: Path, certificates: Certificates) -> None:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any, Final
 
 from mailsystem.app.listeners import (
@@ -32,7 +31,7 @@ from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
-from mailsystem.policy.relay import open_relay_reasons
+from mailsystem.policy.relay import is_of_anybody, open_relay_reasons
 from mailsystem.settings import Settings
 from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
@@ -210,8 +209,7 @@ async def _check_relaying(store: Store, settings: Settings, *, sink: bool) -> No
         proxies=settings.proxies,
         host=settings.host,
         anybody_logs_in=sink,
-        relays=sink
-        and any(fnmatch("example.test", pattern.rpartition("@")[2]) for pattern in settings.queue.sink_allow),
+        relays=sink and any(map(is_of_anybody, settings.queue.sink_allow)),
     )
     if reasons:
         raise StartupError(reasons[0])

@@ -7,6 +7,7 @@ is refused here is what would let anybody else send: a start is then not worth i
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
@@ -66,6 +67,14 @@ def open_relay_reasons(
             f"every password is good and mail is sent on, for whoever reaches {host}; listen on 127.0.0.1 instead"
         )
     return reasons
+
+
+def is_of_anybody(pattern: str) -> bool:
+    """Whether what a sink sends on to (`*@example.org`) has domains in it that nobody can have meant one by one."""
+    domain = pattern.rpartition("@")[2]
+    end = re.split(r"[*?\]]", domain)[-1]
+    # `*.org` is everybody's; `*.example.org` has one owner.
+    return end != domain and "." not in end.strip(".")
 
 
 def _is_plain(name: str) -> bool:

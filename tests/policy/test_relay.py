@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailsystem.policy.relay import open_relay_reasons
+from mailsystem.policy.relay import is_of_anybody, open_relay_reasons
 
 OURS = ["example.org", "xn--bcher-kva.example"]
 
@@ -51,3 +51,15 @@ def test_each_reason_is_named(settings: dict[str, Any], named: str) -> None:
     [reason] = open_relay_reasons(**{"domains": OURS, **settings})
     assert named in reason
     assert len(reason) > 40
+
+
+@pytest.mark.parametrize("pattern", ["*", "*@*", "*@*.org", "ann@*", "*.com", "*@?.de", "*@[a-z]*", "*@exampl?", "a*"])
+def test_a_sink_may_not_send_to_whole_parts_of_the_internet(pattern: str) -> None:
+    assert is_of_anybody(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["ann@example.org", "*@example.org", "*@*.example.org", "*@localhost", "*@*example.org"]
+)
+def test_a_sink_may_send_to_domains_that_were_named(pattern: str) -> None:
+    assert not is_of_anybody(pattern)
