@@ -36,6 +36,11 @@ class Errand:
         return all(one.address in self._settled for one in self._recipients)
 
     @property
+    def is_answered(self) -> bool:
+        """Whether anything is known of anybody."""
+        return bool(self._settled)
+
+    @property
     def attempts(self) -> list[Attempt]:
         """One for each recipient, once it is over."""
         return [self._settled[one.address] for one in self._recipients]

@@ -80,7 +80,8 @@ class Relay:
     ) -> list[Attempt]:
         """Try to hand a message on for recipients in one domain; one attempt for each of them, in their order.
 
-        Raises only what is our own fault: `MailError` where the message or the store cannot be read.
+        Raises only what is our own fault: `MailError` where the message or the store cannot be read. Cancelled, it still tells
+        what was answered so far, if anything was.
         """
         until = asyncio.get_running_loop().time() + self._longest
         errand = Errand(Content(message, letter), recipients, until=until)
@@ -100,6 +101,11 @@ class Relay:
             if errand.took is None:
                 raise
             errand.settle(State.WAITING, "4.3.0", str(fault))  # what has arrived must not be sent again
+        except asyncio.CancelledError:
+            if not errand.is_answered:
+                raise
+            # The same when this process ends: only who is left is tried once more.
+            errand.settle(State.WAITING, "4.3.2", "this server was shut down meanwhile")
         errand.give_up()
         if errand.took is not None and smarthost is None:
             with suppress(MailError):  # it has arrived, whatever can be remembered of it

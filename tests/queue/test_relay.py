@@ -272,3 +272,28 @@ async def test_what_has_arrived_for_some_is_told_even_if_the_rest_cannot_be_read
     assert first.state is State.RELAYED
     assert (second.state, second.status, second.reply) == (State.WAITING, "4.3.0", "the disk is full")
     assert len(peer.heard) == 1
+
+
+async def test_what_has_arrived_for_some_is_told_even_if_the_rest_is_cut_off(store: Store) -> None:
+    hello = f"{HELLO}S: 250-mx.b.test\nS: 250-8BITMIME\nS: 250 LIMITS RCPTMAX=1\n"
+    script = f"{hello}{CONTENT}C: MAIL…\nhang\n"
+    async with server(script, strict=False) as peer, relaying(store, peer.port) as rig:
+        sending = asyncio.create_task(rig.send("a@b.test", "b@b.test"))
+        async with asyncio.timeout(PATIENCE):
+            while sum(line.startswith("C: MAIL") for line in rig.lines) < 2:  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.01)
+        sending.cancel()
+        first, second = await sending
+    assert first.state is State.RELAYED
+    assert (second.state, second.status) == (State.WAITING, "4.3.2")
+
+
+async def test_what_nobody_has_answered_is_cut_off_as_if_it_had_not_been_tried(store: Store) -> None:
+    async with server(f"{HELLO}hang", strict=False) as peer, relaying(store, peer.port) as rig:
+        sending = asyncio.create_task(rig.send())
+        async with asyncio.timeout(PATIENCE):
+            while not any(line.startswith("C: EHLO") for line in rig.lines):  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.01)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
