@@ -1,4 +1,4 @@
-"""The database, and those who live in it."""
+"""The database, those who live in it, and what waits there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from mailsystem.app import StartupError, opened
 from mailsystem.cli.doctor.finding import Finding, good, warning, wrong
+from mailsystem.cli.doctor.leaving import leaving
 from mailsystem.directory import POSTMASTER, AccountsDirectory
 from mailsystem.mail.address import Address
 from mailsystem.mail.errors import InUse, MailError, OverQuota, Unavailable
@@ -112,6 +113,7 @@ async def _residents(store: Store, settings: Settings) -> AsyncIterator[Finding]
     )
     for reason in reasons:
         yield wrong("open relay", reason, "do that before the next start")
+    yield await leaving(store)
 
 
 async def _postmaster(directory: AccountsDirectory, domain: str) -> Finding:
