@@ -109,10 +109,17 @@ def test_a_route_to_one_of_ours_is_ignored_and_no_other_spelling_is_another_pers
     assert len(target.inbox(victim)) == 1
 
 
-def test_a_login_does_not_relay_elsewhere_by_a_trick_either(target: Target, bystander: Person) -> None:
-    """This version carries nothing on, whoever asks."""
+def test_a_login_relays_to_another_server_and_to_nobody_by_a_trick(target: Target, bystander: Person) -> None:
+    """Only whoever logged in, only in this session, only by the address that it is."""
     with target.smtp("submission") as client:
         client.say(plain(bystander), expect=235)
         client.say(f"MAIL FROM:<{bystander.login}>".encode(), expect=250)
-        for spelling in ("<user@elsewhere.example>", "<user%elsewhere.example@example.org>"):
-            assert client.say(b"RCPT TO:" + spelling.encode())[0] == 550
+        client.say(b"RCPT TO:<user@elsewhere.example>", expect=250)
+        for trick in ("<user%elsewhere.example@example.org>", "<elsewhere.example!user@example.org>",
+                      '<"user@elsewhere.example"@example.org>'):  # fmt: skip
+            assert client.say(b"RCPT TO:" + trick.encode())[0] == 550, trick
+    # What was looked up for one who may is not remembered for one who may not.
+    for spelling in ("<user@elsewhere.example>", "<User@elsewhere.example>", "<user@ELSEWHERE.example>"):
+        with target.smtp() as client:
+            client.say(b"MAIL FROM:<sue@elsewhere.example>", expect=250)
+            assert client.say(b"RCPT TO:" + spelling.encode())[0] == 550, spelling
