@@ -41,7 +41,10 @@ class Record:
 
 def records_of(domain: str, hostname: str, keys: Sequence[SigningKey]) -> Iterator[Record]:
     """Everything to publish for a domain whose mail comes in and leaves by `hostname`. Raises `ValueError` for a broken key."""
-    yield Record(domain, "MX", f"{MX_PREFERENCE} {hostname}", f"mail for {domain} goes to this server")
+    purpose = (
+        f"mail for {domain} goes to this server; {hostname} must have an address, and that a PTR record back to it"
+    )
+    yield Record(domain, "MX", f"{MX_PREFERENCE} {hostname}", purpose)
     # `~all`, not `-all`: some refuse a message for the latter before they have seen its signature, which is good even where
     # the message was forwarded. With DMARC nothing is lost by that (RFC 7489 10.1).
     yield Record(domain, "TXT", "v=spf1 mx ~all", f"SPF: mail from {domain} comes from there")

@@ -62,6 +62,31 @@ def publish(dns: NameServer, records: list[dict[str, Any]]) -> None:
         dns.records[record["name"]] = [*dns.records.get(record["name"], []), f"{record['type']} {data}"]
 
 
+def test_records_that_name_no_full_host_are_not_to_be_published(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not yet to be published" not in cli("domain", "add", DOMAIN).out
+    monkeypatch.setenv("MAILSYSTEM_HOSTNAME", "box")
+    for told in (cli("domain", "dns", DOMAIN).out, cli("domain", "add", "example.net").out):
+        assert "; not yet to be published: box is not a full name" in told
+        assert "; set hostname to this server's full name" in told
+
+
+def test_the_doctor_wants_an_address_for_the_host(cli: Cli, dns: NameServer) -> None:
+    cli("domain", "add", DOMAIN)
+
+    def found() -> dict[str, str]:
+        [one] = [
+            f for f in cli("doctor", "--json", status=1).json["findings"] if f["check"] == "address of mail.example.org"
+        ]
+        return dict(one)
+
+    assert found()["state"] == "warning"
+    assert "A or AAAA" in found()["advice"]
+    dns.records["mail.example.org"] = ["A 192.0.2.7"]
+    assert (found()["state"], found()["said"]) == ("good", "192.0.2.7")
+    dns.failing.add("mail.example.org")
+    assert found()["said"].startswith("DNS does not say")
+
+
 def states(cli: Cli, domain: str = DOMAIN) -> dict[str, str]:
     return {key["selector"][-1]: key["state"] for key in cli("domain", "keys", domain, "--json").json}
 

@@ -36,6 +36,10 @@ def published(settings: Settings) -> list[Finding]:
 
 async def _published(store: Store, settings: Settings) -> AsyncIterator[Finding]:
     asked = resolver(settings)
+    try:
+        yield await _host(settings.hostname, asked)
+    except LookupFailed as error:
+        yield warning(f"address of {settings.hostname}", f"DNS does not say: {error}", "look again later")
     silent = 0
     for domain in await store.accounts.domains():
         if silent == MOST_SILENT:
@@ -49,6 +53,16 @@ async def _published(store: Store, settings: Settings) -> AsyncIterator[Finding]
             yield warning(
                 f"DNS of {domain}", f"it does not say: {error}", "look again later, or leave DNS out: --offline"
             )
+
+
+async def _host(hostname: str, asked: Dns) -> Finding:
+    """What MX records point to must have an address (RFC 5321 5.1). Raises `LookupFailed`."""
+    check = f"address of {hostname}"
+    answers = await asyncio.gather(asked.ask(hostname, "A"), asked.ask(hostname, "AAAA"))
+    found = [record.value for answer in answers for record in answer.records]
+    if not found:
+        return warning(check, "DNS has none, so nobody can reach this server", "publish an A or AAAA record for it")
+    return good(check, ", ".join(found[:3]))
 
 
 async def _domain(domain: str, hostname: str, keys: Sequence[SigningKey], asked: Dns) -> list[Finding]:

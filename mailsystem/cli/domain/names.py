@@ -9,7 +9,7 @@ import typer
 
 from mailsystem.cli.accounts import Refused, confirm, domain_name, full_address, is_here, or_refuse, with_store
 from mailsystem.cli.domain.keys import made
-from mailsystem.cli.domain.records import Name, as_dicts, records, tell, unknown
+from mailsystem.cli.domain.records import Name, as_dicts, records, tell, unknown, warn_of
 from mailsystem.cli.options import AsJson, Config, DataDir, Defer, Yes, examples
 from mailsystem.cli.terminal import print_json, print_table, say
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
@@ -39,7 +39,7 @@ def add(
     Prints the records to publish in DNS, as lines of a zone file.
     """
 
-    async def work(store: Store, settings: Settings) -> tuple[str, list[Record]]:
+    async def work(store: Store, settings: Settings) -> tuple[str, list[Record], str]:
         from mailsystem.store import KeyState
 
         name = domain_name(domain)
@@ -47,9 +47,9 @@ def add(
             store.accounts.add_domain(name), MailboxExists, f"{name} is one of this server's domains already"
         )
         keys = [] if no_dkim else await made(name, [], KeyState.ACTIVE, store)
-        return name, records(name, settings, keys)
+        return name, records(name, settings, keys), settings.hostname
 
-    name, published = with_store(config, data_dir, work)
+    name, published, hostname = with_store(config, data_dir, work)
     if json:
         print_json({"domain": name, "dns": as_dicts(published)})
     else:
@@ -57,6 +57,7 @@ def add(
         # RFC 5321 4.5.1: somebody must be reachable there.
         say(f"and somebody should read the mail for postmaster: mailsystem alias add postmaster@{name} ann@{name}")
         say(f"DNS must have these records (mailsystem domain dns {name} tells them again):\n")
+        warn_of(hostname)
         tell(published)
 
 

@@ -24,14 +24,15 @@ dns_epilog = examples("mailsystem domain dns example.org", "mailsystem domain dn
 def dns(domain: Name, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
     """Print the records that DNS must have for a domain, as lines of a zone file."""
 
-    async def work(store: Store, settings: Settings) -> list[Record]:
+    async def work(store: Store, settings: Settings) -> tuple[list[Record], str]:
         name = await ours(domain, store)
-        return records(name, settings, await store.signing_keys.of(name))
+        return records(name, settings, await store.signing_keys.of(name)), settings.hostname
 
-    found = with_store(config, data_dir, work)
+    found, hostname = with_store(config, data_dir, work)
     if json:
         print_json(as_dicts(found))
     else:
+        warn_of(hostname)
         tell(found)
 
 
@@ -55,6 +56,17 @@ def records(domain: str, settings: Settings, keys: Sequence[SigningKey]) -> list
         return list(records_of(domain, settings.hostname, keys))
     except ValueError:
         raise Refused(f"a key of {domain} is broken; make others: mailsystem domain rotate {domain}") from None
+
+
+def warn_of(hostname: str) -> None:
+    """Where the records would name a host that nobody can find; as a comment, like all else in a zone file that is none."""
+    from mailsystem.cli.doctor import place
+    from mailsystem.cli.doctor.finding import State
+
+    finding = place.hostname(hostname)
+    if finding.state is not State.GOOD:
+        say(f"; not yet to be published: {finding.said};")
+        say(f"; {finding.advice}")
 
 
 def tell(found: Sequence[Record]) -> None:
