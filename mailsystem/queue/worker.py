@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from math import inf
 from typing import Final, Protocol
@@ -27,6 +27,11 @@ LONGEST: Final = 3000.0
 """Seconds that one job may take: less than the lease of what it took, so that nobody else begins it meanwhile."""
 _LOOK_EVERY: Final = 60.0
 """Seconds after which the queue is looked at even if nothing was heard of it."""
+SLOW_AFTER: Final = 60.0
+"""Seconds after which a job counts as one of a server that is slow: such servers must not hold up the mail for all others, and
+whoever wants to could put up as many of them as there are connections."""
+_MOST_SLOW: Final = 10
+"""Times as many jobs as otherwise, the slow ones included."""
 _TAKE_OVER_EVERY: Final = 5.0
 """Seconds after which it is seen that another process has died, and what it had taken is due again."""
 _DRAWN_OUT: Final = "4.4.7"
@@ -75,8 +80,10 @@ class Worker:
         signing: Signing | None = None,
         per_domain: int = 5,
         at_once: int = 50,
+        slow_after: float = SLOW_AFTER,
     ) -> None:
-        """`per_domain` and `at_once` are connections."""
+        """`per_domain` and `at_once` are connections; those of jobs that have taken more than `slow_after` seconds come on
+        top."""
         self._store = store
         self._sender = sender
         self._reporter = reporter
@@ -86,7 +93,9 @@ class Worker:
         self._per_domain = per_domain
         self._at_once = at_once
         self._busy: Counter[str] = Counter()
+        self._slow_after = slow_after
         self._drains: set[asyncio.Task[None]] = set()
+        self._slow: set[asyncio.Task[None] | None] = set()
         self._changed = asyncio.Event()
         self._stopping = False
 
@@ -116,11 +125,16 @@ class Worker:
             if due > now:
                 wait = min(wait, due - now)
                 break
-            if len(self._drains) >= self._at_once:
+            if not self._has_room:
                 break
             if self._busy[domain] < self._per_domain:
                 self._begin(domain)
         return wait
+
+    @property
+    def _has_room(self) -> bool:
+        most = _MOST_SLOW * self._at_once
+        return len(self._drains) - len(self._slow) < self._at_once and len(self._drains) < most
 
     async def _sleep(self, heard: int, wait: float) -> None:
         waits = [
@@ -161,7 +175,24 @@ class Worker:
                 return
             self._changed.set()  # there may be more of it than one connection should carry
             for job in jobs:
-                await self._handle(job)
+                with self._timed():
+                    await self._handle(job)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """One job; others may begin if it takes long."""
+        task: asyncio.Task[None] | None = asyncio.current_task()
+
+        def late() -> None:
+            self._slow.add(task)
+            self._changed.set()
+
+        timer = asyncio.get_running_loop().call_later(self._slow_after, late)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._slow.discard(task)
 
     async def _handle(self, job: Job) -> None:
         try:

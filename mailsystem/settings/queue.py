@@ -55,7 +55,13 @@ class Queue(Group):
         default=(),
         description="Addresses that a sink sends mail on to as well, as ann@example.org or *@example.org; empty sends nothing.",
     )
-    connections: int = Field(default=50, ge=1, le=1000, description="Most connections to other servers at once.")
+    connections: int = Field(
+        default=50,
+        ge=1,
+        le=1000,
+        description="Most connections to other servers at once. Those on which one message takes more than a minute are not"
+        " counted, so that slow servers hold up nobody else, until there are ten times as many.",
+    )
     connections_per_domain: int = Field(
         default=5, ge=1, le=1000, description="Most of them for the mail of one domain, for each process of the queue."
     )

@@ -1,0 +1,79 @@
+"""Servers that take their time, by weakness or on purpose, do not hold up the mail for others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from mailsystem.delivery import Delivery
+from mailsystem.directory import AccountsDirectory
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Notification
+from mailsystem.mail.outgoing import Attempt, Outgoing, State, Waiting
+from mailsystem.queue.letter import Letter
+from mailsystem.queue.reporting import Reporter
+from mailsystem.queue.schedule import Schedule
+from mailsystem.queue.worker import Worker, working
+from mailsystem.store import Leaving, Store
+from mailsystem.telemetry import Trace
+
+PATIENCE = 30.0
+
+
+class Others:
+    """Servers of which those of `.slow` never answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.reached = asyncio.Event()
+
+    async def send(
+        self, message: Outgoing, recipients: Sequence[Waiting], letter: Letter, *, domain: str
+    ) -> list[Attempt]:
+        self.asked.append(domain)
+        if domain.endswith(".slow"):
+            await asyncio.Event().wait()
+        self.reached.set()
+        return [Attempt(each.address, State.SENT, "2.0.0", "250 ok", "mx.test") for each in recipients]
+
+    async def close(self) -> None: ...
+
+
+async def leave(store: Store, *recipients: str) -> None:
+    spool = store.contents.spool()
+    spool.write(b"Subject: hello\r\n\r\nworld\r\n")
+    to = {Address.parse(each): Notification() for each in recipients}
+    leaving = [Leaving("abc", Address.parse("ann@example.org"), to, lifetime=86_400.0)]
+    await store.mailboxes.deliver((), spool, prefix=b"", leaving=leaving)
+
+
+@asynccontextmanager
+async def sending(store: Store, others: Others) -> AsyncIterator[None]:
+    """Workers of one process that has two connections, and counts who has one for long as slow."""
+    directory, trace = AccountsDirectory(store, default_domain="example.org"), Trace()
+    delivery = Delivery(store, directory, hostname="mail.example.org")
+    reporter = Reporter(store, delivery, trace, hostname="mail.example.org", schedule=Schedule())
+    worker = Worker(store, others, reporter, trace, schedule=Schedule(), at_once=2, slow_after=0.05)
+    async with working(worker, reporter, grace=0.0):
+        yield
+
+
+async def test_slow_servers_keep_no_connection_from_others(store: Store) -> None:
+    others = Others()
+    await leave(store, *(f"bob@{number}.slow" for number in range(5)))
+    await leave(store, "bob@quick.test")
+    async with sending(store, others), asyncio.timeout(PATIENCE):
+        await others.reached.wait()
+    assert sorted(others.asked) == ["0.slow", "1.slow", "2.slow", "3.slow", "4.slow", "quick.test"]
+
+
+async def test_even_of_slow_servers_there_are_not_more_than_ten_times_as_many(store: Store) -> None:
+    others = Others()
+    await leave(store, *(f"bob@{number}.slow" for number in range(25)))
+    async with sending(store, others):
+        async with asyncio.timeout(PATIENCE):
+            while len(others.asked) < 20:  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+    assert len(others.asked) == 20
