@@ -85,6 +85,8 @@ class Recorder:
         self._waiting = 0
         self._some = asyncio.Event()
         self._sessions: dict[int, dict[str, str]] = {}
+        self._last: dict[int, Entry] = {}
+        """The last read of each session, as long as it waits."""
         self._lost = 0
 
     def __call__(self, event: Event) -> None:
@@ -131,23 +133,27 @@ class Recorder:
             data["peer"] = str(data["peer"]).rpartition(":")[0] or data["peer"]
         uids = told.get("uids") or ((told["uid"],) if "uid" in told else ())
         data.pop("uid", None)
-        if name in REPEATED:
-            last = self._reads[-1] if self._reads else None
-            if last and event.time - last.at < _TOGETHER and last.name == name and last.data == data:
-                # One message after the other, as clients fetch them: one entry about all of them.
-                cast("list[int]", last.contents).extend(contents)
-                self._weigh(len(contents))
-                return
-            contents = list(contents)
-        self._add(Entry(name, event.time, contents, uids, data))
+        if name not in REPEATED:
+            self._add(self._acts, Entry(name, event.time, contents, uids, data))
+            return
+        data.pop("octets", None)  # how long a message is, is no habit
+        last = self._last.get(event.session)
+        if last and event.time - last.at < _TOGETHER and last.name == name and last.data == data:
+            # One message after the other, as clients fetch them: one entry about all of them.
+            cast("list[int]", last.contents).extend(contents)
+            self._weigh(len(contents))
+            return
+        self._last[event.session] = entry = Entry(name, event.time, list(contents), uids, data)
+        self._add(self._reads, entry)
 
-    def _add(self, entry: Entry) -> None:
-        (self._reads if entry.name in REPEATED else self._acts).append(entry)
+    def _add(self, line: deque[Entry], entry: Entry) -> None:
+        line.append(entry)
         self._weigh(entry.weight)
 
     def _weigh(self, more: int) -> None:
         self._waiting += more
         while self._waiting > self._most:
+            self._last.clear()
             # Even one FETCH may be about more messages than there is room for: then of its first ones nothing is told.
             gone = self._cut(self._reads or self._acts, self._waiting - self._most)
             self._waiting -= gone.weight
@@ -177,6 +183,7 @@ class Recorder:
     def take(self, most: int) -> list[Entry]:
         """The next entries, of so many lines together."""
         taken: list[Entry] = []
+        self._last.clear()  # what is taken shall not grow any more
         while most > 0 and (line := self._acts or self._reads):
             entry = self._cut(line, most)
             taken.append(entry)

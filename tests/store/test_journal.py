@@ -171,7 +171,7 @@ async def test_much_of_it_is_written_and_dropped_in_portions(vault: Vault) -> No
     entries = [Entry("moved", vault.clock.time, [content] * 2500, list(range(1, 2501)), {}) for _ in range(4)]
     recorder = Recorder()
     for entry in entries:
-        recorder._add(entry)
+        recorder._add(recorder._acts, entry)
     await vault.here.journal.settle(recorder, Trace())
     assert len((await only(vault, "one@example.net")).notes) == 10_000
     assert await vault.here.journal.forget(vault.clock.time + 1) == 10_000
@@ -211,11 +211,11 @@ async def test_a_store_that_keeps_no_journal_drops_what_was_kept(tmp_path: Path)
 async def test_an_entry_that_cannot_be_written_costs_nothing_but_itself(vault: Vault) -> None:
     events: list[Any] = []
     recorder = Recorder()
-    recorder._add(Entry("moved", vault.clock.time, [7], (), {"places": "nonsense", "id": "feed"}))
+    recorder._add(recorder._acts, Entry("moved", vault.clock.time, [7], (), {"places": "nonsense", "id": "feed"}))
     await vault.here.journal.settle(recorder, Trace([events.append]))
     assert [event.name for event in events] == ["bug"]
     assert recorder.lost() == 1
-    recorder._add(Entry("moved", vault.clock.time, [7], (), {"id": "feed"}))
+    recorder._add(recorder._acts, Entry("moved", vault.clock.time, [7], (), {"id": "feed"}))
     await vault.here.journal.settle(recorder, Trace())
     [life] = await vault.there.journal.find("feed")
     [note] = life.notes

@@ -183,3 +183,17 @@ def test_nobody_is_asked_for_messages_where_nobody_follows_them() -> None:
     assert not Trace([recorder]).wants_contents
     assert not Trace(contents=True).wants_contents
     assert Trace([recorder], contents=True).child("imap").wants_contents
+
+
+def test_clients_that_read_at_once_are_an_entry_each_however_long_their_messages_are() -> None:
+    recorder, trace = listening()
+    ann, bob = trace.child("pop3", peer="192.0.2.7:4000"), trace.child("pop3", peer="192.0.2.8:4000")
+    for number in range(5):
+        ann.event("retrieved", login="ann", message=number, octets=1000 + number, contents=[number])
+        bob.event("retrieved", login="bob", message=number, octets=2000 + number, contents=[10 + number])
+    assert [(entry.contents, entry.data.get("login")) for entry in recorder.take(100)] == [
+        ([0, 1, 2, 3, 4], "ann"),
+        ([10, 11, 12, 13, 14], "bob"),
+    ]
+    ann.event("retrieved", login="ann", message=5, octets=7, contents=[5])
+    assert [entry.contents for entry in recorder.take(100)] == [[5]], "what was taken grows no more"
