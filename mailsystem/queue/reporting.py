@@ -135,7 +135,9 @@ class Reporter:
             # Its sender does not need the trace fields, nor to see what signs it.
             head = _header(await contents.read(message.content, 0, _MOST_HEAD))
             whole = None
-            if returns_body(message.ret, [each.action for each in told], message.size):
+            # Who came without a login may well have named somebody else as the sender: they get no more of it than they must.
+            ret = message.ret or (None if message.login else "HDRS")
+            if returns_body(ret, [each.action for each in told], message.size):
                 whole = _without_return_path(await contents.read(message.content))
             octets = await asyncio.to_thread(
                 report,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -48,11 +49,11 @@ async def ann(store: Store) -> Account:
     return await store.accounts.add("ann@example.org", None)
 
 
-async def leave(store: Store, ident: str, sender: str, *recipients: str, require_tls: bool = False) -> None:
+async def leave(store: Store, ident: str, sender: str, *recipients: str, **more: Any) -> None:
     spool = store.contents.spool()
     spool.write(b"Subject: hello\r\n\r\nworld\r\n")
     to = {Address.parse(each): Notification() for each in recipients}
-    leaving = [Leaving(ident, Address.parse(sender), to, lifetime=86_400.0, require_tls=require_tls)]
+    leaving = [Leaving(ident, Address.parse(sender), to, lifetime=86_400.0, **more)]
     await store.mailboxes.deliver((), spool, prefix=b"", leaving=leaving)
 
 
@@ -128,3 +129,17 @@ async def test_a_report_must_stay_under_tls_if_what_it_reports_on_had_to(store: 
     report, to = others.asked[1]
     assert (report.sender, to) == (Address.NULL, "eve@example.com")
     assert report.require_tls == require_tls
+
+
+@pytest.mark.parametrize(
+    ("login", "ret", "whole"),
+    [("ann@example.org", None, True), ("ann@example.org", "HDRS", False), ("", None, False), ("", "FULL", True)],
+)
+async def test_whose_sender_nobody_vouches_for_gets_the_header_back_unless_they_asked_for_more(
+    store: Store, ann: Account, login: str, ret: str | None, *, whole: bool
+) -> None:
+    await leave(store, "abc", "ann@example.org", "bob@example.net", login=login, ret=ret)
+    async with sending(store, Others()):
+        [report] = await some(store, ann)
+    assert "Subject: hello" in report
+    assert ("\r\nworld\r\n" in report) == whole
