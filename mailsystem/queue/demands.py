@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Body
 from mailsystem.mail.outgoing import Waiting
 from mailsystem.queue.content import Content
 from mailsystem.queue.replies import Extensions
@@ -61,14 +62,22 @@ def _has_ascii_path(content: Content, recipient: Address) -> bool:
     return content.message.sender.is_ascii and recipient.is_ascii
 
 
-def mail(content: Content, offered: Extensions, *, utf8: bool) -> bytes:
+async def body_of(content: Content, offered: Extensions) -> Body:
+    """What BODY says (RFC 6152 3). What is in the message counts: there are clients that send 8-bit octets without a word."""
+    declared = content.message.body
+    if declared == "7BIT" and "8BITMIME" in offered and await content.has_eight_bit():
+        return "8BITMIME"
+    return declared
+
+
+def mail(content: Content, offered: Extensions, *, body: Body, utf8: bool) -> bytes:
     """The MAIL command, with what is offered of what was asked for."""
     message = content.message
     words = [f"MAIL FROM:<{message.sender}>"]
     if "SIZE" in offered:
         words.append(f"SIZE={content.size}")
-    if message.body == "BINARYMIME" or (message.body == "8BITMIME" and "8BITMIME" in offered):
-        words.append(f"BODY={message.body}")
+    if body == "BINARYMIME" or (body == "8BITMIME" and "8BITMIME" in offered):
+        words.append(f"BODY={body}")
     if utf8:
         words.append("SMTPUTF8")
     if "DSN" in offered:  # RFC 3461 5.2.1: passed on unchanged

@@ -14,7 +14,7 @@ from mailsystem.mail.address import Address
 from mailsystem.mail.outgoing import Attempt, State, Waiting
 from mailsystem.queue.client import Fault, Session
 from mailsystem.queue.content import Content, Stuffing
-from mailsystem.queue.demands import Lacking, lacking, lacks_utf8, mail, needs_utf8, rcpt
+from mailsystem.queue.demands import Lacking, body_of, lacking, lacks_utf8, mail, needs_utf8, rcpt
 from mailsystem.queue.replies import Reply
 from mailsystem.telemetry.trace import CLIENT
 
@@ -92,7 +92,8 @@ class Transaction:
         session, offered = self._session, self._offered
         times = session.timeouts
         pipelining, chunking = "PIPELINING" in offered, "CHUNKING" in offered
-        session.say(mail(self._content, offered, utf8=self._utf8))
+        body = await body_of(self._content, offered)
+        session.say(mail(self._content, offered, body=body, utf8=self._utf8))
         if not pipelining and not await self._judge_sender():
             session.dirty = False
             return

@@ -268,7 +268,7 @@ async def test_what_has_arrived_for_some_is_told_even_if_the_rest_cannot_be_read
     hello = f"{HELLO}S: 250-mx.b.test\nS: 250-8BITMIME\nS: 250 LIMITS RCPTMAX=1\n"
     script = f"{hello}{CONTENT}C: MAIL…\nS: 250 ok\nC: RCPT…\nS: 250 ok\nC: DATA\nS: 354 go\nmessage\n"
     async with server(script, strict=False) as peer, relaying(store, peer.port) as rig:
-        first, second = await rig.send("a@b.test", "b@b.test", letter=Once())
+        first, second = await rig.send("a@b.test", "b@b.test", letter=Once(), body="8BITMIME")
     assert first.state is State.RELAYED
     assert (second.state, second.status, second.reply) == (State.WAITING, "4.3.0", "the disk is full")
     assert len(peer.heard) == 1
@@ -297,3 +297,13 @@ async def test_what_nobody_has_answered_is_cut_off_as_if_it_had_not_been_tried(s
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+
+@pytest.mark.parametrize(("octets", "body"), [(MAIL, ""), (MAIL + b"caf\xc3\xa9\r\n", " BODY=8BITMIME")])
+async def test_eight_bits_are_told_of_though_the_sender_said_nothing(store: Store, octets: bytes, body: str) -> None:
+    script = f"""{HELLO}S: 250-mx.b.test\nS: 250 8BITMIME
+        C: MAIL FROM:<ann@a.test>{body}\nS: 250 ok\nC: RCPT…\nS: 250 ok\nC: DATA\nS: 354 go\nmessage\nS: 250 taken\n{BYE}"""
+    async with server(script) as peer, relaying(store, peer.port) as rig:
+        [attempt] = await rig.send(letter=Letter(octets))
+        await rig.relay.close()
+    assert attempt.state is State.RELAYED
