@@ -259,6 +259,10 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
             "proxies (from mailsystem.toml) should be addresses or networks such as 192.0.2.1 or 2001:db8::/32, not 'here'",
         ),
         (
+            "queue.sink_allow = ['example.org']",
+            "queue.sink_allow (from mailsystem.toml) should be addresses such as ann@example.org, or *@example.org",
+        ),
+        (
             "queue.nameservers = ['localhost']",
             "queue.nameservers (from mailsystem.toml) should be addresses such as 192.0.2.1",
         ),

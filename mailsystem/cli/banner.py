@@ -38,6 +38,8 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
     lines += [f"  {'mail':<{width}} {_tilde(settings.data_dir.absolute())}"]
     if sink and settings.tls.cert is None:
         lines.append(f"  {'TLS':<{width}} if asked for, by {_tilde(settings.data_dir.absolute() / SELF_SIGNED)}")
+    if sink and settings.queue.sink_allow:
+        lines.append(f"  {'sends':<{width}} to {', '.join(settings.queue.sink_allow)}, and to nobody else")
     lines.append("")
     if sink:
         lines += [f"  {ink('send a message', DIM)}", f"  {send_line(bound['smtp'])}", ""]

@@ -167,6 +167,15 @@ class Queue(Group):
     def _home(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
 
+    @field_validator("sink_allow")
+    @classmethod
+    def _sent_on(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            local, _, domain = pattern.rpartition("@")
+            if not local or not domain:
+                raise ValueError("should be addresses such as ann@example.org, or *@example.org")
+        return patterns
+
     @field_validator("nameservers")
     @classmethod
     def _asked(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ import pytest
 
 from mailsystem.cli import banner
 from mailsystem.net import Bound
-from mailsystem.settings import Settings
+from mailsystem.settings import Queue, Settings
 from mailsystem.telemetry import Event
 
 if TYPE_CHECKING:
@@ -279,6 +279,13 @@ def test_the_banner_reaches_a_door_that_listens_everywhere() -> None:
     told = banner.of({"imap": Bound("0.0.0.0", 143)}, Settings(), sink=False)
     assert "IMAP  0.0.0.0:143" in told
     assert "serving imap" in told
+
+
+def test_a_sink_that_sends_mail_on_says_so() -> None:
+    doors = {name: Bound("127.0.0.1", 1000) for name in ("smtp", "pop3", "imap")}
+    allowed = Settings(queue=Queue(sink_allow=("*@example.net",)))
+    assert "sends to *@example.net, and to nobody else" in banner.of(doors, allowed, sink=True)
+    assert "sends" not in banner.of(doors, Settings(), sink=True)
 
 
 @pytest.mark.parametrize(
