@@ -32,6 +32,9 @@ SLOW_AFTER: Final = 60.0
 whoever wants to could put up as many of them as there are connections."""
 _MOST_SLOW: Final = 10
 """Times as many jobs as otherwise, the slow ones included."""
+_REST: Final = 3.0
+"""Times as long as a look took, nobody looks again."""
+_LONGEST_REST: Final = 1.0
 _TAKE_OVER_EVERY: Final = 5.0
 """Seconds after which it is seen that another process has died, and what it had taken is due again."""
 _DRAWN_OUT: Final = "4.4.7"
@@ -108,13 +111,15 @@ class Worker:
                 reclaimed = loop.time()
             heard = self._store.bell.rung
             self._changed.clear()
-            wait = _LOOK_EVERY
+            wait, began = _LOOK_EVERY, loop.time()
             try:
                 wait = await self._look()
             except MailError as error:
                 self._trace.event("store failed", what="queue", reason=str(error))
             except Exception as error:  # whatever it is, mail goes on
                 self._trace.bug(error, where="queue")
+            # Where mail waits for thousands of domains, whatever happens would be a reason to look at all of them again.
+            await asyncio.sleep(min(_REST * (loop.time() - began), _LONGEST_REST))
             await self._sleep(heard, min(wait, _TAKE_OVER_EVERY))
 
     async def _look(self) -> float:

@@ -1,8 +1,10 @@
-"""Servers that take their time, by weakness or on purpose, do not hold up the mail for others."""
+"""Servers that take their time, by weakness or on purpose, do not hold up the mail for others; nor does a long queue."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,7 +17,8 @@ from mailsystem.queue.letter import Letter
 from mailsystem.queue.reporting import Reporter
 from mailsystem.queue.schedule import Schedule
 from mailsystem.queue.worker import Worker, working
-from mailsystem.store import Leaving, Store
+from mailsystem.store import QUEUE, Leaving, Store
+from mailsystem.store.outbound import Outbound
 from mailsystem.telemetry import Trace
 
 PATIENCE = 30.0
@@ -77,3 +80,21 @@ async def test_even_of_slow_servers_there_are_not_more_than_ten_times_as_many(st
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
     assert len(others.asked) == 20
+
+
+async def test_a_queue_that_takes_long_to_look_at_is_not_looked_at_all_the_time(store: Store) -> None:
+    looks: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    class Long(Outbound):
+        async def agenda(self) -> list[tuple[str, float]]:
+            looks.append(loop.time())
+            await asyncio.sleep(0.02)
+            return await super().agenda()
+
+    slow = dataclasses.replace(store, outbound=Long(store.outbound._database, clock=store.clock))
+    async with sending(slow, Others()), asyncio.timeout(PATIENCE):
+        while len(looks) < 10:
+            store.bell.ring({QUEUE})
+            await asyncio.sleep(0.001)
+    assert min(later - earlier for earlier, later in itertools.pairwise(looks)) >= 0.06
