@@ -173,7 +173,7 @@ class AccountsDirectory(Authenticating):
             if first and (route.caught or not (route.account or route.targets)):
                 back = (await self._srs()).reverse(hop, self._store.clock.now())
                 if back is not None:
-                    return (Away(back, address.domain),)
+                    return (Away(back, address.domain, back=True),)
             first = False
             if route.disabled is Disabled.DEFER:
                 raise InUse("mailbox disabled for now")

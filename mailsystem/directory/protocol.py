@@ -28,6 +28,8 @@ class Away(NamedTuple):
     address: Address
     by: str = ""
     """The domain of ours by which it was reached: that of an alias; empty where it was meant from the first."""
+    back: bool = False
+    """It was told by a return path of ours: reports go there, and nothing else."""
 
 
 class Directory(Protocol):

@@ -18,7 +18,7 @@ from mailsystem.directory import Away, Directory, proven
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Body, Envelope, Notification, Peer
-from mailsystem.mail.errors import MailError, Unavailable, WrongState
+from mailsystem.mail.errors import MailError, NotPermitted, Unavailable, WrongState
 from mailsystem.mail.sasl import Ask
 from mailsystem.smtp import replies
 from mailsystem.smtp.parameters import MailParameters
@@ -163,6 +163,9 @@ class MailHandler:
     ) -> Reply:
         sender = self._may_relay(session)
         places = await self._directory.resolve(recipient, sending=sender is not None)
+        if envelope.sender and any(isinstance(place, Away) and place.back for place in places):
+            # Whoever has seen one of our return paths could send by it to whom it stands for, whatever they like.
+            raise NotPermitted("only reports go back this way")
         away = Away(recipient) in places
         if self._gate and sender is not None and away:
             await self._gate.relay(sender, recipient, envelope.away)

@@ -129,6 +129,30 @@ async def test_what_is_forwarded_leaves_in_our_name_and_its_report_finds_the_way
     assert "from mx.b.test" in report["Received"]
 
 
+async def test_by_a_return_path_of_ours_nothing_comes_but_reports(houses: Street) -> None:
+    a, b = await houses.open("a", people=("alice",)), await houses.open("b")
+    await b.store.accounts.set_alias("on@b.test", ["alice@a.test"])
+    place = b.running.bound["smtp"]
+
+    def send(sender: str, recipient: str) -> int:
+        with smtplib.SMTP(place.host, place.port) as client:
+            client.ehlo("x.test")
+            client.mail(sender)
+            code = client.rcpt(recipient)[0]
+            return client.data(MESSAGE)[0] if code == 250 else code
+
+    assert await asyncio.to_thread(send, "alice@a.test", "on@b.test") == 250
+    path = str((await a.one("alice"))["Return-Path"]).strip("<>")
+    assert path.startswith("SRS0=")
+    assert await asyncio.to_thread(send, "eve@x.test", path) == 550
+    assert await asyncio.to_thread(send, "", path) == 250
+    await b.empty()
+    assert [each.splitlines()[0] for each in await a.inbox("alice")] == [
+        f"Return-Path: <{path}>".encode(),
+        b"Return-Path: <>",
+    ]
+
+
 async def test_a_forged_way_back_leads_nowhere(houses: Street) -> None:
     b = await houses.open("b")
     place = b.running.bound["smtp"]
