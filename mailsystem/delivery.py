@@ -53,14 +53,23 @@ class Delivery:
     """The corridor between the SMTP door and the store."""
 
     def __init__(
-        self, store: Store, directory: Directory, *, hostname: str, lifetime: float = LIFETIME, caps: Caps | None = None
+        self,
+        store: Store,
+        directory: Directory,
+        *,
+        hostname: str,
+        lifetime: float = LIFETIME,
+        caps: Caps | None = None,
+        reporting: bool = True,
     ) -> None:
-        """`caps` are for what each account sends to other servers."""
+        """`caps` are for what each account sends to other servers; `reporting` is whether there is a queue that tells those
+        who ask that their mail has arrived."""
         self._store = store
         self._directory = directory
         self._hostname = hostname
         self._lifetime = lifetime
         self._caps = caps
+        self._reporting = reporting
 
     async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: Account | None = None) -> str:
         """Put the message into every recipient's mailbox and the queue, or nowhere; returns the id that the 250 tells.
@@ -164,7 +173,8 @@ class Delivery:
         for recipient, some in places.items():
             asked = envelope.notifications.get(recipient, NOTHING_ASKED)
             away = _elsewhere(some)
-            if envelope.sender and "SUCCESS" in (asked.notify or ()) and (len(some) > 1 or not away):
+            telling = self._reporting and envelope.sender and "SUCCESS" in (asked.notify or ())
+            if telling and (len(some) > 1 or not away):
                 # RFC 3461 5.2.7: who it was for has it, and of those to whom it is led on only failures are told.
                 arrived[recipient] = State.EXPANDED if away else State.DELIVERED, asked
                 asked = Notification(((asked.notify or _NEVER) - {"SUCCESS"}) or _NEVER, asked.original)

@@ -119,7 +119,15 @@ async def running(
         }
         gate = None if sink else _gate(store, settings, trace)
         caps = None if sink else _caps(settings)
-        delivery = Delivery(store, directory, hostname=settings.hostname, lifetime=settings.queue.lifetime, caps=caps)
+        sending = bool(settings.queue.sink_allow) or not sink
+        delivery = Delivery(
+            store,
+            directory,
+            hostname=settings.hostname,
+            lifetime=settings.queue.lifetime,
+            caps=caps,
+            reporting=sending,
+        )
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         for name in wanted:
             place = {**common, **place_of(name, settings)}
@@ -163,7 +171,7 @@ async def running(
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         bound = await stack.enter_async_context(listening(doors, settings))
-        if "queue" in roles and (settings.queue.sink_allow or not sink):
+        if "queue" in roles and sending:
             await stack.enter_async_context(outward(store, delivery, settings, trace))
         trace.event("listening", **{name: str(place) for name, place in bound.items()})
         stack.callback(trace.event, "stopping")

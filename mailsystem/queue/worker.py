@@ -176,6 +176,10 @@ class Worker:
                 self._trace.event("store failed", what="queue", reason=str(error))
                 await asyncio.sleep(1)  # the disk may have room again
                 return
+            except Exception as error:
+                self._trace.bug(error, where="queue")
+                await asyncio.sleep(_TAKE_OVER_EVERY)  # whatever it is about this domain, the others go on meanwhile
+                return
             if not jobs:
                 return
             self._changed.set()  # there may be more of it than one connection should carry

@@ -248,5 +248,6 @@ async def test_a_sink_sends_on_only_what_a_rule_allows(houses: Street) -> None:
 
 async def test_a_sink_without_rules_sends_nothing(houses: Street) -> None:
     a = await houses.open("a", sink=True)
-    await asyncio.to_thread(a.submit, "dev@a.test", ["bob@b.test"], MESSAGE)
+    await asyncio.to_thread(a.submit, "dev@a.test", ["bob@b.test"], MESSAGE, rcpt_options=["NOTIFY=SUCCESS"])
     assert await a.store.outbound.agenda() == []
+    assert await a.store.outbound.to_report() == ([], None), "nothing waits for a report that nobody makes"
