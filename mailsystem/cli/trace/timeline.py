@@ -109,7 +109,9 @@ class Timeline:
             where = [f"{place.login} {place.mailbox} (uid {place.uid})" for place in life.places]
             self._print([("now", "bold"), ("in", "")], few(where))
         elif life.size is not None and not life.queued:
-            self._print([("now", "bold")], "in no mailbox; its octets are swept away after a while")
+            self._print(
+                [("now", "bold")], "in no mailbox here, nor in the queue; its octets are swept away after a while"
+            )
 
 
 def _key(life: Life, note: Note) -> tuple[int, float, str, str]:
