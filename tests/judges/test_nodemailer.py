@@ -124,7 +124,7 @@ def test_a_pool_sends_many_over_few_connections(sink: Program, address: str, sen
     assert sorted(email.message_from_bytes(raw)["Subject"] for raw in raws) == sorted(f"number {n}" for n in range(30))
 
 
-def test_a_wrong_password_and_a_foreign_recipient_are_told(house: House, person: Person, send: Send) -> None:
+def test_a_wrong_password_and_a_recipient_whom_nobody_has_are_told(house: House, person: Person, send: Send) -> None:
     secure = {
         "host": "localhost",
         "port": house.program.ready["submission"]["port"],
@@ -135,7 +135,12 @@ def test_a_wrong_password_and_a_foreign_recipient_are_told(house: House, person:
     assert (told["error"], told["code"]) == ("EAUTH", 535)
     [told] = send(
         secure | {"auth": {"user": person.login, "pass": person.password}},
-        {"from": person.login, "to": "x@elsewhere.example", "text": "x"},
+        {"from": person.login, "to": "nobody-at-all@example.org", "text": "x"},
         expect=1,
     )
     assert (told["error"], told["code"]) == ("EENVELOPE", 550)
+    [told] = send(
+        secure | {"auth": {"user": person.login, "pass": person.password}},
+        {"from": person.login, "to": "x@elsewhere.example", "text": "x"},
+    )
+    assert told["accepted"] == ["x@elsewhere.example"]
