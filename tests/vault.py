@@ -10,7 +10,7 @@ from pathlib import Path
 from mailsystem.mail.account import Account
 from mailsystem.store import Appended, Drop, Spool, Store
 from mailsystem.store.migrations import MIGRATIONS
-from mailsystem.store.sqlite import SPELLING
+from mailsystem.store.spelling import SPELLING
 
 
 class TestClock:

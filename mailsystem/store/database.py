@@ -58,17 +58,23 @@ class Database(Protocol):
     @property
     def bell(self) -> Bell: ...
 
-    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False) -> T:
+    async def write(
+        self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False, brief: bool = False
+    ) -> T:
         """Run the unit in a transaction; it is committed and durable when this returns.
 
         Units that wait are committed together; one that fails fails alone. `weight` is roughly the octets that it
         writes, so that a group stays bounded. What may be lost with the power, never with a process, need not be
         `durable`: a group of nothing else waits for no disk. A `patient` one goes alone, when nobody else waits or it
-        has waited for long. Raises what the unit raises, and `Unavailable` where the
-        database fails.
+        has waited for long. A `brief` one is about a few rows: where it need not be durable and nobody else writes, it
+        may be done at once, on the loop's own thread. Raises what the unit raises, and `Unavailable` where the database
+        fails.
         """
         ...
 
-    async def read(self, unit: Unit[T]) -> T:
-        """Run the unit on one snapshot."""
+    async def read(self, unit: Unit[T], *, brief: bool = False) -> T:
+        """Run the unit on one snapshot.
+
+        A `brief` one looks at a few rows by their keys, and at nothing wide: it may be done at once, on the loop's own thread.
+        """
         ...

@@ -1,6 +1,7 @@
 """The SQLite driver, on aiosqlite: one writer, a few readers, group commit, doorbells between processes.
 
-- One hop per unit: a whole unit (or a whole group of them) runs on the connection's own thread at once.
+- One hop per unit: a whole unit (or a whole group of them) runs on the connection's own thread at once. A brief one goes
+  without: a few rows out of memory cost some microseconds, the way to a thread and back costs eighty.
 - Processes queue at an advisory file lock, not in SQLite's busy handler. Checkpoints, opening and closing happen only under
   that lock: SQLite before 3.51.3 can corrupt a WAL database when two connections checkpoint and write at one moment.
 - `synchronous=FULL`: a write is on disk when its caller hears of it. Only a group in which nobody asked for that (the
@@ -11,34 +12,34 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
-import re
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import aiosqlite
 
 from mailsystem.mail.errors import Unavailable
-from mailsystem.mail.mailbox import MessageSet
 from mailsystem.store.bell import Bell, Topic
-from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.database import Unit
 from mailsystem.store.doorbell import Doorbell
+from mailsystem.store.spelling import look, run
 from mailsystem.telemetry import Trace
 
 T = TypeVar("T")
-
-SPELLING: Final = {"serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "clustered": "WITHOUT ROWID", "blob": "BLOB"}
 
 _READERS: Final = 3
 _GROUP_UNITS: Final = 256
 _GROUP_OCTETS: Final = 8 << 20
 _CHECKPOINT_OCTETS: Final = 16 << 20
+"""How much goes into the log between two checkpoints, as far as can be told from what was written."""
+_COMMIT_OCTETS: Final = 24 << 10
+_ROW_OCTETS: Final = 256
+"""A commit writes whole pages: so much at least, and so much more for each row, since not every row has a page of its own."""
 _STATEMENTS: Final = 256
 _PATIENCE: Final = 1.0
 _LOOK_EVERY: Final = 1.0
@@ -55,12 +56,15 @@ class _Waiting(NamedTuple):
     since: float = 0.0
 
 
+_Outcome: TypeAlias = tuple[Any] | BaseException
+"""What a unit gave, or what it raised."""
+
+
 class SqliteDatabase:
     """One database file, `mail.db` in `directory`. Make it with `open_sqlite`."""
 
     def __init__(self, directory: Path, lock: int, trace: Trace) -> None:
         self._lock = lock
-        self._wal = directory / "mail.db-wal"
         self._trace = trace
         self._bell = Bell()
         self._doorbell = Doorbell(directory / "bells", self._bell.ring)
@@ -69,14 +73,23 @@ class SqliteDatabase:
         self._worker: asyncio.Task[None] | None = None
         self._writer: aiosqlite.Connection
         self._readers: list[aiosqlite.Connection] = []
+        self._brief: sqlite3.Connection
         self._next_reader = 0
         self._commits = 0
+        self._durable = True
+        """Whether the writer's commits wait for the disk just now."""
+        self._logged = 0
+        """About how many octets went into the log since the last checkpoint."""
 
     @property
     def bell(self) -> Bell:
         return self._bell
 
-    async def write(self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False) -> T:
+    async def write(
+        self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False, brief: bool = False
+    ) -> T:
+        if brief and not durable and self._worker is None and _flock_at_once(self._lock):
+            return self._write_here(unit)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if patient:
@@ -87,19 +100,41 @@ class SqliteDatabase:
             self._worker = asyncio.create_task(self._work())
         return await answer
 
-    async def read(self, unit: Unit[T]) -> T:
-        # Round robin: each connection is a thread with a queue of its own, so there is nothing to hand back.
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
-        reader = self._readers[self._next_reader]
+    def _write_here(self, unit: Unit[T]) -> T:
+        """A brief unit that waits for no disk, on the loop's thread. The file lock is held, and is given back."""
         try:
-            return await _hop(reader, lambda: _look(reader._conn, unit))
+            [outcome], topics = self._transact([unit], durable=False)
+        except sqlite3.Error as error:
+            raise self._failed("write", error) from error
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        self._tell(topics)
+        if self._logged > _CHECKPOINT_OCTETS:
+            self._worker = asyncio.create_task(self._work())
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return cast(T, outcome[0])
+
+    async def read(self, unit: Unit[T], *, brief: bool = False) -> T:
+        try:
+            if brief:
+                return look(self._brief, unit)
+            # Round robin: each connection is a thread with a queue of its own, so there is nothing to hand back.
+            self._next_reader = (self._next_reader + 1) % len(self._readers)
+            reader = self._readers[self._next_reader]
+            return await _hop(reader, lambda: look(reader._conn, unit))
         except sqlite3.Error as error:
             raise self._failed("read", error) from error
 
     async def _work(self) -> None:
         """Commit what waits, group after group, until nothing does."""
         try:
-            while self._waiting or self._patient:
+            while True:
+                if self._logged > _CHECKPOINT_OCTETS:
+                    self._logged = 0
+                    await _hop(self._writer, self._checkpoint)
+                if not (self._waiting or self._patient):
+                    return
                 group = self._take()
                 if not group:
                     continue
@@ -109,10 +144,7 @@ class SqliteDatabase:
                 except sqlite3.Error as error:
                     failure = self._failed("write", error)
                     outcomes, topics = [failure] * len(group), set()
-                self._commits += 1
-                if topics:
-                    self._bell.ring(topics)
-                    self._doorbell.ring(topics)
+                self._tell(topics)
                 for one, outcome in zip(group, outcomes, strict=True):
                     if one.answer.done():
                         continue
@@ -122,6 +154,13 @@ class SqliteDatabase:
                         one.answer.set_result(outcome[0])
         finally:
             self._worker = None
+
+    def _tell(self, topics: set[Topic]) -> None:
+        """There was a commit: ring, here and at the other processes."""
+        self._commits += 1
+        if topics:
+            self._bell.ring(topics)
+            self._doorbell.ring(topics)
 
     def _take(self) -> list[_Waiting]:
         group: list[_Waiting] = []
@@ -144,46 +183,58 @@ class SqliteDatabase:
             octets += one.weight
         return group
 
-    def _commit(self, units: list[Unit[Any]], durable: bool) -> tuple[list[tuple[Any] | BaseException], set[Topic]]:
-        """On the writer's thread: all units in one transaction, each behind a savepoint. Raises only `sqlite3.Error`."""
+    def _commit(self, units: list[Unit[Any]], durable: bool) -> tuple[list[_Outcome], set[Topic]]:
+        """On the writer's thread: all units in one transaction. Raises only `sqlite3.Error`."""
+        with flocked(self._lock):
+            return self._transact(units, durable=durable)
+
+    def _transact(self, units: list[Unit[Any]], *, durable: bool) -> tuple[list[_Outcome], set[Topic]]:
+        """All units in one transaction, under the file lock. Raises only `sqlite3.Error`."""
         connection = self._writer._conn
         execute = connection.execute
-        outcomes: list[tuple[Any] | BaseException] = []
+        outcomes: list[_Outcome] = []
         topics: set[Topic] = set()
-        with flocked(self._lock):
+        before = connection.total_changes
+        if durable is not self._durable:
             execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            execute("BEGIN IMMEDIATE")
-            try:
-                for unit in units:
-                    execute("SAVEPOINT unit")
-                    rings: set[Topic] = set()
-                    try:
-                        outcomes.append((_run(connection, unit, rings),))
-                    except Exception as error:
-                        if isinstance(error, sqlite3.Error):
-                            if not connection.in_transaction:
-                                raise  # SQLite gave up the whole transaction (a full disk, say), the neighbours too
-                            error = self._failed("write", error)
-                        outcomes.append(error)
-                        execute("ROLLBACK TO unit")
-                    else:
-                        topics |= rings
-                    execute("RELEASE unit")
-                execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.rollback()
-                raise
-            self._checkpoint(connection)
+            self._durable = durable
+        execute("BEGIN IMMEDIATE")
+        try:
+            for unit in units:
+                execute("SAVEPOINT unit")
+                rings: set[Topic] = set()
+                try:
+                    outcomes.append((run(connection, unit, rings),))
+                except Exception as error:
+                    if isinstance(error, sqlite3.Error):
+                        if not connection.in_transaction:
+                            raise  # SQLite gave up the whole transaction (a full disk, say), the neighbours too
+                        error = self._failed("write", error)
+                    outcomes.append(error)
+                    execute("ROLLBACK TO unit")
+                else:
+                    topics |= rings
+                execute("RELEASE unit")
+            execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+        self._logged += _COMMIT_OCTETS + _ROW_OCTETS * (connection.total_changes - before)
         return outcomes, topics
 
-    def _checkpoint(self, connection: sqlite3.Connection, *, after: int = _CHECKPOINT_OCTETS) -> None:
-        """Move the log into the database when it has grown. Only ever under the file lock, and never fatal."""
+    def _checkpoint(self) -> None:
+        """On the writer's thread: move the log into the database. Never fatal."""
+        with flocked(self._lock):
+            self._move_log()
+
+    def _move_log(self) -> None:
+        """Only ever under the file lock.
+
+        The log's file stays as large as it once was, and is written anew from its beginning: its size tells nothing.
+        """
         try:
-            if os.stat(self._wal).st_size > after:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except FileNotFoundError:
-            pass
+            self._writer._conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             self._trace.event("checkpoint failed", reason=str(error))
 
@@ -224,6 +275,7 @@ async def open_sqlite(directory: Path, trace: Trace) -> AsyncIterator[SqliteData
         await asyncio.to_thread(_prepare, path, lock)
         database._writer = await _connect(path, lock, read_only=False)
         try:
+            database._brief = await asyncio.to_thread(_connection, path, lock, read_only=True)
             for _ in range(_READERS):
                 database._readers.append(await _connect(path, lock, read_only=True))
             async with database._doorbell.hung():
@@ -238,6 +290,8 @@ async def open_sqlite(directory: Path, trace: Trace) -> AsyncIterator[SqliteData
         finally:
             for reader in database._readers:
                 await reader.close()
+            if hasattr(database, "_brief"):
+                database._brief.close()
             await _close_writer(database)
     finally:
         os.close(lock)
@@ -257,23 +311,24 @@ def _prepare(path: Path, lock: int) -> None:
         os.chmod(path, 0o600)
 
 
-async def _connect(path: Path, lock: int, *, read_only: bool) -> aiosqlite.Connection:
-    def connector() -> sqlite3.Connection:
-        with flocked(lock):
-            connection = sqlite3.connect(
-                path, isolation_level=None, cached_statements=_STATEMENTS, check_same_thread=False, timeout=30
-            )
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("PRAGMA cache_size = -8000")
-            if read_only:
-                connection.execute("PRAGMA query_only = ON")
-            # The first look reads the schema and, after a crash, recovers the log: under the lock, too.
-            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
-            return connection
+def _connection(path: Path, lock: int, *, read_only: bool) -> sqlite3.Connection:
+    with flocked(lock):
+        connection = sqlite3.connect(
+            path, isolation_level=None, cached_statements=_STATEMENTS, check_same_thread=False, timeout=30
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA cache_size = -8000")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        # The first look reads the schema and, after a crash, recovers the log: under the lock, too.
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchall()
+        return connection
 
-    connection = aiosqlite.Connection(connector, 64)
+
+async def _connect(path: Path, lock: int, *, read_only: bool) -> aiosqlite.Connection:
+    connection = aiosqlite.Connection(partial(_connection, path, lock, read_only=read_only), 64)
     # A program that ends without closing (a crash of the loop) must not hang on our threads.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True
@@ -283,13 +338,10 @@ async def _connect(path: Path, lock: int, *, read_only: bool) -> aiosqlite.Conne
 async def _close_writer(database: SqliteDatabase) -> None:
     lock = database._lock
 
-    def settle() -> None:
-        database._checkpoint(database._writer._conn, after=0)
-
     # Closing the last connection checkpoints too: hold the lock from here until it is closed.
     await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
     try:
-        await _hop(database._writer, settle)
+        await _hop(database._writer, database._move_log)
         await database._writer.close()
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
@@ -310,54 +362,10 @@ def flocked(lock: int) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def _look(connection: sqlite3.Connection, unit: Unit[T]) -> T:
-    """Run a reading unit on one snapshot."""
-    connection.execute("BEGIN")
+def _flock_at_once(lock: int) -> bool:
+    """Take the lock if nobody has it."""
     try:
-        return _run(connection, unit, set())
-    finally:
-        connection.rollback()
-
-
-def _run(connection: sqlite3.Connection, unit: Unit[T], rings: set[Topic]) -> T:
-    rows: list[Row] = []
-    try:
-        statement = next(unit)
-        while True:
-            if isinstance(statement, Sql):
-                rows = connection.execute(spelled(statement.text), _bound(statement.params)).fetchall()
-            elif isinstance(statement, Many):
-                connection.executemany(spelled(statement.text), statement.rows)
-                rows = []
-            elif isinstance(statement, Ring):
-                rings.add(statement.topic)
-            statement = unit.send(rows)
-    except StopIteration as stop:
-        return cast(T, stop.value)
-    finally:
-        unit.close()
-
-
-_RANGES: Final = re.compile(r"\bRANGES \$(\d+)")
-_LIST: Final = re.compile(r"\bLIST \$(\d+)")
-_PARAMETER: Final = re.compile(r"\$(\d+)")
-
-
-@lru_cache(maxsize=1024)
-def spelled(text: str) -> str:
-    """A statement in SQLite's spelling."""
-    text = _RANGES.sub(
-        r"(SELECT json_extract(value, '$[0]') AS lo, json_extract(value, '$[1]') AS hi FROM json_each(?\1)) AS r", text
-    )
-    text = _LIST.sub(r"(SELECT value FROM json_each(?\1))", text)
-    return _PARAMETER.sub(r"?\1", text)
-
-
-def _bound(params: tuple[Any, ...]) -> tuple[Any, ...]:
-    for param in params:
-        if type(param) is MessageSet or type(param) is list:
-            return tuple(
-                json.dumps(p.ranges) if type(p) is MessageSet else json.dumps(p) if type(p) is list else p
-                for p in params
-            )
-    return params
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

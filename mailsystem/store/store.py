@@ -28,6 +28,7 @@ from mailsystem.store.oversight import Oversight
 from mailsystem.store.sending import Sending
 from mailsystem.store.sharing import Sharing
 from mailsystem.store.signing_keys import SigningKeys
+from mailsystem.store.spelling import SPELLING
 from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
@@ -139,7 +140,7 @@ async def open_store(
 async def _migrate(database: Database) -> None:
     have = await database.write(migrations.applied())
     for step in migrations.pending(have):
-        await database.write(migrations.apply(step, sqlite.SPELLING))
+        await database.write(migrations.apply(step, SPELLING))
 
 
 async def _sweep(contents: Contents, mailboxes: Mailboxes, trace: Trace) -> None:

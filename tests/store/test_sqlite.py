@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,8 @@ from mailsystem.mail.mailbox import AccountId, MailboxId, MessageSet
 from mailsystem.store import migrations, open_store
 from mailsystem.store.bell import Bell
 from mailsystem.store.database import Many, Ring, Sql, Unit
-from mailsystem.store.sqlite import SqliteDatabase, open_sqlite, spelled
+from mailsystem.store.spelling import spelled
+from mailsystem.store.sqlite import SqliteDatabase, open_sqlite
 from mailsystem.telemetry import Event, Trace
 
 TOPIC = (AccountId(1), MailboxId(1))
@@ -45,6 +47,11 @@ def put(n: int) -> Unit[int]:
 def put_and_fail(n: int) -> Unit[int]:
     yield Sql("INSERT INTO numbers (n) VALUES ($1)", n)
     raise Unavailable("on purpose")
+
+
+def stumble() -> Unit[int]:
+    yield Sql("SELECT 1")
+    return 1 // 0
 
 
 def everything() -> Unit[list[int]]:
@@ -165,6 +172,101 @@ async def test_a_group_waits_for_the_disk_if_anybody_in_it_must(tmp_path: Path) 
         together = await asyncio.gather(database.write(how(), durable=False), database.write(how()))
         assert together == [full, full]
         assert await database.write(how()) == full
+
+
+async def test_a_brief_read_takes_no_thread_and_sees_what_was_committed(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as here, numbers(tmp_path) as there:
+        await here.write(put(1))
+        threads: set[int] = set()
+
+        def look() -> Unit[list[int]]:
+            threads.add(threading.get_ident())
+            return (yield from everything())
+
+        assert await here.read(look(), brief=True) == await there.read(look(), brief=True) == [1]
+        await there.write(put(2))
+        assert await here.read(look(), brief=True) == [1, 2]
+        assert threads == {threading.get_ident()}
+        with pytest.raises(Unavailable):
+            await here.read(put(3), brief=True)
+        with pytest.raises(ZeroDivisionError):
+            await here.read(stumble(), brief=True)
+        assert await here.read(everything(), brief=True) == [1, 2]
+
+
+async def test_a_brief_write_that_waits_for_no_disk_takes_no_thread_and_rings(tmp_path: Path) -> None:
+    def ring(n: int) -> Unit[int]:
+        yield Ring(TOPIC)
+        yield from put(n)
+        return threading.get_ident()
+
+    async with numbers(tmp_path) as here, numbers(tmp_path) as there:
+        heard, there_heard = here.bell.rung, there.bell.rung
+        assert await here.write(ring(1), durable=False, brief=True) == threading.get_ident()
+        assert here.bell.sounded(heard, TOPIC)
+        await asyncio.wait_for(there.bell.wait(there_heard, TOPIC), 5)
+        assert await there.read(everything()) == [1]
+        # What must be on disk goes by the thread, and so does what is not brief.
+        assert await here.write(ring(2), brief=True) != threading.get_ident()
+        assert await here.write(ring(3), durable=False) != threading.get_ident()
+        for unit in (put_and_fail(4), put(1)):
+            with pytest.raises(Unavailable):
+                await here.write(unit, durable=False, brief=True)
+        assert await here.write(ring(5), durable=False, brief=True) == threading.get_ident()
+        assert await here.read(everything()) == [1, 2, 3, 5]
+
+
+async def test_a_brief_write_waits_its_turn_where_somebody_writes(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as here, numbers(tmp_path) as there:
+        entered, leave = threading.Event(), threading.Event()
+
+        def long(n: int) -> Unit[None]:
+            yield from put(n)
+            entered.set()
+            leave.wait(10)
+
+        def brief(n: int) -> Unit[int]:
+            yield from put(n)
+            return threading.get_ident()
+
+        for n, writer in enumerate((here, there)):
+            entered.clear()
+            leave.clear()
+            writing = asyncio.create_task(writer.write(long(n)))
+            await asyncio.to_thread(entered.wait, 10)
+            waiting = asyncio.create_task(here.write(brief(n + 10), durable=False, brief=True))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            leave.set()
+            await writing
+            assert await waiting != threading.get_ident()
+
+
+async def test_the_log_is_moved_after_so_much_was_written_and_not_after_each_commit(tmp_path: Path) -> None:
+    """Its file never shrinks: whoever went by its size would move it again and again from then on."""
+    async with numbers(tmp_path) as database:
+        said: list[str] = []
+        database._writer._conn.set_trace_callback(said.append)
+
+        def large(n: int) -> Unit[None]:
+            yield Many("INSERT INTO numbers (n) VALUES ($1)", [(n * 100_000 + k,) for k in range(20_000)])
+
+        def moves() -> int:
+            return sum("wal_checkpoint" in statement for statement in said)
+
+        for n in range(1, 5):
+            await database.write(large(n))
+        await database.write(put(8_999_999))  # what moves the log has not kept the last one from its answer
+        assert moves() == 1
+        assert os.stat(tmp_path / "mail.db-wal").st_size > 100_000
+        said.clear()
+        for n in range(200):
+            await database.write(put(n), durable=False, brief=n % 2 == 0)
+        assert moves() == 0
+        for n in range(4):
+            await database.write(large(n + 10), durable=False, brief=n % 2 == 0)
+        await database.write(put(9_000_000))
+        assert moves() == 1
 
 
 async def test_readers_cannot_write(tmp_path: Path) -> None:
