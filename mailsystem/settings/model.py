@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     ByteSize,
+    ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.settings.group import Group, Names, listed, parsed
+from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -310,12 +311,10 @@ class Log(Group):
     )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings; `Settings()` is their defaults."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, validate_default=True)
 
     data_dir: Path = Field(
         default=Path("/var/lib/mailsystem"),
@@ -332,17 +331,17 @@ class Settings(BaseSettings):
     default_domain: str = Field(
         default="", description="Domain that completes a login without one; empty completes nothing."
     )
-    smtp: Smtp = Smtp()
-    submission: Submission = Submission()
-    submissions: Submissions = Submissions()
-    lmtp: Lmtp = Lmtp()
-    pop3: Pop3 = Pop3()
-    pop3s: Pop3s = Pop3s()
-    imap: Imap = Imap()
-    imaps: Imaps = Imaps()
-    pop2: Pop2 = Pop2()
-    pop1: Pop1 = Pop1()
-    tls: Tls = Tls()
+    smtp: Smtp = defaults(Smtp)
+    submission: Submission = defaults(Submission)
+    submissions: Submissions = defaults(Submissions)
+    lmtp: Lmtp = defaults(Lmtp)
+    pop3: Pop3 = defaults(Pop3)
+    pop3s: Pop3s = defaults(Pop3s)
+    imap: Imap = defaults(Imap)
+    imaps: Imaps = defaults(Imaps)
+    pop2: Pop2 = defaults(Pop2)
+    pop1: Pop1 = defaults(Pop1)
+    tls: Tls = defaults(Tls)
     proxies: Networks = Field(
         default=(),
         description="Addresses or networks of proxies that must begin each connection with the PROXY protocol; "
@@ -352,18 +351,18 @@ class Settings(BaseSettings):
         default=False,
         description="Let people on other machines log in without TLS, so that their password can be read on the way.",
     )
-    limits: Limits = Limits()
-    queue: Queue = Queue()
-    policy: Policy = Policy()
-    accounts: Accounts = Accounts()
-    oauth: Oauth = Oauth()
+    limits: Limits = defaults(Limits)
+    queue: Queue = defaults(Queue)
+    policy: Policy = defaults(Policy)
+    accounts: Accounts = defaults(Accounts)
+    oauth: Oauth = defaults(Oauth)
     bare_newline: Literal["refuse", "accept", "normalize"] = Field(
         default="refuse",
         description="What becomes of a message with a CR or LF on its own: refused with 554, stored as it is (accept), "
         "or, from our own people, mended (normalize).",
     )
-    log: Log = Log()
-    journal: Journal = Journal()
+    log: Log = defaults(Log)
+    journal: Journal = defaults(Journal)
     grace: float = Field(
         default=5.0, ge=0, le=600, description="Seconds that open sessions are given to end when the program stops."
     )
@@ -380,18 +379,6 @@ class Settings(BaseSettings):
             return normal_domain(name) if name else ""
         except SyntaxFault:
             raise ValueError("should be a domain such as example.org") from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The sources are read one by one in `load`, which remembers what came from where.
-        return (init_settings,)
 
 
 def value_of(settings: Settings, name: str) -> Any:

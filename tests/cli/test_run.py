@@ -94,7 +94,7 @@ def test_what_the_sink_says_to_try_works_word_by_word(tmp_path: Path, tool: Tool
         assert b"It works." in said[2]
 
 
-STRANGERS = "import aiosmtpd.smtp, aiosqlite, argon2, cryptography.x509, pydantic_settings, rich.console, typer"
+STRANGERS = "import aiosmtpd.smtp, aiosqlite, argon2, cryptography.x509, pydantic.main, rich.console, typer"
 """What the sink needs of others: it takes so much of the processor to bring in, on this machine and today."""
 
 
