@@ -86,7 +86,8 @@ async def running(
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
     With `sink`, every recipient and every password is good. With `own_certificate`, and in a sink, a certificate is made
-    where the settings name none, so that TLS is there to be tried. Raises `StartupError`.
+    where the settings name none, so that TLS is there to be tried: with that it is there from the beginning, in a sink
+    a moment later. Raises `StartupError`.
     """
     unknown = sorted(set(roles) - {*ROLES, *HISTORIC})
     if unknown or not roles:
@@ -102,6 +103,8 @@ async def running(
         await _check_relaying(store, settings, sink=sink)
         keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
+            if own_certificate:
+                await asyncio.to_thread(keys.make)
             await stack.enter_async_context(watched(keys))
         elif secure := sorted(TLS_AT_ONCE.intersection(wanted)):
             raise StartupError(
@@ -171,6 +174,8 @@ async def running(
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         bound = await stack.enter_async_context(listening(doors, settings))
+        if keys is not None and keys.waiting:
+            keys.ask()
         if "queue" in roles and sending:
             await stack.enter_async_context(outward(store, delivery, settings, trace))
         trace.event("listening", **{name: str(place) for name, place in bound.items()})

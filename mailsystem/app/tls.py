@@ -18,9 +18,9 @@ SELF_SIGNED: Final = "self-signed.pem"
 
 
 def certificates(settings: Settings, *, own: bool = False, trace: Trace | None = None) -> Certificates | None:
-    """The certificates named by the settings; with `own`, where there are none, one of our making. Blocks.
+    """The certificates named by the settings; with `own`, where there are none, one of our making, when it is asked for.
 
-    Raises `StartupError`.
+    Blocks. Raises `StartupError`.
     """
     tls = settings.tls
     try:
@@ -29,7 +29,7 @@ def certificates(settings: Settings, *, own: bool = False, trace: Trace | None =
             return Certificates(Pair(tls.cert, tls.key), further, trace=trace)
         if own:
             names = dict.fromkeys(["localhost", settings.hostname, "127.0.0.1", "::1"])
-            return Certificates(self_signed(settings.data_dir / SELF_SIGNED, list(names)), trace=trace)
+            return self_signed(settings.data_dir / SELF_SIGNED, list(names), trace=trace)
     except BadCertificate as error:
         raise StartupError(str(error)) from None
     except OSError as error:

@@ -7,9 +7,11 @@ import hashlib
 import os
 import re
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -47,40 +49,74 @@ class _Served(ssl.SSLContext):
 class Certificates:
     """The certificates of all doors, by the name that a client asks for (SNI, RFC 6066 3).
 
-    `context` stays the same object for as long as the program runs. What it shows a client is chosen in the handshake,
-    so that new files are in force for the next handshake, and sessions that are open notice nothing.
+    One of our own making is made when somebody asks for it (`ask`, or a handshake), since that takes a while. `context`
+    stays the same object for as long as the program runs. What it shows a client is chosen in the handshake, so that new
+    files are in force for the next handshake, and sessions that are open notice nothing.
     """
 
-    def __init__(self, default: Pair, names: Mapping[str, Pair] | None = None, *, trace: Trace | None = None) -> None:
-        """Reads the files. Raises `BadCertificate`."""
+    def __init__(
+        self,
+        default: Pair,
+        names: Mapping[str, Pair] | None = None,
+        *,
+        make: Callable[[], None] | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """Reads the files; where there is something to `make` first, once they are asked for. Raises `BadCertificate`."""
         self._pairs = {"": default, **{name.lower(): pair for name, pair in (names or {}).items()}}
         self._trace = trace or Trace()
         self._asked = asyncio.Event()
+        self._make = make
+        self._making = threading.Lock()
         self._stamps = self._look()
-        self._served = self._load()
-        self.context = _loaded(default)
+        self._served = {} if make is not None else self._load()
+        # What this one shows is never seen: the handshake goes on with the one that is chosen.
+        self.context = _bare()
         self.context.sni_callback = self._choose
+
+    def make(self) -> None:
+        """Make what is to be made, unless that was done. Blocks for a moment then. Raises `BadCertificate` and `OSError`."""
+        if self._make is None:
+            return
+        with self._making:
+            if self._make is not None:
+                self._make()
+                self._stamps = self._look()
+                self._served = self._load()
+                self._make = None
 
     def _load(self) -> dict[str, _Served]:
         return {name: _loaded(pair) for name, pair in self._pairs.items()}
 
-    def _choose(self, session: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+    def _choose(self, session: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> int | None:
         # An exact name, else a wildcard for its last labels, else the first certificate: never a failure, since mail
         # servers ask for all sorts of names and check none.
+        try:
+            self.make()
+        except (BadCertificate, OSError) as error:
+            self._trace.event("certificate refused", reason=str(error))
+            return int(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR)
         asked = (name or "").lower()
         served = self._served
         session.context = served.get(asked) or served.get("*." + asked.partition(".")[2]) or served[""]
+        return None
 
     def reload(self) -> bool:
         """Read the files again; where one is bad, all of the old ones stay in force and it is said. Blocks for a moment."""
-        self._stamps = self._look()
         try:
+            self.make()
+            self._stamps = self._look()
             self._served = self._load()
-        except BadCertificate as error:
+        except (BadCertificate, OSError) as error:
             self._trace.event("certificate refused", reason=str(error))
             return False
         self._trace.event("certificate loaded", names=[name for name in self._served if name])
         return True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to be made still."""
+        return self._make is not None
 
     def ask(self) -> None:
         """Let `watch` read the files now, changed or not."""
@@ -108,6 +144,12 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+def _bare() -> _Served:
+    context = _Served(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996, RFC 9325 3.1.1
+    return context
+
+
 def _loaded(pair: Pair) -> _Served:
     """A server's context with the certificate of `pair`. Raises `BadCertificate`."""
     cert, key = f"{pair.cert} ({pair.name}.cert)", f"{pair.key} ({pair.name}.key)"
@@ -116,8 +158,7 @@ def _loaded(pair: Pair) -> _Served:
             path.open("rb").close()
         except OSError as error:
             raise BadCertificate(f"cannot read {said}: {(error.strerror or str(error)).lower()}") from None
-    context = _Served(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996, RFC 9325 3.1.1
+    context = _bare()
     try:
         # Without a password given here, a key with a passphrase would ask for it at the terminal.
         context.load_cert_chain(pair.cert, pair.key, password="")
@@ -197,22 +238,34 @@ LIFETIME: Final = 3650
 """Days."""
 
 
-def self_signed(file: Path, names: list[str]) -> Pair:
-    """The certificate in `file`, made for `names` if there is none yet: for tests and tries, trusted by nobody. Blocks.
+def self_signed(file: Path, names: list[str], *, trace: Trace | None = None) -> Certificates:
+    """The certificate in `file`, to be made for `names` if there is none yet: for tests and tries, trusted by nobody.
 
-    Certificate and key share a file, so that two programs that make it at once leave one of the two whole.
+    Raises `OSError` where the file cannot be written.
     """
     pair = Pair(file, file)
     try:
-        _loaded(pair)
+        return Certificates(pair, trace=trace)
     except BadCertificate:
-        # The library takes a while to import: only where it is needed.
-        from mailsystem.net.self_signing import made
-
         draft = file.with_name(f".{file.name}.{os.getpid()}")
-        with suppress(OSError):
-            draft.unlink()
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(made(names, days=LIFETIME))
-        draft.replace(file)
-    return pair
+        # Whether it can be written shall not come out at the first handshake.
+        os.close(_fresh(draft))
+        draft.unlink()
+        return Certificates(pair, make=partial(_write, draft, file, names), trace=trace)
+
+
+def _write(draft: Path, file: Path, names: list[str]) -> None:
+    """Certificate and key share a file, so that two programs that make it at once leave one of the two whole."""
+    # The library takes a while to import: only where it is needed.
+    from mailsystem.net.self_signing import made
+
+    with os.fdopen(_fresh(draft), "wb") as out:
+        out.write(made(names, days=LIFETIME))
+    draft.replace(file)
+
+
+def _fresh(file: Path) -> int:
+    """Open a file that nobody else can have open."""
+    with suppress(OSError):
+        file.unlink()
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -299,9 +299,16 @@ def old_versions() -> Iterator[None]:
 
 def test_a_certificate_of_its_own_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     file = tmp_path / "own.pem"
-    pair = self_signed(file, ["localhost", "127.0.0.1", "::1"])
+    certificates = self_signed(file, ["localhost", "127.0.0.1", "::1"])
+    assert certificates.waiting
+    assert os.listdir(tmp_path) == []
+    certificates.make()
+    assert not certificates.waiting
     first = file.read_bytes()
-    assert self_signed(file, ["localhost"]) == pair
+    again = self_signed(file, ["localhost"])
+    assert not again.waiting
+    again.make()
+    certificates.make()
     assert file.read_bytes() == first
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["own.pem"]
@@ -313,14 +320,50 @@ def test_a_certificate_of_its_own_is_made_once_and_kept_from_others(tmp_path: Pa
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
     file.write_bytes(b"broken")
-    self_signed(file, ["localhost"])
-    Certificates(pair)
+    self_signed(file, ["localhost"]).make()
+    Certificates(Pair(file, file))
+
+
+async def test_it_is_made_when_somebody_asks_and_for_a_handshake_at_the_latest(tmp_path: Path) -> None:
+    loop, loaded = asyncio.get_running_loop(), asyncio.Event()
+    trace = Trace([lambda event: loop.call_soon_threadsafe(loaded.set) if event.name == "certificate loaded" else None])
+    asked = self_signed(tmp_path / "asked.pem", ["localhost"], trace=trace)
+    watching = asyncio.create_task(asked.watch())
+    asked.ask()
+    await asyncio.wait_for(loaded.wait(), 60)
+    watching.cancel()
+    assert (tmp_path / "asked.pem").exists()
+
+    certificates = self_signed(tmp_path / "own.pem", ["localhost", "127.0.0.1"])
+    async with door(certificates) as bound:
+        blind = ssl.create_default_context()
+        blind.check_hostname = False
+        blind.verify_mode = ssl.CERT_NONE
+        reader, writer = await asyncio.open_connection(bound.host, bound.port, ssl=blind)
+        assert len(await reader.readline()) == 65
+        writer.close()
+        assert not certificates.waiting
+
+
+async def test_one_that_cannot_be_made_costs_the_handshake_and_says_so(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    heard: list[Event] = []
+    certificates = self_signed(place / "own.pem", ["localhost"], trace=Trace([heard.append]))
+    place.rmdir()
+    async with door(certificates) as bound:
+        with pytest.raises(OSError):
+            await asyncio.open_connection(bound.host, bound.port, ssl=ssl.create_default_context())
+    assert [event.name for event in heard] == ["certificate refused"]
+    with pytest.raises(OSError):
+        self_signed(place / "own.pem", ["localhost"])
 
 
 async def test_a_client_that_is_told_to_can_trust_it(tmp_path: Path) -> None:
-    pair = self_signed(tmp_path / "own.pem", ["localhost", "127.0.0.1"])
-    async with door(Certificates(pair)) as bound:
-        context = ssl.create_default_context(cafile=str(pair.cert))
+    certificates = self_signed(tmp_path / "own.pem", ["localhost", "127.0.0.1"])
+    certificates.make()
+    async with door(certificates) as bound:
+        context = ssl.create_default_context(cafile=str(tmp_path / "own.pem"))
         for name in ("localhost", "127.0.0.1"):
             reader, writer = await asyncio.open_connection(bound.host, bound.port, ssl=context, server_hostname=name)
             assert len(await reader.readline()) == 65
