@@ -13,10 +13,12 @@ $(BIN)/python:
 
 $(READY): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast]'
+	@$(BIN)/python -m compileall -q mailsystem  # so that the first start is as quick as the next
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fast,dev]'
+	@$(BIN)/python -m compileall -q mailsystem
 	@touch $@ $(READY)
 
 run: $(READY)  ## a mail sink: SMTP 1025, POP3 1110, IMAP 1143

@@ -464,11 +464,9 @@ def settings() -> str:
 
 
 def command_line() -> str:
-    import typer
+    from mailsystem.cli import everything
 
-    from mailsystem.cli import app
-
-    root: Any = typer.main.get_command(app)
+    root: Any = everything()
     blocks = [str(root.help), _options(root)]
     for words, command in _commands(root, ("mailsystem",)):
         blocks += [f"## {' '.join(words)}", _paragraphs(command.help or "")]

@@ -1,17 +1,19 @@
-"""The program's voice: parses, calls `app`, prints. Heavy things are imported by the command that needs them.
+"""The program's voice: parses, calls `app`, prints. Heavy things are imported by the command that needs them, and the
+commands but for those that start the program when they are asked for.
 
 Whatever cannot be done ends in one sentence on stderr and exit status 1 (2 for a command line that makes no sense).
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from mailsystem import __version__
-from mailsystem.cli import alias, demo, doctor, domain, index, queue, run, settings, trace, user
+from mailsystem.cli import run
 from mailsystem.cli.accounts import Refused
 from mailsystem.cli.options import examples
 from mailsystem.cli.terminal import complain
@@ -20,8 +22,49 @@ from mailsystem.mail.errors import MailError
 ADVICE = "this is a bug of ours; `mailsystem --traceback …` shows where it arose"
 
 
+_COMMANDS = ("sink", "serve", "demo", "user", "domain", "alias", "queue", "index", "trace", "settings", "doctor")
+
+
+def _later(name: str) -> typer.Typer | None:
+    """A command that is imported when it is wanted: none of them should make the start of the program longer."""
+    one = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+    one.callback()(lambda: None)  # or typer takes a command that is alone for all there is
+    match name:
+        case "demo":
+            from mailsystem.cli import demo
+
+            one.command(name, epilog=demo.epilog)(demo.watch)
+        case "trace":
+            from mailsystem.cli import trace
+
+            one.command(name, epilog=trace.epilog)(trace.trace)
+        case "settings":
+            from mailsystem.cli import settings
+
+            one.command(name, epilog=settings.epilog)(settings.show)
+        case "doctor":
+            from mailsystem.cli import doctor
+
+            one.command(name, epilog=doctor.epilog)(doctor.examine)
+        case "user" | "domain" | "alias" | "queue" | "index":
+            one.add_typer(importlib.import_module(f"mailsystem.cli.{name}").app, name=name)
+        case _:
+            return None
+    return one
+
+
 class _Commands(TyperGroup):
-    """The one place where a failure becomes a sentence."""
+    """All commands; and the one place where a failure becomes a sentence."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # Whoever mistypes one is told which is like it: of all there are.
+        for name in (cmd_name,) if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands and (later := _later(name)) is not None:
+                self.commands.update(typer.main.get_group(later).commands)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -86,15 +129,14 @@ def _mailsystem(
 
 app.command(epilog=run.sink_epilog)(run.sink)
 app.command(epilog=run.serve_epilog)(run.serve)
-app.command("demo", epilog=demo.epilog)(demo.watch)
-app.add_typer(user.app, name="user")
-app.add_typer(domain.app, name="domain")
-app.add_typer(alias.app, name="alias")
-app.add_typer(queue.app, name="queue")
-app.add_typer(index.app, name="index")
-app.command("trace", epilog=trace.epilog)(trace.trace)
-app.command("settings", epilog=settings.epilog)(settings.show)
-app.command("doctor", epilog=doctor.epilog)(doctor.examine)
+
+
+def everything() -> Any:
+    """The command with all that are below it, for whoever lists them."""
+    command = typer.main.get_command(app)
+    for name in _COMMANDS:
+        command.get_command(None, name)  # type: ignore[attr-defined]
+    return command
 
 
 def main() -> None:

@@ -103,8 +103,11 @@ class Certificates:
 
     def reload(self) -> bool:
         """Read the files again; where one is bad, all of the old ones stay in force and it is said. Blocks for a moment."""
+        first = self.waiting
         try:
             self.make()
+            if first:
+                return True
             self._stamps = self._look()
             self._served = self._load()
         except (BadCertificate, OSError) as error:

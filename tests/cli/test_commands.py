@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import typer
 
 from mailsystem import __version__
-from mailsystem.cli import app
+from mailsystem.cli import everything
 
 if TYPE_CHECKING:
     from conftest import Cli
 
-ROOT: Any = typer.main.get_command(app)
+ROOT: Any = everything()
 
 
 def walk(command: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

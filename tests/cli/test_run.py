@@ -94,7 +94,7 @@ def test_what_the_sink_says_to_try_works_word_by_word(tmp_path: Path, tool: Tool
         assert b"It works." in said[2]
 
 
-STRANGERS = "import aiosmtpd.smtp, aiosqlite, argon2, cryptography.x509, pydantic.main, rich.console, typer"
+STRANGERS = "import aiosmtpd.smtp, aiosqlite, argon2, pydantic.main, ssl, typer"
 """What the sink needs of others: it takes so much of the processor to bring in, on this machine and today."""
 
 
@@ -111,10 +111,19 @@ def test_the_sink_listens_little_later_than_what_it_needs_of_others_is_there(tmp
             # The processor's time, not the clock's, and held against the same machine's: a slow day says nothing about us.
             user, system = Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             ours = min(ours, (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"))
-    assert ours < 2.3 * needed
+    assert ours < 2.5 * needed
 
 
-LATER = ("mailsystem.imap.search_key", "mailsystem.imap.searching", "mailsystem.imap.threading", "cryptography", "rich")
+LATER = (
+    "mailsystem.imap.search_key",
+    "mailsystem.imap.searching",
+    "mailsystem.imap.threading",
+    "mailsystem.cli.user",
+    "mailsystem.cli.doctor",
+    "cryptography",
+    "pydantic_settings",
+    "rich",
+)
 """What nobody needs before the first of his commands, or before anything goes wrong."""
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
 import mailsystem
 from mailsystem.app import HISTORIC, LISTENERS, ROLES
-from mailsystem.cli import app
+from mailsystem.cli import everything
 from mailsystem.settings import CONFIG_VARIABLE, knobs, tls_defaults
 
 ROOT = Path(mailsystem.__file__).parents[1]
@@ -23,7 +22,7 @@ VARIABLES = {knob.variable for knob in knobs()} | {CONFIG_VARIABLE}
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*.md")]
 )
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = everything()
 
 
 def load(path: Path) -> types.ModuleType:
