@@ -157,6 +157,8 @@ async def test_the_sink_has_one_door_for_everything_and_a_certificate_of_its_own
             said = await _ehlo(house.bound["smtp"])
             assert b"STARTTLS" in said
             assert b"AUTH" in said
+            assert house.certificates is not None
+            await asyncio.to_thread(house.certificates.make)  # it is made by now, or just now
             await asyncio.to_thread(_log_in_under_tls, house.bound, tmp_path / "data" / SELF_SIGNED)
 
 
