@@ -1,9 +1,13 @@
-"""Makes a certificate that vouches for itself; apart, since `cryptography` takes a while to import."""
+"""Makes a certificate that vouches for itself: `python -m mailsystem.net.self_signing DAYS NAME …` prints it.
+
+A process of its own, since `cryptography` takes a while to import and 12 MB of memory, which a server never needs again.
+"""
 
 from __future__ import annotations
 
 import datetime
 import ipaddress
+import sys
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -41,3 +45,7 @@ def _general(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name.encode("idna").decode("ascii"))
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(made(sys.argv[2:], days=int(sys.argv[1])))

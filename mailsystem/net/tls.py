@@ -7,6 +7,8 @@ import hashlib
 import os
 import re
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -239,6 +241,8 @@ def _value(der: bytes, at: int) -> tuple[int, int]:
 
 LIFETIME: Final = 3650
 """Days."""
+_MAKING: Final = 30.0
+"""Seconds that it may take."""
 
 
 def self_signed(file: Path, names: list[str], *, trace: Trace | None = None) -> Certificates:
@@ -259,11 +263,17 @@ def self_signed(file: Path, names: list[str], *, trace: Trace | None = None) -> 
 
 def _write(draft: Path, file: Path, names: list[str]) -> None:
     """Certificate and key share a file, so that two programs that make it at once leave one of the two whole."""
-    # The library takes a while to import: only where it is needed.
-    from mailsystem.net.self_signing import made
+    command = [sys.executable, "-m", "mailsystem.net.self_signing", str(LIFETIME), *names]
+    try:
+        pem = subprocess.run(  # noqa: S603 - our own program
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_MAKING, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):  # where no process may be started
+        from mailsystem.net.self_signing import made
 
+        pem = made(names, days=LIFETIME)
     with os.fdopen(_fresh(draft), "wb") as out:
-        out.write(made(names, days=LIFETIME))
+        out.write(pem)
     draft.replace(file)
 
 

@@ -9,6 +9,8 @@ import os
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -323,6 +325,28 @@ def test_a_certificate_of_its_own_is_made_once_and_kept_from_others(tmp_path: Pa
     file.write_bytes(b"broken")
     self_signed(file, ["localhost"]).make()
     Certificates(Pair(file, file))
+
+
+def test_it_is_made_where_no_process_may_be_started_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    certificates = self_signed(tmp_path / "own.pem", ["localhost"])
+    certificates.make()
+    Certificates(Pair(tmp_path / "own.pem", tmp_path / "own.pem"))
+
+
+def test_making_it_brings_nothing_large_into_the_program(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib, mailsystem.net as net; net.self_signed(pathlib.Path(sys.argv[1]), ['localhost']).make()"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(*sys.modules)", str(tmp_path / "own.pem")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert (tmp_path / "own.pem").exists()
+    assert "cryptography" not in said.stdout.split()
 
 
 async def test_it_is_made_when_somebody_asks_and_for_a_handshake_at_the_latest(tmp_path: Path) -> None:
