@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
+from typing import Final, NamedTuple, overload
 
 from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import (
     AccountId,
     Changes,
-    Flag,
     Mailbox,
     MailboxId,
     Message,
@@ -19,10 +18,15 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
-from mailsystem.store import counting
+from mailsystem.mail.rights import Rights
+from mailsystem.store import counting, messages, rights
 from mailsystem.store.contents import HEAD_LIMIT, INLINE_LIMIT
 from mailsystem.store.database import Row, Sql, Unit
-from mailsystem.store.rows import MESSAGE, SEEN_BIT, Fetched, Having, Opened, Want, condition, message_of
+from mailsystem.store.rows import MESSAGE, Fetched, Want, message_of
+
+FEW: Final = 200
+"""Messages of which the rows are read where we stand: some tenths of a millisecond."""
+_ALL: Final = -1
 
 
 def counted(mailbox: Mailbox) -> Unit[Status]:
@@ -31,30 +35,18 @@ def counted(mailbox: Mailbox) -> Unit[Status]:
     return status
 
 
-def numbered(mailbox: Mailbox) -> Unit[Opened]:
-    """All UIDs of a mailbox and what SELECT says beside them."""
-    status = yield from counted(mailbox)
-    rows = yield Sql(
-        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid", mailbox.account, mailbox.id
-    )
-    uids = array("I", [row[0] for row in rows])
+def entered(account: AccountId, name: str) -> Unit[tuple[Mailbox, Rights, bool, int]]:
+    """What SELECT asks of a mailbox itself: what the account may do there, whether it is that account's own and that keeps more
+    than it may, and the UID from which on messages are recent.
+
+    Raises `NoSuchMailbox`.
+    """
+    mailbox, have = yield from rights.found(account, name, "r")
+    over = mailbox.account == account and (yield from messages.is_over_quota(account))
     [[recent_from]] = yield Sql(
         "SELECT recent_from FROM mailboxes WHERE account_id = $1 AND id = $2", mailbox.account, mailbox.id
     )
-    first = yield Sql(
-        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND flags & $3 = 0 ORDER BY uid LIMIT 1",
-        mailbox.account,
-        mailbox.id,
-        SEEN_BIT,
-    )
-    recent = MessageSet(((recent_from, uids[-1]),)) if uids and uids[-1] >= recent_from else MessageSet()
-    words = yield Sql(
-        "SELECT DISTINCT keywords FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND keywords <> ''",
-        mailbox.account,
-        mailbox.id,
-    )
-    keywords = tuple(Flag(word) for word in sorted({word for row in words for word in row[0].split()}))
-    return Opened(status, uids, recent, Uid(first[0][0]) if first else None, keywords)
+    return mailbox, have, over, recent_from
 
 
 def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[list[Message]]:
@@ -67,18 +59,6 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
         uids,
     )
     return [message_of(row) for row in rows]
-
-
-def having(account: AccountId, mailbox: MailboxId, what: Having) -> Unit[list[int]]:
-    """UIDs of the messages of which this is true, ascending."""
-    holds, params = condition(what, 3)
-    rows = yield Sql(
-        f"SELECT m.uid FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND {holds} ORDER BY m.uid",  # noqa: S608
-        account,
-        mailbox,
-        *params,
-    )
-    return [row[0] for row in rows]
 
 
 def portions(uids: MessageSet, most_rows: int) -> Iterator[MessageSet]:
@@ -169,8 +149,23 @@ def _fetched(row: Row, want: Want) -> Fetched:
     return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None, preview)
 
 
-def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]:
-    """What came to pass after `since`; `vanished` may name UIDs that went earlier. Raises `NoSuchMailbox`."""
+class News(NamedTuple):
+    """What came to pass in a mailbox after some ModSeq."""
+
+    rows: list[Row]
+    """New and changed messages, by ascending UID: the columns of `MESSAGE`."""
+    vanished: MessageSet
+    """May name UIDs that went earlier."""
+    uidnext: Uid
+    modseq: ModSeq
+
+
+@overload
+def news(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[News]: ...
+@overload
+def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int) -> Unit[News | None]: ...
+def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None) -> Unit[News | None]:
+    """What came to pass after `since`; None where that may be more than `most` messages. Raises `NoSuchMailbox`."""
     rows = yield Sql(
         "SELECT modseq, forgotten, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox
     )
@@ -178,15 +173,31 @@ def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Chang
         raise NoSuchMailbox
     modseq, forgotten, uidnext = rows[0]
     if modseq <= since:
-        return Changes(since, [], MessageSet())
+        return News([], MessageSet(), uidnext, since)
+    if most is not None and since < forgotten and uidnext > most:
+        return None
     new = yield Sql(
-        f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.modseq > $3 ORDER BY m.uid",  # noqa: S608
+        f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.modseq > $3"  # noqa: S608
+        " ORDER BY m.modseq, m.uid LIMIT $4",
         account,
         mailbox,
         since,
+        _ALL if most is None else most + 1,
     )
-    gone = yield from _gone(account, mailbox, since, forgotten, uidnext)
-    return Changes(modseq, [message_of(row) for row in new], gone)
+    if most is not None and len(new) > most:
+        return None
+    gone = yield from _gone(account, mailbox, since, forgotten, uidnext, most)
+    return None if gone is None else News(sorted(new), gone, uidnext, modseq)
+
+
+@overload
+def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]: ...
+@overload
+def changes(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int) -> Unit[Changes | None]: ...
+def changes(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None) -> Unit[Changes | None]:
+    """What came to pass after `since`, as values. Otherwise as `news`."""
+    found = yield from news(account, mailbox, since) if most is None else news(account, mailbox, since, most)
+    return None if found is None else Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
 
 
 def changed(
@@ -207,20 +218,26 @@ def changed(
     new = yield Sql(
         "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
     )
-    gone = MessageSet()
+    gone: MessageSet | None = None
     if vanished_too:
-        gone = yield from _gone(account, mailbox, since, forgotten, uidnext)
-    return MessageSet.of(row[0] for row in new), gone
+        gone = yield from _gone(account, mailbox, since, forgotten, uidnext, None)
+    return MessageSet.of(row[0] for row in new), gone or MessageSet()
 
 
-def _gone(account: AccountId, mailbox: MailboxId, since: ModSeq, forgotten: ModSeq, uidnext: Uid) -> Unit[MessageSet]:
-    """What has vanished after `since`, and more than that where nobody remembers so far back."""
+def _gone(
+    account: AccountId, mailbox: MailboxId, since: ModSeq, forgotten: ModSeq, uidnext: Uid, most: int | None
+) -> Unit[MessageSet | None]:
+    """What has vanished after `since`, and more than that where nobody remembers so far back; None for more than `most`."""
     if since < forgotten:
         return (yield from _holes(account, mailbox, uidnext))
     rows = yield Sql(
-        "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
+        "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3 LIMIT $4",
+        account,
+        mailbox,
+        since,
+        _ALL if most is None else most + 1,
     )
-    return MessageSet.of(row[0] for row in rows)
+    return None if most is not None and len(rows) > most else MessageSet.of(row[0] for row in rows)
 
 
 def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -12,6 +12,7 @@ from typing import Final
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import InUse, NoSuchMailbox, NotPermitted, OverQuota, TooLarge, TooMany, Unavailable
 from mailsystem.mail.mailbox import (
+    STAR,
     AccountId,
     Changes,
     ContentId,
@@ -30,13 +31,15 @@ from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.leaving import Leaving
+from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
 _STAGED_OCTETS: Final = 16 << 20
 """Octets of several messages' headers and small bodies that wait in memory to be committed together."""
-_REMEMBERED: Final = 256
+_MANY: Final = 2000
+"""Messages of which even numbers in memory are looked through in a thread."""
 _HISTORY: Final = 50_000
 """Rows of what vanished that are kept for each mailbox: some 2 MiB."""
 
@@ -57,7 +60,7 @@ class Mailboxes:
         self._contents = contents
         self._clock = clock
         self._counts = counting.Counts()
-        self._numbered: OrderedDict[tuple[AccountId, MailboxId], Opened] = OrderedDict()
+        self._rolls = Rolls(database)
 
     # -- names
 
@@ -119,38 +122,28 @@ class Mailboxes:
 
         Raises `NoSuchMailbox`.
         """
-        opened = await self._database.read(self._open(account, name))
-        mailbox = opened.status.mailbox
-        self._numbered[mailbox.account, mailbox.id] = opened
-        self._numbered.move_to_end((mailbox.account, mailbox.id))
-        if len(self._numbered) > _REMEMBERED:
-            self._numbered.popitem(last=False)
+        mailbox, have, over, recent_from = await self._database.read(listing.entered(account, name), brief=True)
+        roll = await self._rolls.look(mailbox.account, mailbox.id)
+        upto = STAR
         # Nobody takes away from the owner what is recent to them.
-        if claim_recent and opened.recent and mailbox.account == account:
+        if claim_recent and mailbox.account == account and roll.uids and roll.uids[-1] >= recent_from:
             # A full disk keeps nobody from reading: then others may see these as recent, too.
             with suppress(Unavailable):
-                over = opened.over_quota
-                opened = replace(await self._database.write(self._claim(account, name), durable=False), over_quota=over)
-        return replace(opened, uids=array("I", opened.uids))
-
-    def _open(self, account: AccountId, name: str) -> Unit[Opened]:
-        mailbox, have = yield from rights.found(account, name, "r")
-        known = self._numbered.get((mailbox.account, mailbox.id))
-        over = mailbox.account == account and (yield from messages.is_over_quota(account))
-        # The ModSeq tells whether anything changed at all; only who may call it recent is apart from that.
-        if known is not None and known.status.mailbox == mailbox and not known.recent:
-            return replace(known, status=replace(known.status, mailbox=mailbox), rights=have, over_quota=over)
-        return replace((yield from listing.numbered(mailbox)), rights=have, over_quota=over)
-
-    def _claim(self, account: AccountId, name: str) -> Unit[Opened]:
-        mailbox = yield from names.find(account, name)
-        opened = yield from listing.numbered(mailbox)
-        yield from messages.claim_recent(mailbox)
-        return opened
+                unit = messages.claim_recent(mailbox)
+                recent_from, upto = await self._database.write(unit, durable=False, brief=True)
+                roll = await self._rolls.look(mailbox.account, mailbox.id)
+        # Everything is told as the roll has it: one moment, if perhaps a later one than that in which the name was found.
+        mailbox = replace(mailbox, uidnext=roll.uidnext, modseq=roll.modseq)
+        uids = array("I", roll.uids)
+        recent = (
+            MessageSet(((recent_from, min(upto - 1, uids[-1])),)) if uids and uids[-1] >= recent_from else MessageSet()
+        )
+        status = roll.status(mailbox, recent_from)
+        return Opened(status, uids, recent, roll.first_unseen, roll.keywords, have, over_quota=over)
 
     async def rights(self, account: AccountId, mailbox: MailboxId, *, actor: AccountId) -> Rights:
         """What `actor`, who is in that mailbox, may do there by now. Raises `NoSuchMailbox` where that is nothing any more."""
-        return await self._database.read(rights.held(actor, account, mailbox))
+        return await self._database.read(rights.held(actor, account, mailbox), brief=True)
 
     # -- messages
 
@@ -282,8 +275,9 @@ class Mailboxes:
         self, account: AccountId, mailbox: MailboxId, what: Having, *, actor: AccountId | None = None
     ) -> Sequence[int]:
         """UIDs of the messages of which this is true, ascending."""
-        unit = listing.having(account, mailbox, what)
-        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+        roll = await self._rolls.look(account, mailbox, actor=actor)
+        find = roll.having(what)
+        return await asyncio.to_thread(find) if len(roll) > _MANY else find()
 
     async def fetch(
         self,
@@ -398,8 +392,12 @@ class Mailboxes:
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
-        unit = listing.changes(account, mailbox, since)
-        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+        unit = listing.changes(account, mailbox, since, listing.FEW)
+        few = await self._database.read(rights.within(actor, account, mailbox, "r", unit), brief=True)
+        if few is not None:
+            return few
+        many = listing.changes(account, mailbox, since)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", many))
 
     async def changed(
         self,

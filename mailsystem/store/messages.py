@@ -157,14 +157,19 @@ def deliver(
     return Delivered(content, done)
 
 
-def claim_recent(mailbox: Mailbox) -> Unit[None]:
-    """From here on these messages are recent to nobody else (RFC 3501 2.3.2)."""
-    yield Sql(
-        "UPDATE mailboxes SET recent_from = $3 WHERE account_id = $1 AND id = $2 AND recent_from < $3",
-        mailbox.account,
-        mailbox.id,
-        mailbox.uidnext,
-    )
+def claim_recent(mailbox: Mailbox) -> Unit[tuple[int, int]]:
+    """From here on these messages are recent to nobody else (RFC 3501 2.3.2): those from the first UID to before the second.
+
+    Raises `NoSuchMailbox`.
+    """
+    key = mailbox.account, mailbox.id
+    rows = yield Sql("SELECT recent_from, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", *key)
+    if not rows:
+        raise NoSuchMailbox
+    [(first, end)] = rows
+    if first < end:
+        yield Sql("UPDATE mailboxes SET recent_from = $3 WHERE account_id = $1 AND id = $2", *key, end)
+    return first, end
 
 
 def set_flags(

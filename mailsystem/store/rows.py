@@ -145,32 +145,9 @@ class FlagOp(Enum):
     REMOVE = "-FLAGS"
 
 
-def condition(having: Having, first: int) -> tuple[str, list[object]]:
-    """In SQL on the table `m`, with parameters numbered from `first` on."""
-    terms: list[str] = []
-    params: list[object] = []
-
-    def add(term: str, param: object) -> None:
-        terms.append(term.format(first + len(params)))
-        params.append(param)
-
-    if having.flag in _BITS:
-        add("m.flags & ${} <> 0", _BITS[having.flag])
-    elif having.flag is not None:
-        # A keyword may hold `_`, and is in ASCII: lower() does the same everywhere.
-        word = having.flag.lower()
-        for special in "!_":
-            word = word.replace(special, "!" + special)
-        add("' ' || LOWER(m.keywords) || ' ' LIKE ${} ESCAPE '!'", f"% {word} %")
-    if having.above is not None:
-        add("m.size > ${}", having.above)
-    if having.below is not None:
-        add("m.size < ${}", having.below)
-    if having.since is not None:
-        add("m.internaldate >= ${}", having.since)
-    if having.before is not None:
-        add("m.internaldate < ${}", having.before)
-    return " AND ".join(terms) or "1 = 1", params
+def bit_of(flag: Flag) -> int:
+    """The bit that a system flag is stored as; 0 for a keyword, and for `\\Recent`."""
+    return _BITS.get(flag, 0)
 
 
 def mailbox_of(row: Row) -> Mailbox:

@@ -1,0 +1,140 @@
+"""The rolls of the mailboxes that people are in, shared by the sessions of this process, bounded in memory.
+
+What is in memory is never believed: each look asks the database for the mailbox's ModSeq, in some microseconds, and
+reads what has changed since. So it does not matter who else changes the mailbox, in this process or in another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Final, TypeAlias, overload
+
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.mailbox import AccountId, MailboxId, ModSeq, Uid
+from mailsystem.store import listing, rights
+from mailsystem.store.database import Database, Sql, Unit
+from mailsystem.store.listing import FEW
+from mailsystem.store.roll import Roll
+from mailsystem.store.rows import MESSAGE
+
+MOST_OCTETS: Final = 64 << 20
+"""Of all rolls together, unless a single one is larger: more than a million messages."""
+_SLICE: Final = 2000
+_WORTH: Final = 50
+"""A roll is not read for the sake of fewer than one message in so many."""
+
+_Key: TypeAlias = tuple[AccountId, MailboxId]
+
+
+class Rolls:
+    def __init__(self, database: Database, *, most_octets: int = MOST_OCTETS) -> None:
+        self._database = database
+        self._most_octets = most_octets
+        self._rolls: OrderedDict[_Key, tuple[Roll, int]] = OrderedDict()
+        self._octets = 0
+        self._reading: dict[_Key, asyncio.Future[Roll]] = {}
+
+    @overload
+    async def look(self, account: AccountId, mailbox: MailboxId, *, actor: AccountId | None = None) -> Roll: ...
+    @overload
+    async def look(
+        self, account: AccountId, mailbox: MailboxId, *, actor: AccountId | None = None, about: int
+    ) -> Roll | None: ...
+    async def look(
+        self, account: AccountId, mailbox: MailboxId, *, actor: AccountId | None = None, about: int | None = None
+    ) -> Roll | None:
+        """The roll as it stands in the database now; the next `await` may see it move on.
+
+        None where it is not in memory and not worth to be read, since this is only `about` so many messages. Raises
+        `NoSuchMailbox`, also where `actor` may not read it.
+        """
+        key = account, mailbox
+        while True:
+            known = self._rolls.get(key)
+            if known is None:
+                # Somebody who may not read it shall not make us read it.
+                unit = rights.within(actor, account, mailbox, "r", _extent(account, mailbox))
+                uidnext = await self._database.read(unit, brief=True)
+                if about is not None and about * _WORTH < uidnext:
+                    return None
+                self._keep(key, await self._read(key, brief=uidnext <= FEW))
+                continue
+            roll, since = known[0], known[0].modseq
+            try:
+                unit_ = rights.within(actor, account, mailbox, "r", listing.news(account, mailbox, since, FEW))
+                news = await self._database.read(unit_, brief=True)
+                if news is None:
+                    news = await self._database.read(listing.news(account, mailbox, since))
+            except NoSuchMailbox:
+                self._drop(key)
+                raise
+            if roll.modseq != since or self._rolls.get(key) is not known:
+                continue  # meanwhile somebody else has brought it forward
+            if news.modseq != since:
+                roll.follow(*news)
+                if roll.is_worn:
+                    self._drop(key)
+                    continue
+            self._keep(key, roll)
+            return roll
+
+    def known(self, account: AccountId, mailbox: MailboxId) -> Roll | None:
+        """The roll that is in memory, as it stood when it was last looked at."""
+        known = self._rolls.get((account, mailbox))
+        return None if known is None else known[0]
+
+    async def _read(self, key: _Key, *, brief: bool) -> Roll:
+        if brief:
+            return await self._database.read(_whole(*key), brief=True)
+        # Many may want the same at once; who gives up waiting takes it from nobody.
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = self._reading[key] = asyncio.ensure_future(self._database.read(_whole(*key)))
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        return await asyncio.shield(reading)
+
+    def _keep(self, key: _Key, roll: Roll) -> None:
+        octets = roll.octets
+        before = self._rolls.get(key)
+        if before is not None and before == (roll, octets):
+            self._rolls.move_to_end(key)
+            return
+        self._drop(key)
+        self._rolls[key] = roll, octets
+        self._octets += octets
+        while self._octets > self._most_octets and len(self._rolls) > 1:
+            self._drop(next(iter(self._rolls)))
+
+    def _drop(self, key: _Key) -> None:
+        _, octets = self._rolls.pop(key, (None, 0))
+        self._octets -= octets
+
+
+def _extent(account: AccountId, mailbox: MailboxId) -> Unit[Uid]:
+    rows = yield Sql("SELECT uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
+    if not rows:
+        raise NoSuchMailbox
+    return Uid(rows[0][0])
+
+
+def _whole(account: AccountId, mailbox: MailboxId) -> Unit[Roll]:
+    """All of a mailbox, from one snapshot, never holding more than a slice of rows."""
+    rows = yield Sql("SELECT uidnext, modseq FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
+    if not rows:
+        raise NoSuchMailbox
+    roll = Roll(account, mailbox, Uid(rows[0][0]), ModSeq(rows[0][1]))
+    last = 0
+    while True:
+        rows = yield Sql(
+            f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid > $3"  # noqa: S608
+            " ORDER BY m.uid LIMIT $4",
+            account,
+            mailbox,
+            last,
+            _SLICE,
+        )
+        roll.enter(rows)
+        if len(rows) < _SLICE:
+            return roll
+        last = rows[-1][0]

@@ -1,0 +1,198 @@
+"""The roll of a mailbox: columns in memory that say at every moment what the rows say, whoever has changed them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from vault import Vault, letter, post, spooled
+
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.mailbox import DELETED, FLAGGED, SEEN, AccountId, Flag, MailboxId, MessageSet, ModSeq, Uid
+from mailsystem.store import FlagOp, Having, Store
+from mailsystem.store.roll import Roll
+from mailsystem.store.rolls import Rolls
+
+ALL = MessageSet(((1, 0xFFFFFFFF),))
+JUNK = Flag("$Junk")
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """What is asked of the database, on whatever connection."""
+    said: list[str] = []
+    database = store.mailboxes._database
+    connections = [database._brief, database._writer._conn, *(each._conn for each in database._readers)]  # type: ignore[attr-defined]
+    for connection in connections:
+        connection.set_trace_callback(said.append)
+    try:
+        yield said
+    finally:
+        for connection in connections:
+            connection.set_trace_callback(None)
+        said[:] = [
+            each for each in said if not each.startswith(("BEGIN", "ROLLBACK", "COMMIT", "SAVEPOINT", "RELEASE"))
+        ]
+
+
+async def inbox(vault: Vault) -> MailboxId:
+    return (await vault.here.mailboxes.find(vault.ann.id, "INBOX")).id
+
+
+def rolls_of(store: Store) -> Rolls:
+    return store.mailboxes._rolls
+
+
+async def check(store: Store, account: AccountId, mailbox: MailboxId) -> Roll:
+    """The roll says what the rows say, and counts what STATUS counts."""
+    roll = await rolls_of(store).look(account, mailbox)
+    rows = await store.mailboxes.messages(account, mailbox, ALL)
+    assert list(roll.uids) == [row.uid for row in rows]
+    assert list(roll.modseqs) == [row.modseq for row in rows]
+    assert [roll.flags[kind] for kind in roll.kinds] == [row.flags for row in rows]
+    assert list(roll.dates) == [row.internaldate for row in rows]
+    assert list(roll.sizes) == [row.size for row in rows]
+    assert list(roll.contents) == [row.content for row in rows]
+    assert list(roll.saved) == [row.savedate for row in rows]
+    [there] = [each for each in await store.mailboxes.list(account) if each.id == mailbox]
+    assert (roll.uidnext, roll.modseq) == (there.uidnext, there.modseq)
+    status = await store.mailboxes.status(account, there.name)
+    opened = await store.mailboxes.open(account, there.name, claim_recent=False)
+    assert opened.status == status
+    assert list(opened.uids) == list(roll.uids)
+    assert opened.first_unseen == next((row.uid for row in rows if SEEN not in row.flags), None)
+    assert opened.keywords == tuple(sorted({flag for row in rows for flag in row.flags if flag[0] != "\\"}))
+    return roll
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_is_done_by_whomever_the_roll_says_what_the_rows_say(vault: Vault, seed: int) -> None:
+    chance = random.Random(seed)
+    ann, box = vault.ann.id, await inbox(vault)
+    flags = (SEEN, DELETED, FLAGGED, JUNK, Flag("work"))
+
+    def some() -> MessageSet:
+        return MessageSet.of(chance.sample(range(1, 40), chance.randint(1, 25)))
+
+    for _ in range(25):
+        store = chance.choice((vault.here, vault.there))
+        match chance.randrange(6):
+            case 0 | 1:
+                await post(vault, *(str(n) for n in range(chance.randint(1, 9))))
+            case 2 | 3:
+                chosen = frozenset(chance.sample(flags, chance.randint(0, 3)))
+                op = chance.choice(tuple(FlagOp))
+                since = chance.choice((None, None, ModSeq(chance.randint(1, 30))))
+                await store.mailboxes.set_flags(ann, box, chance.choice((some(), ALL)), op, chosen, since=since)
+            case 4:
+                await store.mailboxes.expunge(ann, box, chance.choice((some(), None)))
+            case 5:
+                await store.mailboxes.copy(ann, box, some(), chance.choice(("INBOX", "Archive")))
+        if chance.random() < 0.7:
+            await check(chance.choice((vault.here, vault.there)), ann, box)
+    await check(vault.here, ann, box)
+    await check(vault.there, ann, box)
+
+
+async def test_what_has_not_changed_is_not_read_again(vault: Vault) -> None:
+    await post(vault, *(str(n) for n in range(300)))
+    ann, box = vault.ann.id, await inbox(vault)
+    opened = await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
+    with statements(vault.here) as said:
+        again = await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
+        assert again.uids == opened.uids
+    assert not [each for each in said if "FROM messages" in each]
+    with statements(vault.here) as said:
+        await vault.here.mailboxes.changes(ann, box, opened.status.mailbox.modseq)
+    assert len(said) == 1
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([7]), FlagOp.ADD, frozenset({SEEN}))
+    with statements(vault.here) as said:
+        roll = await rolls_of(vault.here).look(ann, box)
+    assert SEEN in roll.flags[roll.kinds[6]]
+    assert len(said) == 3  # its ModSeq, what is new, what is gone
+
+
+async def test_those_who_ask_at_once_make_it_be_read_once(vault: Vault) -> None:
+    await post(vault, *(str(n) for n in range(300)))
+    with statements(vault.there) as said:
+        opened = await asyncio.gather(
+            *(vault.there.mailboxes.open(vault.ann.id, "INBOX", claim_recent=False) for _ in range(20))
+        )
+    assert {len(each.uids) for each in opened} == {300}
+    assert len([each for each in said if "FROM messages" in each]) == 1
+
+
+async def test_it_is_not_read_for_the_sake_of_a_few_messages(vault: Vault) -> None:
+    await post(vault, *(str(n) for n in range(60)))
+    box = await inbox(vault)
+    assert await rolls_of(vault.there).look(vault.ann.id, box, about=1) is None
+    assert await rolls_of(vault.there).look(vault.ann.id, box, about=10) is not None
+    assert await rolls_of(vault.there).look(vault.ann.id, box, about=1) is not None
+
+
+async def test_rolls_are_bounded_in_octets(vault: Vault) -> None:
+    rolls = Rolls(vault.here.mailboxes._database, most_octets=3000)
+    await post(vault, "a", "b")
+    ann = vault.ann.id
+    boxes = [each.id for each in await vault.here.mailboxes.list(ann)]
+    for box in boxes:
+        await rolls.look(ann, box)
+        assert len(rolls._rolls) == 1
+        assert rolls._octets == sum(roll.octets for roll, _ in rolls._rolls.values()) <= 3000
+
+
+async def test_of_a_mailbox_that_is_gone_nothing_is_kept(vault: Vault) -> None:
+    ann = vault.ann.id
+    archive = await vault.here.mailboxes.find(ann, "Archive")
+    rolls = rolls_of(vault.there)
+    await rolls.look(ann, archive.id)
+    await vault.here.mailboxes.delete(ann, "Archive")
+    with pytest.raises(NoSuchMailbox):
+        await rolls.look(ann, archive.id)
+    assert not rolls._rolls
+    assert rolls._octets == 0
+
+
+async def test_one_who_has_no_right_to_read_does_not_see_it(vault: Vault) -> None:
+    bob = await vault.here.accounts.add("bob@example.org", None)
+    await post(vault, "a")
+    box = await inbox(vault)
+    for _ in range(2):
+        with pytest.raises(NoSuchMailbox):
+            await rolls_of(vault.here).look(vault.ann.id, box, actor=bob.id)
+        await rolls_of(vault.here).look(vault.ann.id, box)
+
+
+async def test_combinations_of_flags_that_nobody_has_any_more_are_forgotten(vault: Vault) -> None:
+    await post(vault, "a")
+    ann, box = vault.ann.id, await inbox(vault)
+    for number in range(300):
+        word = frozenset({Flag(f"k{number}")})
+        await vault.here.mailboxes.set_flags(ann, box, ALL, FlagOp.SET, word)
+        roll = await rolls_of(vault.here).look(ann, box)
+    assert len(roll.flags) < 258
+    await check(vault.here, ann, box)
+
+
+async def test_conditions_are_weighed_on_the_columns(vault: Vault) -> None:
+    ann, box = vault.ann.id, await inbox(vault)
+    for number in range(6):
+        octets = letter("x", "y" * 100 * number)
+        await vault.here.mailboxes.append(ann, "INBOX", spooled(vault.here, octets), internaldate=1000.0 + number)
+    await vault.here.mailboxes.set_flags(ann, box, MessageSet.of([1, 4]), FlagOp.ADD, frozenset({JUNK, FLAGGED}))
+    rows = {row.uid: row for row in await vault.here.mailboxes.messages(ann, box, ALL)}
+
+    async def having(what: Having) -> list[int]:
+        return list(await vault.there.mailboxes.having(ann, box, what))
+
+    assert await having(Having()) == [1, 2, 3, 4, 5, 6]
+    assert await having(Having(flag=FLAGGED)) == [1, 4]
+    assert await having(Having(flag=Flag("$junk"))) == [1, 4]
+    assert await having(Having(flag=Flag("$jun"))) == []
+    assert await having(Having(above=rows[Uid(3)].size)) == [4, 5, 6]
+    assert await having(Having(below=rows[Uid(3)].size)) == [1, 2]
+    assert await having(Having(since=1002.0, before=1004.0)) == [3, 4]
+    assert await having(Having(flag=JUNK, since=1001.0)) == [4]
