@@ -8,6 +8,7 @@ from typing import Final
 
 from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
 from mailsystem.imap.fetched import beginning, encoded, extent, octets_of, picked
+from mailsystem.imap.rollcall import answered
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.imap.witness import flagged
 from mailsystem.mail.mailbox import SEEN, Changes, ContentId, MessageSet
@@ -40,6 +41,7 @@ class Answers:
 
     def __init__(self, session: Session, items: Items) -> None:
         self._session = session
+        self._attributes = items.attributes
         self._octets = items.octets
         dialect = session.dialect
         changed = items.including(Attribute.FLAGS)
@@ -64,6 +66,11 @@ class Answers:
     async def say(self, uids: MessageSet) -> None:
         """Answer for every message there still is."""
         session = self._session
+        if not self._octets and self._want is Want.NONE:
+            told = await answered(session, self._attributes, uids)
+            if told is not None:
+                self.told = told
+                return
         changes: Changes | None = None
         async for slice_ in session.store.mailboxes.fetch(
             session.mailbox.account, session.mailbox.id, uids, self._want, actor=session.account.id

@@ -88,6 +88,10 @@ class View:
         at = bisect_right(recent, (uid, STAR)) - 1
         return at >= 0 and recent[at][0] <= uid <= recent[at][1]
 
+    def has_recent(self, low: int, high: int) -> bool:
+        """Whether it is the first to see a message with a UID in this range."""
+        return any(first <= high and low <= last for first, last in self._recent)
+
     def number(self, uid: int) -> int:
         """The sequence number of a message; 0 if the client does not know it."""
         at = bisect_left(self.uids, uid)

@@ -31,6 +31,7 @@ from mailsystem.store.outbound import (
     mark_reported,
 )
 from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
+from mailsystem.store.roll import Pick, Roll
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 from mailsystem.store.secrets import AppPassword, Secrets
@@ -88,9 +89,11 @@ __all__ = [
     "Opened",
     "Outbound",
     "Oversight",
+    "Pick",
     "Place",
     "Queued",
     "Quota",
+    "Roll",
     "Route",
     "Secrets",
     "Selection",

@@ -31,6 +31,7 @@ from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Spool, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.leaving import Leaving
+from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
 
@@ -270,6 +271,12 @@ class Mailboxes:
         """The messages' own rows, by UID."""
         unit = listing.listing(account, mailbox, uids)
         return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+
+    async def roll(
+        self, account: AccountId, mailbox: MailboxId, *, actor: AccountId | None = None, about: int = STAR
+    ) -> Roll | None:
+        """The messages' own rows as columns, as they are now; None where so many are not worth the reading for so few."""
+        return await self._rolls.look(account, mailbox, actor=actor, about=about)
 
     async def having(
         self, account: AccountId, mailbox: MailboxId, what: Having, *, actor: AccountId | None = None

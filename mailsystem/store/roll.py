@@ -162,7 +162,7 @@ class Roll:
 
     def change(self, places: Pick, becomes: Mapping[int, int], modseq: ModSeq) -> None:
         """Let the messages at these places have flags of another kind, by the kind that they had: all that `modseq` did."""
-        old = array("I", _picked(self.kinds, places))
+        old = array("I", self.picked(self.kinds, places))
         now = (
             array("I", [becomes[old[0]]]) * len(old) if len(becomes) == 1 else array("I", map(becomes.__getitem__, old))
         )
@@ -172,8 +172,8 @@ class Roll:
     def _become(self, places: Pick, now: array[int], modseq: ModSeq) -> None:
         if not places:
             return
-        sizes = array("Q", _picked(self.sizes, places))
-        self._kinds.count(array("I", _picked(self.kinds, places)), sizes, -1)
+        sizes = array("Q", self.picked(self.sizes, places))
+        self._kinds.count(array("I", self.picked(self.kinds, places)), sizes, -1)
         self._kinds.count(now, sizes, 1)
         if isinstance(places, range):
             self.kinds[places.start : places.stop] = now
@@ -214,6 +214,13 @@ class Roll:
         """Where the messages stand whose UIDs are in this range: the first place, and the one behind the last."""
         first = bisect_left(self.uids, low)
         return first, bisect_right(self.uids, high, first)
+
+    @staticmethod
+    def picked(column: array[N], places: Pick) -> Sequence[N]:
+        """What a column says of the messages at these places."""
+        if isinstance(places, range):
+            return column[places.start : places.stop]
+        return [column[at] for at in places]
 
     def among(self, uids: MessageSet) -> Pick:
         """The places of all messages with these UIDs."""
@@ -284,13 +291,13 @@ class Called(Sequence[Message]):
 
     def __init__(self, roll: Roll, places: Pick) -> None:
         """As they stand there now, all of them at the ModSeq of the roll."""
-        self._uids = _picked(roll.uids, places)
-        self._kinds = _picked(roll.kinds, places)
+        self._uids = roll.picked(roll.uids, places)
+        self._kinds = roll.picked(roll.kinds, places)
         self._flags = roll.flags  # a kind is what it is for ever
-        self._dates = _picked(roll.dates, places)
-        self._sizes = _picked(roll.sizes, places)
-        self._contents = _picked(roll.contents, places)
-        self._saved = _picked(roll.saved, places)
+        self._dates = roll.picked(roll.dates, places)
+        self._sizes = roll.picked(roll.sizes, places)
+        self._contents = roll.picked(roll.contents, places)
+        self._saved = roll.picked(roll.saved, places)
         self._modseq = roll.modseq
 
     @property
@@ -322,12 +329,6 @@ class Called(Sequence[Message]):
             ContentId(self._contents[at]),
             self._saved[at],
         )
-
-
-def _picked(column: array[N], places: Pick) -> Sequence[N]:
-    if isinstance(places, range):
-        return column[places.start : places.stop]
-    return [column[at] for at in places]
 
 
 def _without(column: array[N], stretches: Sequence[tuple[int, int]]) -> array[N]:
