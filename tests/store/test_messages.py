@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vault import Vault, drop_for, letter, post, spooled
 
+from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, FLAGGED, SEEN, Changes, Flag, MessageSet, ModSeq
-from mailsystem.store import FlagOp, Want
+from mailsystem.store import Delivered, Drop, FlagOp, Want
+from mailsystem.store.database import Ring, Unit
 from mailsystem.store.listing import portions
+from mailsystem.store.messages import deliver
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
 
@@ -398,3 +401,42 @@ async def test_a_mailbox_of_that_name_cannot_be_made_twice(vault: Vault) -> None
     await vault.here.mailboxes.create(vault.ann.id, "Plans")
     with pytest.raises(MailboxExists):
         await vault.there.mailboxes.create(vault.ann.id, "Plans")
+
+
+async def test_many_recipients_take_as_few_statements_as_one(vault: Vault) -> None:
+    people = [await vault.here.accounts.add(f"p{number}@example.org", None) for number in range(20)]
+    contents = vault.here.contents
+
+    async def said(*accounts: Account) -> list[type]:
+        staged = await contents.stage(spooled(vault.here, letter("x")), b"")
+        said: list[type] = []
+        unit = overheard(deliver(drop_for(*accounts), staged, 0.0, 0.0), said)
+        done = await vault.here.mailboxes._database.write(unit)
+        assert [place.mailbox.account for place in done.places] == [account.id for account in accounts]
+        return [kind for kind in said if kind is not Ring]
+
+    assert len(await said(people[0])) == len(await said(*people)) == 6
+
+
+def overheard(unit: Unit[Delivered], said: list[type]) -> Unit[Delivered]:
+    """The same unit, and what kinds of statements it yields."""
+    try:
+        statement = next(unit)
+        while True:
+            said.append(type(statement))
+            statement = unit.send((yield statement))
+    except StopIteration as done:
+        delivered: Delivered = done.value
+        return delivered
+
+
+async def test_two_folders_and_one_twice_have_numbers_of_their_own(vault: Vault) -> None:
+    drops = [Drop(vault.ann.id, name) for name in ("INBOX", "Archive", "INBOX")]
+    done = await vault.here.mailboxes.deliver(drops, spooled(vault.here, letter("x")))
+    assert [(place.mailbox.name, place.uid) for place in done.places] == [("INBOX", 1), ("Archive", 1), ("INBOX", 2)]
+    assert await uids(vault) == [1, 2]
+    assert await uids(vault, "Archive") == [1]
+    seen = await vault.there.mailboxes.find(vault.ann.id, "Archive")
+    assert seen.modseq == done.places[1].modseq
+    [after] = await post(vault, "later", mailbox="Archive")
+    assert after.modseq > max(place.modseq for place in done.places)
