@@ -223,7 +223,7 @@ class MailHandler:
         answers = [ok]
         if session.lmtp:
             answers = [reply_to(failed[each], b"RCPT") if each in failed else ok for each in envelope.taken]
-        if len(failed) == len(accepted.recipients):
+        if len(failed) == len(accepted.recipients) or not session.trace.wants("accepted"):
             return answers
         session.trace.event(
             "accepted",

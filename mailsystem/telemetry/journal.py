@@ -89,6 +89,11 @@ class Recorder:
         """The last read of each session, as long as it waits."""
         self._lost = 0
 
+    @staticmethod
+    def wants(name: str) -> bool:
+        """Whether events of that name are about messages, or about who does things to them."""
+        return name in NAMES or name in _LEARN
+
     def __call__(self, event: Event) -> None:
         name = NAMES.get(event.name)
         if name is not None:

@@ -167,8 +167,12 @@ class Log:
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
 
+    def wants(self, name: str) -> bool:
+        """Whether events of that name are of a level that is written."""
+        return LEVEL_OF.get(name, "info") not in self._quiet
+
     def __call__(self, event: Event) -> None:
-        if LEVEL_OF.get(event.name, "info") in self._quiet:
+        if not self.wants(event.name):
             return
         if self._waiting.qsize() >= MOST_WAITING:
             self._dropped += 1

@@ -30,6 +30,8 @@ class Event:
 
 
 Sink = Callable[[Event], None]
+"""Hears events. One that has a method `wants(name)` hears those alone for whose name that says yes, at any time."""
+
 _sessions = itertools.count(1)
 
 
@@ -40,7 +42,7 @@ class Trace:
     arguments of a secret verb as `REDACTED`.
     """
 
-    __slots__ = ("_contents", "_lines", "_sinks", "context", "door", "session")
+    __slots__ = ("_contents", "_hearers", "_lines", "_sinks", "context", "door", "session")
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class Trace:
         context: Mapping[str, Any] | None = None,
     ) -> None:
         self._sinks = tuple(sinks)
+        self._hearers: dict[str, tuple[Sink, ...]] = {}
+        """By the name of an event; shared by all children."""
         self._lines = lines and bool(sinks)
         self._contents = contents and bool(sinks)
         self.door = door
@@ -71,7 +75,7 @@ class Trace:
 
     def child(self, door: str, **context: Any) -> Trace:
         """The voice of a new session at `door`; `context` goes into each of its events."""
-        return Trace(
+        child = Trace(
             self._sinks,
             lines=self._lines,
             contents=self._contents,
@@ -79,12 +83,25 @@ class Trace:
             session=next(_sessions),
             context={**self.context, **context},
         )
+        child._hearers = self._hearers
+        return child
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody hears events of that name: ask before making up what is dear."""
+        return bool(self._heard_by(name))
+
+    def _heard_by(self, name: str) -> tuple[Sink, ...]:
+        hearers = self._hearers.get(name)
+        if hearers is None:
+            hearers = tuple(sink for sink in self._sinks if _wants(sink, name))
+            self._hearers[name] = hearers
+        return hearers
 
     def event(self, name: str, **data: Any) -> None:
         """Say that `name` came to pass."""
-        if self._sinks:
+        if hearers := self._heard_by(name):
             event = Event(time.time(), name, self.door, self.session, {**self.context, **data})
-            for sink in self._sinks:
+            for sink in hearers:
                 sink(event)
 
     def bug(self, error: BaseException, **data: Any) -> None:
@@ -107,6 +124,11 @@ class Trace:
             self.event(name, ms=_ms(start), failed=type(error).__name__, **data)
             raise
         self.event(name, ms=_ms(start), **data)
+
+
+def _wants(sink: Sink, name: str) -> bool:
+    wants: Callable[[str], bool] | None = getattr(sink, "wants", None)
+    return wants is None or wants(name)
 
 
 def _ms(start: float) -> float:

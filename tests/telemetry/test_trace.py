@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from io import StringIO
 
 import pytest
 
 from mailsystem.telemetry import Event, Trace
+from mailsystem.telemetry.journal import Recorder
+from mailsystem.telemetry.log import text_log
 from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
 
 
@@ -48,6 +51,49 @@ def test_lines_are_said_only_where_somebody_reads_them() -> None:
         ("line", {"who": "S", "text": "a OK \\xff\xe4"}),
         ("line", {"who": "C", "text": "[redacted]"}),
     ]
+
+
+class Choosy:
+    """A sink that wants to hear of few things."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.asked: list[str] = []
+
+    def wants(self, name: str) -> bool:
+        self.asked.append(name)
+        return name == "delivered"
+
+    def __call__(self, event: Event) -> None:
+        self.heard.append(event.name)
+
+
+def test_a_sink_may_choose_and_is_asked_once_for_all_sessions() -> None:
+    choosy, heard = Choosy(), list[Event]()
+    trace = Trace([choosy])
+    for session in (trace.child("smtp"), trace.child("smtp")):
+        for name in ("delivered", "accepted"):
+            session.event(name)
+    assert choosy.heard == ["delivered", "delivered"]
+    assert choosy.asked == ["delivered", "accepted"]
+    assert trace.wants("delivered")
+    assert not trace.wants("accepted")
+    both = Trace([choosy, heard.append])
+    assert both.child("smtp").wants("accepted")
+    both.event("accepted")
+    assert [event.name for event in heard] == ["accepted"]
+    assert not Trace().wants("delivered")
+
+
+def test_log_and_journal_want_what_they_write() -> None:
+    quiet, loud = text_log(StringIO(), level="warning"), text_log(StringIO())
+    assert quiet.wants("login failed")
+    assert loud.wants("accepted")
+    assert not quiet.wants("accepted")
+    assert not loud.wants("connected")
+    assert Recorder.wants("delivered")
+    assert Recorder.wants("logged in")
+    assert not Recorder.wants("accepted")
 
 
 def test_a_trace_without_sinks_says_nothing() -> None:
