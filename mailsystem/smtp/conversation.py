@@ -228,10 +228,13 @@ class Conversation(SMTP):
 
     async def push(self, status: Reply | str | bytes) -> None:
         """Answer; it is sent by the next `flush`. A 421 ends the conversation."""
-        if isinstance(status, Reply) and status.code == 421:
-            self._leaving = True
-        line = status.encode() if isinstance(status, str) else bytes(status)
-        self._replies.append(line + b"\r\n")
+        if isinstance(status, Reply):
+            if status.code == 421:
+                self._leaving = True
+            line = status.line
+        else:
+            line = status.encode() if isinstance(status, str) else status
+        self._replies += (line, b"\r\n")
         if self.trace.wants_lines:
             for part in line.split(b"\r\n"):
                 self.trace.line(SERVER, part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from mailsystem.mail.errors import (
@@ -33,16 +33,21 @@ class Reply:
     status: str
     """The enhanced status code; empty only where RFC 2034 has none: the greeting, EHLO, 334 and 354."""
     text: str
+    line: bytes = field(init=False, repr=False, compare=False)
+    """As it is sent, without its end: made once, since most replies are constants."""
 
-    def saying(self, text: str) -> Reply:
-        """The same in other words."""
-        return replace(self, text=text)
-
-    def __bytes__(self) -> bytes:
+    def __post_init__(self) -> None:
         # ASCII, since a peer need not understand more (RFC 6531 3.7.4.2), and never a line end out of somebody's text.
         text = self.text if self.text.isprintable() else "".join(c if c.isprintable() else "?" for c in self.text)
         status = f"{self.status} " if self.status else ""
-        return f"{self.code} {status}{text}".encode("ascii", "replace")
+        object.__setattr__(self, "line", f"{self.code} {status}{text}".encode("ascii", "replace"))
+
+    def saying(self, text: str) -> Reply:
+        """The same in other words."""
+        return Reply(self.code, self.status, text)
+
+    def __bytes__(self) -> bytes:
+        return self.line
 
 
 class Refusal(Exception):

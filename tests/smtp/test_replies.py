@@ -25,6 +25,12 @@ def test_every_failure_has_a_reply_at_every_command(kind: type[MailError], verb:
     assert kind in replies.REPLIES
 
 
+def test_a_reply_is_put_into_octets_once() -> None:
+    assert bytes(replies.OK) is bytes(replies.OK) is replies.OK.line
+    assert bytes(replies.OK.saying("fine")) == b"250 2.0.0 fine"
+    assert replies.OK.saying("ok") == replies.OK
+
+
 def test_a_failure_of_a_kind_that_came_later_is_told_like_what_it_is_one_of() -> None:
     class Later(errors.OverQuota):
         pass
