@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from mailsystem.mail.errors import SyntaxFault
@@ -12,6 +13,8 @@ from mailsystem.mail.errors import SyntaxFault
 MAX_LOCAL: Final = 64
 MAX_DOMAIN: Final = 255
 MAX_PATH: Final = 256
+REMEMBERED: Final = 1024
+"""Addresses that need not be taken apart or put together once more."""
 
 # Told by what does not belong: `re` takes milliseconds for a class with all of Unicode in it.
 _ATEXT = r'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]'
@@ -33,12 +36,10 @@ class Address:
 
     NULL: ClassVar[Address]
 
-    @classmethod
-    def parse(cls, text: str) -> Address:
+    @staticmethod
+    def parse(text: str) -> Address:
         """Read `local@domain`, without angle brackets. Raises `SyntaxFault` on anything else."""
-        if _octets(text) > MAX_PATH:
-            raise SyntaxFault("address too long")
-        return cls.kept(text)
+        return _parsed(text)
 
     @classmethod
     def kept(cls, text: str) -> Address:
@@ -51,7 +52,7 @@ class Address:
     @property
     def key(self) -> str:
         """What two addresses of one person share: the whole address, case folded."""
-        return f"{self.local.casefold()}@{self.domain}" if self.domain else self.local.casefold()
+        return _key(self.local, self.domain)
 
     @property
     def is_ascii(self) -> bool:
@@ -67,18 +68,37 @@ class Address:
 
     def __str__(self) -> str:
         """As it stands in a path: the local part quoted where it must be."""
-        if not self.domain:
-            return self.local
-        local = self.local
-        if not _DOT_STRING.fullmatch(local):
-            local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return f"{local}@{self.domain}"
+        return _path(self.local, self.domain)
 
     def __bool__(self) -> bool:
         return bool(self.local or self.domain)
 
 
 Address.NULL = Address("", "")
+
+
+# The same few people write and are written to, so the last of them are remembered: each is at most some 500 octets.
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parsed(text: str) -> Address:
+    if _octets(text) > MAX_PATH:
+        raise SyntaxFault("address too long")
+    return Address.kept(text)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _key(local: str, domain: str) -> str:
+    return f"{local.casefold()}@{domain}" if domain else local.casefold()
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _path(local: str, domain: str) -> str:
+    if not domain:
+        return local
+    if not _DOT_STRING.fullmatch(local):
+        local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{local}@{domain}"
 
 
 def _local(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsystem.mail.address import MAX_PATH, Address, normal_domain
+from mailsystem.mail.address import MAX_PATH, REMEMBERED, Address, _key, _parsed, _path, normal_domain
 from mailsystem.mail.errors import SyntaxFault
 
 
@@ -95,3 +95,13 @@ def test_one_that_was_accepted_can_be_read_again_however_long_its_normal_spellin
     assert Address.kept(str(accepted)) == accepted
     for text in ('"two words"@example.org', '"a@b"@example.org', "Ann+x@[192.0.2.1]", "ü@example.org"):
         assert Address.kept(str(Address.parse(text))) == Address.parse(text)
+
+
+def test_what_is_remembered_of_addresses_is_bounded() -> None:
+    for number in range(3 * REMEMBERED):
+        text = f"u{number}@example.org"
+        assert str(Address.parse(text)) == Address.parse(text).key == text
+    assert Address.parse("U1@Example.ORG") == Address("U1", "example.org")
+    assert Address.parse("U1@example.org").key == "u1@example.org"
+    for memory in (_parsed, _key, _path):
+        assert memory.cache_info().currsize <= REMEMBERED
