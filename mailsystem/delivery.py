@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from mailsystem.directory import Away, Directory, Target
@@ -272,24 +273,36 @@ def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> b
 
     `for` is told only where there is one recipient: nobody shall learn of a blind copy.
     """
-    helo = envelope.helo if _NAME.fullmatch(envelope.helo) else "unknown"
-    host = envelope.peer.host
-    literal = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
-    source = helo if host == UNIX else f"{helo} ({literal})"  # a socket file has no address to tell
+    sender = envelope.sender
     lines = [
-        f"Return-Path: <{envelope.sender if envelope.sender != Address.NULL else ''}>",
-        f"Received: from {source}",
+        f"Return-Path: <{sender if sender != Address.NULL else ''}>",
+        f"Received: from {_source(envelope.helo, envelope.peer.host)}",
         f"\tby {hostname} with {envelope.protocol} id {ident}",
     ]
     if envelope.tls:
         lines.append(f"\t(using {envelope.tls})")
     if len(envelope.recipients) == 1:
         lines.append(f"\tfor <{envelope.recipients[0]}>")
+    date = _date(int(now))
     lines[-1] += ";"
-    date = formatdate(now, localtime=True)
     lines.append(f"\t{date}")
     if "Date" in envelope.missing:
         lines.append(f"Date: {date}")
     if "Message-ID" in envelope.missing:
         lines.append(f"Message-ID: <{ident}@{hostname}>")
-    return "".join(line + "\r\n" for line in lines).encode()
+    lines.append("")
+    return "\r\n".join(lines).encode()
+
+
+@lru_cache(maxsize=256)
+def _source(helo: str, host: str) -> str:
+    """Where a message came from, as Received tells it: what the client calls itself, and its address."""
+    helo = helo if _NAME.fullmatch(helo) else "unknown"
+    literal = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+    return helo if host == UNIX else f"{helo} ({literal})"  # a socket file has no address to tell
+
+
+@lru_cache(maxsize=2)
+def _date(now: int) -> str:
+    """A second since the epoch as RFC 5322 3.3 has it, here: many messages come in one."""
+    return formatdate(now, localtime=True)

@@ -187,3 +187,20 @@ def test_nothing_a_client_calls_itself_can_write_a_header(helo: str) -> None:
 
 def test_the_null_path_is_written_as_such() -> None:
     assert trace_fields(envelope("ann@example.org", sender=""), "id", "mx", 0.0).startswith(b"Return-Path: <>\r\n")
+
+
+def test_the_time_in_received_is_that_of_its_own_second() -> None:
+    def told(now: float) -> bytes:
+        return trace_fields(envelope("ann@example.org"), "4711", "mx.example.org", now).splitlines()[-1]
+
+    assert told(1_700_000_000.0) == told(1_700_000_000.9) != told(1_700_000_001.0)
+    assert b":20 " in told(1_700_000_000.9)
+    assert b":21 " in told(1_700_000_001.0)
+
+
+def test_another_spelling_of_helo_or_address_is_told_as_it_is() -> None:
+    first = envelope("ann@example.org", helo="one.example.net")
+    assert b"from one.example.net ([192.0.2.7])" in trace_fields(first, "1", "mx", 0.0)
+    assert b"from One.example.net ([192.0.2.8])" in trace_fields(
+        replace(first, helo="One.example.net", peer=Peer("192.0.2.8", 1)), "1", "mx", 0.0
+    )
