@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsystem.directory import AccountsDirectory, Remembered, SinkDirectory, Target, hash_password, login_name
+from mailsystem.directory import AccountsDirectory, Away, Remembered, SinkDirectory, Target, hash_password, login_name
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import SystemClock
 from mailsystem.mail.envelope import Peer
@@ -144,6 +144,24 @@ async def test_in_the_sink_everybody_exists_and_sink_gets_a_copy(store: Store) -
     assert (await sink.login(Credentials("bare", "x"), PEER)).login == "bare@localhost"
     with pytest.raises(AuthFailed):
         await sink.login(Credentials("not an address", "x"), PEER)
+
+
+async def test_the_sink_looks_up_each_address_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = SinkDirectory(store, default_domain="localhost", sent_on=["*@away.example"])
+    first = [
+        await sink.resolve(Address.parse(text)) for text in ("ann@here.example", "Ann@away.example", "ann@away.example")
+    ]
+    assert [place.address.local for places in first for place in places if isinstance(place, Away)] == ["Ann", "ann"]
+    asked: list[str] = []
+    monkeypatch.setattr(type(store.accounts), "ensure", lambda _, login: asked.append(login))
+    again = [
+        await sink.resolve(Address.parse(text)) for text in ("ann@here.example", "Ann@away.example", "ann@away.example")
+    ]
+    assert (again, asked) == (first, [])
+    sink.forget()
+    with pytest.raises(TypeError):
+        await sink.resolve(Address.parse("ann@here.example"))
+    assert asked
 
 
 def test_a_login_is_a_full_folded_address() -> None:

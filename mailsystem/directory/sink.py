@@ -18,6 +18,7 @@ from mailsystem.mail.sasl import Credentials, Keys
 from mailsystem.store import Store
 
 SINK_LOGIN: Final = "sink"
+_KNOWN_FOR: Final = 3600.0
 
 
 class SinkDirectory(Authenticating):
@@ -32,7 +33,8 @@ class SinkDirectory(Authenticating):
         self._store = store
         self._default_domain = default_domain
         self._sent_on = [pattern.casefold() for pattern in sent_on]
-        self._known: Remembered[Account] = Remembered(store.clock, 3600.0)
+        self._known: Remembered[Account] = Remembered(store.clock, _KNOWN_FOR)
+        self._resolved: Remembered[tuple[Target | Away, ...]] = Remembered(store.clock, _KNOWN_FOR)
 
     async def warm(self) -> None:
         """Make what the first message would have to wait for."""
@@ -63,10 +65,15 @@ class SinkDirectory(Authenticating):
     async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
         if not address.domain:
             address = Address(address.local, self._default_domain)
-        everybody = await self._account(SINK_LOGIN)
-        here = Target((await self._account(address.key)).id), Target(everybody.id)
-        on = any(fnmatchcase(address.key, pattern) for pattern in self._sent_on)
-        return (*here, Away(address)) if on else here
+        # By its exact spelling: another server may part what the case alone does, and what leaves is what was asked for.
+        places = self._resolved.get(str(address))
+        if places is None:
+            everybody = await self._account(SINK_LOGIN)
+            places = Target((await self._account(address.key)).id), Target(everybody.id)
+            if any(fnmatchcase(address.key, pattern) for pattern in self._sent_on):
+                places = (*places, Away(address))
+            self._resolved.put(str(address), places)
+        return places
 
     async def return_path(self, sender: Address, by: str) -> Address:
         return sender
@@ -83,3 +90,4 @@ class SinkDirectory(Authenticating):
 
     def forget(self) -> None:
         self._known.clear()
+        self._resolved.clear()
