@@ -102,6 +102,71 @@ async def test_silence_ends_in_a_timeout_and_nothing_is_lost_by_it() -> None:
     assert heard == [b"here"]
 
 
+async def test_many_reads_share_one_timer_and_each_has_its_own_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_: list[float] = []
+    late: list[float] = []
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+
+    def counted(when: float, *rest: Any, **more: Any) -> Any:
+        if getattr(rest[0], "__name__", "") == "_fired":
+            set_.append(when)
+        return call_at(when, *rest, **more)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+
+    async def serve(connection: Connection) -> None:
+        for seconds in (*[60.0] * 50, 600.0):
+            connection.write(await connection.read(seconds))
+        for seconds in (0.05, 0.2, 0.1):
+            start = loop.time()
+            with pytest.raises(TimeoutError):
+                await connection.read(seconds)
+            late.append(loop.time() - start - seconds)
+        connection.write(b"end")
+
+    async with door(serve) as bound, client(bound) as (reader, writer):
+        for n in range(51):
+            writer.write(b"%03d" % n)
+            assert await reader.readexactly(3) == b"%03d" % n
+            if n == 49:
+                assert len(set_) == 1
+        assert await reader.readexactly(3) == b"end"
+        assert all(wait >= -0.01 for wait in late)
+
+
+async def test_whoever_waits_can_be_nudged_and_what_was_nudged_before_counts() -> None:
+    said: list[str] = []
+    there = asyncio.Event()
+
+    async def serve(connection: Connection) -> None:
+        connection.nudge()
+        await connection.until_stirred(5)
+        assert connection.take() == b""
+        said.append("before")
+        asyncio.get_running_loop().call_later(0.01, connection.nudge)
+        await connection.until_stirred(5)
+        assert connection.take() == b""
+        said.append("meanwhile")
+        with pytest.raises(TimeoutError):
+            await connection.until_stirred(0.01)
+        there.set()
+        await connection.until_stirred(5)
+        assert connection.take() == b"hello"
+        await connection.until_stirred(5)
+        with pytest.raises(Closed):
+            connection.take()
+        said.append("gone")
+
+    async with door(serve) as bound, client(bound) as (reader, writer):
+        await there.wait()
+        writer.write(b"hello")
+        await writer.drain()
+        writer.write_eof()
+        assert await reader.read() == b""
+    assert said == ["before", "meanwhile", "gone"]
+
+
 async def test_a_cancelled_read_loses_nothing() -> None:
     heard = bytearray()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Final
 
 from mailsystem.imap import watch
@@ -35,7 +36,8 @@ async def sync(
         return False  # RFC 5465 3.1: then the client believes what it believed
     selected, bell = session.selected, session.store.bell
     view = selected.view
-    if not look and bell.rung == session.heard and (hold_expunges or not view.holding):
+    place = (selected.mailbox.account, selected.mailbox.id)
+    if not look and (hold_expunges or not view.holding) and not bell.sounded(session.heard, place):
         return False
     rung = bell.rung
     try:
@@ -139,42 +141,16 @@ def permanent_flags(keywords: set[Flag], rights: Rights) -> bytes:
 
 async def idle(session: Session) -> bytes:
     """Push news as they come until the client says a line, which is returned (RFC 2177)."""
-    arriving: asyncio.Task[None] | None = None
-    ringing: asyncio.Task[None] | None = None
-    try:
+    with _Ear(session) as ear:
         while (line := session.framing.line()) is None:
             await admit(session)
             await sync(session, look=False)
             await watch.look(session)
             await session.flush()
-            if arriving is None:
-                arriving = asyncio.ensure_future(session.receive())
-            ringing = _news(session)
-            waiting = {arriving, ringing}
-            done, _ = await asyncio.wait(
-                waiting, timeout=session.options.keepalive, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
+            if not await ear.stirred(session.options.keepalive):
                 session.send(b"* OK still here\r\n")
-            ringing.cancel()
-            if arriving.done():
-                arriving.result()
-                arriving = None
-        session.trace.line(CLIENT, line if line.upper() == b"DONE" else b"[%d octets]" % len(line))
-        return line
-    finally:
-        # Both are pure waits: what they wait for is not lost with them. Nobody else may wait before they have ended.
-        waits = [task for task in (arriving, ringing) if task is not None]
-        for task in waits:
-            task.cancel()
-        if waits:
-            await asyncio.gather(*waits, return_exceptions=True)
-
-
-def _news(session: Session) -> asyncio.Task[None]:
-    """A wait until there may be something that the client is told of, or is ended by."""
-    heard = watch.heard(session) if (about := watch.topics(session)) else session.admitted
-    return asyncio.ensure_future(session.store.bell.wait(min(heard, session.admitted), _itself(session), *about))
+    session.trace.line(CLIENT, line if line.upper() == b"DONE" else b"[%d octets]" % len(line))
+    return line
 
 
 async def attend(session: Session) -> None:
@@ -182,20 +158,62 @@ async def attend(session: Session) -> None:
     if session.watch is None:
         await session.receive()
         return
-    arriving = asyncio.ensure_future(session.receive())
-    ringing: asyncio.Task[None] | None = None
-    try:
-        while not arriving.done():
+    with _Ear(session) as ear:
+        while not ear.heard_client:
             await admit(session)
             await sync(session, look=False, hold_expunges=session.watch.wanted.delayed)
             await watch.look(session)
             await session.flush()
-            ringing = _news(session)
-            await asyncio.wait({arriving, ringing}, return_when=asyncio.FIRST_COMPLETED)
-            ringing.cancel()
-        arriving.result()
-    finally:
-        waits = [task for task in (arriving, ringing) if task is not None]
-        for task in waits:
-            task.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+            await ear.stirred(math.inf)
+
+
+class _Ear:
+    """Waits for the client and for the bell at once, by one future and no task."""
+
+    __slots__ = ("_session", "_silent_until", "_topics", "heard_client")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._topics: list[Topic] = []
+        self._listen_anew()
+        self.heard_client = False
+        """It has said more, which the framing has."""
+
+    def _listen_anew(self) -> None:
+        self._silent_until = asyncio.get_running_loop().time() + self._session.patience()
+
+    def __enter__(self) -> _Ear:
+        self._turn()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.store.bell.spare(self._session.nudge, self._topics)
+
+    def _turn(self) -> bool:
+        """Listen to what there may be news about now; whether that is anything else than before."""
+        topics = [_itself(self._session), *watch.topics(self._session)]
+        if topics == self._topics:
+            return False
+        bell, nudge = self._session.store.bell, self._session.nudge
+        bell.spare(nudge, self._topics)
+        bell.tell(nudge, topics)
+        self._topics = topics
+        return True
+
+    async def stirred(self, timeout: float) -> bool:
+        """Wait until there may be something that the client is told of, or is ended by, or until it says more.
+
+        False where nothing was for `timeout` seconds. Raises `Closed` and `Goodbye`.
+        """
+        if self._turn():
+            return True  # what was rung about these before is looked for first
+        left = self._silent_until - asyncio.get_running_loop().time()
+        try:
+            if await self._session.stirred(min(left, timeout)):
+                self.heard_client = True
+                self._listen_anew()
+        except TimeoutError:
+            if left <= timeout:
+                raise Goodbye("too long without a command") from None
+            return False
+        return True

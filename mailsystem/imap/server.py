@@ -12,7 +12,8 @@ from mailsystem.directory import Directory
 from mailsystem.imap import dispatch, news, reply
 from mailsystem.imap.command import capabilities
 from mailsystem.imap.framing import Continue, Frame
-from mailsystem.imap.session import FLUSH_AT, Goodbye, Options, Session
+from mailsystem.imap.options import Options
+from mailsystem.imap.session import FLUSH_AT, Goodbye, Session
 from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +13,7 @@ from mailsystem.imap import reply
 from mailsystem.imap.dialect import Dialect
 from mailsystem.imap.framing import BEFORE_LOGIN, Framing, after_login
 from mailsystem.imap.notify import Watch
+from mailsystem.imap.options import Options
 from mailsystem.imap.transcript import Transcript
 from mailsystem.imap.view import View
 from mailsystem.mail.account import Account
@@ -57,31 +57,6 @@ class CompressionActive(WrongState):
 
 class Goodbye(Exception):
     """The session has to end: tell the client why with BYE."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How this door treats its clients. Times are in seconds, sizes in octets."""
-
-    hostname: str = "localhost"
-    tls: ssl.SSLContext | None = None
-    """For STARTTLS; None where there is no certificate, or where TLS is on from the beginning."""
-    cleartext_login: bool = False
-    """Let passwords come in clear from other hosts."""
-    largest_message: int = 1 << 30
-    messages_per_command: int = 0
-    """The most that one command may be about, told by MESSAGELIMIT (RFC 9738); 0 for no limit."""
-    share_with_anyone: bool = False
-    """Let people give rights to everybody here at once."""
-    login_timeout: float = 180
-    """From the first octet until the login has succeeded."""
-    idle_timeout: float = 1800
-    """RFC 3501 5.4: at least 30 minutes."""
-    keepalive: float = 240
-    """An idling client hears `* OK` so often, for the sake of the NAT boxes between us."""
-    login_attempts: int = 3
-    bad_commands: int = 20
-    """So many commands in a row that are no commands, and we hang up."""
 
 
 @dataclass(slots=True)
@@ -322,13 +297,12 @@ class Session:
         Raises `Closed`, and `Goodbye` when it was silent for too long or the program ends.
         """
         try:
-            data = await self._connection.read(self._patience())
-        except TimeoutError:
-            raise Goodbye("too long without a command") from None
-        except Stopping:
-            raise Goodbye("server is shutting down") from None
-        except BadStream as error:
-            raise Goodbye(str(error)) from None
+            data = await self._connection.read(self.patience())
+        except (TimeoutError, Stopping, BadStream) as end:
+            raise _goodbye(end) from None
+        await self._feed(data)
+
+    async def _feed(self, data: bytes) -> None:
         self.framing.feed(data)
         del data
         try:
@@ -340,7 +314,26 @@ class Session:
             self.framing.refuse(error)
             self.discard()
 
-    def _patience(self) -> float:
+    async def stirred(self, timeout: float) -> bool:
+        """Wait until the client has said more, which is fed to the framing, or somebody has called `nudge`.
+
+        Gives whether there was more. Raises `TimeoutError`, `Closed`, and `Goodbye` when the program ends.
+        """
+        await self._connection.until_stirred(timeout)
+        try:
+            data = self._connection.take()
+        except (Stopping, BadStream) as end:
+            raise _goodbye(end) from None
+        await self._feed(data)
+        return bool(data)
+
+    @property
+    def nudge(self) -> Callable[[], None]:
+        """Let `stirred` return."""
+        return self._connection.nudge
+
+    def patience(self) -> float:
+        """Seconds that the client may be silent."""
         if self._account is not None:
             return self.options.idle_timeout
         # One that is not known may not hold the connection by saying a little now and then.
@@ -413,3 +406,13 @@ class Session:
         for spool in self._spools:
             spool.discard()
         self._spools.clear()
+
+
+def _goodbye(end: Exception) -> Goodbye:
+    match end:
+        case TimeoutError():
+            return Goodbye("too long without a command")
+        case Stopping():
+            return Goodbye("server is shutting down")
+        case _:
+            return Goodbye(str(end))

@@ -14,6 +14,7 @@ from typing import Final, cast
 from mailsystem.mail.envelope import UNIX, Peer
 from mailsystem.net.deflate import Deflate
 from mailsystem.net.tls import end_point
+from mailsystem.net.waiting import Waiting
 
 READ_LIMIT: Final = 256 * 1024
 """Octets that may wait unread before the peer is left to wait."""
@@ -56,9 +57,10 @@ class Connection(asyncio.Protocol):
         "_held",
         "_loop",
         "_lost",
-        "_readable",
+        "_nudged",
         "_transport",
         "_upgrading",
+        "_waiting",
         "local",
         "peer",
         "pending",
@@ -87,7 +89,8 @@ class Connection(asyncio.Protocol):
         self._held = False  # reading is paused
         self._full = False  # something is unsent
         self._upgrading = False
-        self._readable: asyncio.Future[bool] | None = None
+        self._nudged = False
+        self._waiting = Waiting()
         self._drained: asyncio.Future[bool] | None = None
         self._gone: asyncio.Future[bool] | None = None
 
@@ -110,27 +113,49 @@ class Connection(asyncio.Protocol):
         only while nothing is there to read. Raises `BadStream` where it was to be compressed and is not. May be cancelled:
         nothing is lost.
         """
+        while not (data := self.take()):
+            await self._waiting.wait(timeout)
+        return data
+
+    def take(self) -> bytes:
+        """The same without waiting: nothing where nothing is there yet. Raises `Closed`, `Stopping` and `BadStream`."""
         data = b""
-        while not data:
-            await self._until_there(timeout)
+        while not data and self._is_there:
             data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
             self._chunks.clear()
             self.pending = 0
             if self._deflate is not None:
                 data = self._deflate.inflate(data, READ_LIMIT)
                 self.pending = len(self._deflate.tail)
-        if self._held and not self._lost:
-            self._held = False
-            self._transport.resume_reading()
-        return data
-
-    async def _until_there(self, timeout: float) -> None:
-        while not self._chunks and not (self._deflate is not None and self._deflate.holding):
+        if not data:
             if self._eof or self._lost:
                 raise Closed(GONE)
             if self.stopping:
                 raise Stopping
-            await self._until_readable(timeout)
+        elif self._held and not self._lost:
+            self._held = False
+            self._transport.resume_reading()
+        return data
+
+    @property
+    def _is_there(self) -> bool:
+        return bool(self._chunks) or (self._deflate is not None and self._deflate.holding)
+
+    async def until_stirred(self, timeout: float) -> None:
+        """Wait until `take` has something to give or to raise, or somebody has nudged: since the last time this returned.
+
+        Raises `TimeoutError` after `timeout` seconds. May be cancelled.
+        """
+        try:
+            if not (self._nudged or self._is_there or self._eof or self._lost or self.stopping):
+                await self._waiting.wait(timeout)
+        finally:
+            self._nudged = False
+
+    def nudge(self) -> None:
+        """Let `until_stirred` return."""
+        self._nudged = True
+        self._waiting.wake()
 
     def write(self, data: bytes) -> None:
         """Send `data` after what was written before; call `drain` from time to time. Nothing once the peer is gone.
@@ -251,13 +276,6 @@ class Connection(asyncio.Protocol):
         finally:
             timer.cancel()
 
-    async def _until_readable(self, timeout: float) -> None:
-        self._readable = self._loop.create_future()
-        try:
-            await self._wait(self._readable, timeout)
-        finally:
-            self._readable = None
-
     async def _flush(self, timeout: float) -> None:
         """Wait until nothing is unsent, as long as the peer takes something every `timeout` seconds."""
         while self._full and not self._lost:
@@ -288,7 +306,7 @@ class Connection(asyncio.Protocol):
             self._chunks.clear()
             self.pending = 0
             try:
-                await self._until_readable(until - self._loop.time())
+                await self._waiting.wait(until - self._loop.time())
             except TimeoutError:
                 return
 
@@ -322,7 +340,7 @@ class Connection(asyncio.Protocol):
     def stop(self) -> None:
         """The program is ending: an idle `read` raises `Stopping`, now and from now on."""
         self.stopping = True
-        _wake(self._readable)
+        self._waiting.wake()
 
     # What asyncio calls
 
@@ -340,18 +358,20 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._chunks.append(data)
         self.pending += len(data)
-        _wake(self._readable)
+        self._waiting.wake()
         self._hold_if_full()
 
     def eof_received(self) -> bool:
         """A client may close its side behind its last command and still wait for the answers."""
         self._eof = True
-        _wake(self._readable)
+        self._waiting.wake()
         return self.secure is None and not self._upgrading
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
-        for future in (self._readable, self._drained, self._gone):
+        self._waiting.wake()
+        self._waiting.stop()
+        for future in (self._drained, self._gone):
             _wake(future)
 
     def pause_writing(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from mailsystem.mail.mailbox import AccountId, MailboxId
@@ -30,6 +30,7 @@ class Bell:
         self._everybody = 0
         self._about: OrderedDict[Topic, int] = OrderedDict()
         self._sleepers: dict[Topic | None, set[asyncio.Future[None]]] = {}
+        self._hearers: dict[Topic, set[Callable[[], None]]] = {}
 
     @property
     def rung(self) -> int:
@@ -41,7 +42,7 @@ class Bell:
         self._rung += 1
         if topics is None:
             self._everybody = self._rung
-            for key in list(self._sleepers):
+            for key in {*self._sleepers, *self._hearers}:
                 self._wake(key)
             return
         named = set(topics)
@@ -75,6 +76,23 @@ class Bell:
                         if not asleep:
                             del self._sleepers[key]
 
+    def tell(self, hearer: Callable[[], None], topics: Iterable[Topic]) -> None:
+        """Call `hearer` at each stroke from now on that may concern any of `topics`, until it is to `spare`.
+
+        It is called where the bell is rung, so it shall only wake somebody, who looks. What was rung before is not told.
+        """
+        for topic in topics:
+            self._hearers.setdefault(topic, set()).add(hearer)
+
+    def spare(self, hearer: Callable[[], None], topics: Iterable[Topic]) -> None:
+        """Call `hearer` no more about `topics`."""
+        for topic in topics:
+            hearers = self._hearers.get(topic)
+            if hearers is not None:
+                hearers.discard(hearer)
+                if not hearers:
+                    del self._hearers[topic]
+
     def sounded(self, heard: int, *about: Topic) -> bool:
         """Whether there was a stroke after `heard` that may concern any of `about`."""
         if not about:
@@ -85,3 +103,6 @@ class Bell:
         for sleeper in self._sleepers.pop(key, ()):
             if not sleeper.done():
                 sleeper.set_result(None)
+        if key is not None:
+            for hearer in self._hearers.get(key, ()):
+                hearer()

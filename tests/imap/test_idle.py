@@ -130,3 +130,52 @@ async def test_a_change_wakes_only_those_who_watch_it(door: Door, monkeypatch: p
         assert await client.line() == b"* 1 EXISTS"
     await asyncio.sleep(0.1)
     assert looks == [(door.account.id, done.mailbox.id)] * 5
+
+
+async def test_who_idles_has_no_task_for_it(door: Door) -> None:
+    clients = [await door.client(mailbox="INBOX") for _ in range(5)]
+    before = len(asyncio.all_tasks())
+    for client in clients:
+        await client.send(b"a IDLE\r\n")
+        assert await client.line() == b"+ idling"
+    await asyncio.sleep(0.05)
+    assert len(asyncio.all_tasks()) <= before
+    await door.put()
+    for client in clients:
+        assert await client.line() == b"* 1 EXISTS"
+    assert len(asyncio.all_tasks()) <= before
+
+
+async def test_nobody_is_told_any_more_who_has_stopped_to_idle(door: Door) -> None:
+    client = await door.client(mailbox="INBOX")
+    await client.send(b"a IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    hearers = door.store.bell._hearers
+    assert sum(map(len, hearers.values())) == 2
+    await client.send(b"DONE\r\n")
+    assert await client.line() == b"a OK IDLE completed"
+    assert not hearers
+    await client.send(b"b IDLE\r\n")
+    assert await client.line() == b"+ idling"
+    await client.close()
+    await door.put()
+    await asyncio.sleep(0.05)
+    assert not hearers
+
+
+async def test_a_command_looks_only_where_its_own_mailbox_was_rung(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    changes = Mailboxes.changes
+
+    async def looked(self: Mailboxes, account: Any, mailbox: Any, since: Any, **options: Any) -> Any:
+        looks.append(mailbox)
+        return await changes(self, account, mailbox, since, **options)
+
+    monkeypatch.setattr(Mailboxes, "changes", looked)
+    client = await door.client(mailbox="INBOX")
+    await door.put(mailbox="Junk")
+    looks.clear()
+    await client.ok('LIST "" INBOX')
+    assert looks == []
+    await door.put()
+    assert b"* 1 EXISTS" in await client.ok('LIST "" INBOX')

@@ -355,6 +355,31 @@ async def test_a_bell_wakes_nobody_for_what_they_have_heard() -> None:
     assert bell._sleepers == {}
 
 
+def test_a_hearer_is_told_of_its_topics_until_it_is_spared() -> None:
+    bell, told, other = Bell(), [0], (TOPIC[0], MailboxId(TOPIC[1] + 1))
+
+    def hearer() -> None:
+        told[0] += 1
+
+    bell.ring([TOPIC])
+    bell.tell(hearer, [TOPIC, other])
+    bell.ring([(AccountId(77), TOPIC[1])])
+    assert told == [0]
+    bell.ring([TOPIC])
+    bell.ring([other])
+    assert told == [2]
+    bell.ring(None)
+    assert told[0] > 2
+    before = told[0]
+    bell.spare(hearer, [TOPIC])
+    bell.ring([TOPIC])
+    assert told == [before]
+    bell.spare(hearer, [other, TOPIC])
+    bell.ring(None)
+    assert told == [before]
+    assert bell._hearers == {}
+
+
 async def test_only_a_committed_unit_rings(tmp_path: Path) -> None:
     def ring_and_fail() -> Unit[None]:
         yield Ring(TOPIC)
