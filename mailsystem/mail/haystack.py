@@ -12,7 +12,7 @@ from typing import Final
 
 from mailsystem.mail.decomposition import decomposed
 from mailsystem.mail.header import fields
-from mailsystem.mail.part import Part, text_of
+from mailsystem.mail.part import Part, text_of, utf8_of
 from mailsystem.mail.words import decoded
 
 PIECE: Final = 1 << 20
@@ -106,20 +106,41 @@ def blocks(cut: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 def text_in(piece: Piece, octets: bytes) -> str:
     """A piece decoded and folded."""
-    if piece.continues:
-        # From the next line on: there base64 and quoted-printable can be read anew. Nothing is lost, see the overlap.
-        octets = octets[octets.find(b"\n") + 1 :]
     if piece.part is not None:
-        return fold(text_of(piece.part, octets))
-    return fold("\n".join([line for _, line in lines_in(piece, octets)]))
-
-
-def lines_in(piece: Piece, octets: bytes) -> Iterator[tuple[bytes, str]]:
-    """The fields in a piece of a header block, decoded: name in lower case, and `Name: value`. Not folded."""
-    for name, value in fields(octets):
-        yield name.lower(), f"{name.decode('ascii', 'replace')}: {decoded(value)}"
+        return fold(text_of(piece.part, _from_line_on(piece, octets)))
+    lines = [
+        f"{name.decode('ascii', 'replace')}: {decoded(value)}" for name, value in fields(_from_line_on(piece, octets))
+    ]
     if piece.filename:
-        yield b"", piece.filename  # the field may spell it in the way of RFC 2231
+        lines.append(piece.filename)  # the field may spell it in the way of RFC 2231
+    return fold("\n".join(lines))
+
+
+def words_in(piece: Piece, octets: bytes) -> bytes:
+    """The words of a piece in UTF-8: as in `text_in`, but not folded yet, and with other white space between them."""
+    if piece.part is not None:
+        return utf8_of(piece.part, _from_line_on(piece, octets))
+    return b"\n".join([b"%b %b" % field for field in fields_in(piece, octets)])
+
+
+def fields_in(piece: Piece, octets: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The fields in a piece of a header block: the name, and the words of its value as `words_in` has them."""
+    octets = _from_line_on(piece, octets)
+    found = fields(octets)
+    if octets.isascii() and b"=?" not in octets:
+        yield from found  # nine of ten headers, in which nothing is to be decoded
+    else:
+        for name, value in found:
+            if not value.isascii() or b"=?" in value:
+                value = decoded(value).encode()
+            yield name if name.isascii() else name.decode("ascii", "replace").encode(), value
+    if piece.filename:
+        yield b"", piece.filename.encode("utf-8", "surrogatepass")
+
+
+def _from_line_on(piece: Piece, octets: bytes) -> bytes:
+    """Octets of a piece from where base64, quoted-printable and fields can be read anew. Nothing is lost, see the overlap."""
+    return octets[octets.find(b"\n") + 1 :] if piece.continues else octets
 
 
 def found_in(wanted: Iterable[Words], block: Iterable[Piece], octets: bytes, start: int) -> set[Words]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 
-from mailsystem.mail.words import text, transferred
+from mailsystem.mail.words import text, transferred, utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +110,8 @@ class Facts:
 def text_of(part: Part, octets: bytes) -> str:
     """The body of a text part as text: transfer encoding and charset undone; what does not decode is replaced."""
     return text(transferred(octets, part.encoding), part.charset)
+
+
+def utf8_of(part: Part, octets: bytes) -> bytes:
+    """What `text_of` gives, in UTF-8."""
+    return utf8(transferred(octets, part.encoding), part.charset)

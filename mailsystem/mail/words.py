@@ -32,6 +32,12 @@ _CODECS: Final = {
     "x_mac_roman": "mac_roman",
 }
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
+_BEYOND_ASCII: Final = frozenset(
+    ["ascii", "utf_8", "latin_1", "koi8_r", "koi8_u"]
+    + [f"iso8859_{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)]
+    + [f"cp125{page}" for page in range(9)]
+)
+"""Codecs in which octets of ASCII stand for themselves."""
 
 
 def codec(charset: str) -> str | None:
@@ -64,6 +70,22 @@ def text(octets: bytes, charset: str | None) -> str:
     except UnicodeEncodeError:  # UTF-7 lets lone surrogates through
         return decoded.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return decoded
+
+
+def utf8(octets: bytes, charset: str | None) -> bytes:
+    """What `text` gives, in UTF-8: mostly these octets as they are."""
+    name = codec(charset) if charset else "ascii"
+    if octets.isascii():
+        if name is None or name in _BEYOND_ASCII:
+            return octets
+    elif name in ("ascii", "utf_8"):
+        try:
+            octets.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+        else:
+            return octets
+    return text(octets, charset).encode()
 
 
 def decoded(value: bytes) -> str:

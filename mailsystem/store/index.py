@@ -275,10 +275,10 @@ class Index:
             octets = await self._contents.read(one.id, start, block[-1].end)
             for piece in block:
                 await asyncio.to_thread(gathered.add, piece, octets[piece.start - start : piece.end - start])
-            if gathered.kinds is None:
+            if gathered.too_many:
                 break
         beginning = await self._contents.read(one.id, 0, REACH)
-        return gathered.kinds, await asyncio.to_thread(preview_of, root, beginning)
+        return await asyncio.to_thread(gathered.kinds), await asyncio.to_thread(preview_of, root, beginning)
 
     async def _merge(self, accounts: Sequence[AccountId]) -> None:
         """Make one large shelf of many small ones, where there are as many."""
@@ -337,7 +337,7 @@ def _read(one: Waiting, raw: bytes) -> tuple[ContentId, _Kinds | None, str]:
     gathered = Gathered(root)
     for piece in pieces(root, LONGEST):
         gathered.add(piece, raw[piece.start : piece.end])
-    return one.id, gathered.kinds, preview_of(root, raw[:REACH])
+    return one.id, gathered.kinds(), preview_of(root, raw[:REACH])
 
 
 def _shelves(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mailsystem.mail.content import Part, scan
 from mailsystem.mail.haystack import Words, fold, found_in, pieces
-from mailsystem.mail.terms import LONGEST, MOST_TERMS, Gathered, Kind, Probe, probe_field, probe_words, terms
+from mailsystem.mail.terms import LONGEST, MOST_TERMS, Gathered, Kind, Probe, probe_field, probe_words, terms, terms_in
 
 TEXT = st.text(st.sampled_from("abcABC12 -_.'@\n\t漢字かなが。ß éÉ“”—ﬁДж\u0301Σσς한글😀"), max_size=60)
 
@@ -21,7 +21,7 @@ def gathered(raw: bytes) -> Gathered:
 
 
 def may_hold(probe: Probe, found: Gathered) -> bool:
-    kinds = found.kinds
+    kinds = found.kinds()
     assert kinds is not None
     return all(
         any(clue.octets in b"\n%b\n" % term for kind in clue.kinds for term in kinds[kind]) for clue in probe.clues
@@ -53,6 +53,22 @@ def test_no_part_of_a_run_without_end_is_lost(length: int, start: int, size: int
     assert probe is None or all(any(clue.octets in b"\n%b\n" % term for term in terms(run)) for clue in probe.clues)
 
 
+@given(st.one_of(TEXT, st.text(max_size=80)))
+def test_folding_what_is_left_of_the_words_gives_the_terms_of_the_folded_text(text: str) -> None:
+    assert terms_in(text.encode("utf-8", "surrogatepass")) == terms(fold(text))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["Word", "É", "x" * 150, "語", "\u0301", " ", "_", "\r\n", "İ", "½", "\u00a0", "＠"]),
+        max_size=300,
+    )
+)
+def test_words_side_by_side_are_cut_where_the_folded_text_is(words: list[str]) -> None:
+    text = "".join(words) * 20
+    assert terms_in(text.encode()) == terms(fold(text))
+
+
 def test_terms_are_words_and_pairs() -> None:
     assert terms(fold("Hello, hello WORLD_2!")) == {b"hello", b"world", b"2"}
     assert terms(fold("東京都 へ")) == {text.encode() for text in ("東京", "京都", "へ")}
@@ -76,7 +92,7 @@ def test_kinds_say_where_a_term_stands() -> None:
         b"From: =?utf-8?q?J=C3=B6rg?= <joerg@example.org>\r\nSUBJECT: one\r\nX-Loop: loop\r\n"
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n"
         b"Content-Disposition: attachment; filename*=utf-8''r%C3%A9sum%C3%A9.png\r\n\r\nnothing\r\n--b\r\n\r\ntext\r\n--b--\r\n"
-    ).kinds
+    ).kinds()
     assert found is not None
     assert found[Kind.SUBJECT] == {b"one"}
     assert found[Kind.FROM] == {fold("jörg").encode(), b"joerg", b"example", b"org"}
@@ -94,8 +110,8 @@ def test_any_message_and_field_can_be_asked_about(raw: bytes, name: bytes, needl
 
 def test_too_many_terms_are_not_kept() -> None:
     body = " ".join(map(str, range(MOST_TERMS + 10))).encode()
-    assert gathered(b"Subject: x\r\n\r\n" + body).kinds is None
-    assert gathered(b"X: " + b"y" * 300_000 + b"\r\n\r\nbody").kinds is None
+    assert gathered(b"Subject: x\r\n\r\n" + body).kinds() is None
+    assert gathered(b"X: " + b"y" * 300_000 + b"\r\n\r\nbody").kinds() is None
 
 
 def test_a_file_is_found_by_the_name_that_people_see() -> None:

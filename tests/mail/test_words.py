@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsystem.mail.words import base64_octets, codec, decoded, text, transferred
+from mailsystem.mail.words import base64_octets, codec, decoded, text, transferred, utf8
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,18 @@ def test_base64_is_read_as_far_as_it_goes(encoded: bytes, expected: bytes) -> No
 def test_any_octets_go_through_any_transfer_encoding(octets: bytes) -> None:
     for encoding in ("base64", "quoted-printable", "7bit", "x-none"):
         transferred(octets, encoding)
+
+
+@pytest.mark.parametrize("charset", [None, "unknown", *sorted(aliases), "koi8-u", "gb2312", "cp720", "windows-1252"])
+def test_utf_8_of_octets_is_their_text(charset: str | None) -> None:
+    every = bytes(range(128))
+    for octets in (
+        b"",
+        every,
+        b"~{<:Ky2;S{#,~}",
+        b"+AGE- \\ ~",
+        bytes(range(256)),
+        every + "Grüße 漢字 \u2029".encode(),
+        b"a\x00b\xff",
+    ):
+        assert utf8(octets, charset) == text(octets, charset).encode(), (charset, octets)
