@@ -21,6 +21,8 @@ _MOST_OCTETS_OF_HTML: Final = 64 << 10
 """Of one part: what mail programs put before the first word is seldom more."""
 _MOST_HTML: Final = 16 << 10
 """Characters of HTML that are parsed: the parser takes quadratic time for some malformed ones."""
+_HTML_AT_ONCE: Final = 2 << 10
+"""Characters of HTML after which we look whether there are words enough."""
 
 _HIDDEN = re.compile(
     r"<(style|script|head|title)\b[^>]*+(?:>.*?(?:</\1\s*+>|\Z)|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE
@@ -92,8 +94,11 @@ def _texts(root: Part) -> Iterator[Part]:
 
 
 def _on_one_line(text: str) -> str:
-    # So much holds 200 characters even where most of it is white space.
-    words = " ".join(_PADDING.sub("", text[: 1 << 12]).split())
+    # The first look holds 200 characters of what most people write, the second even where most of it is white space.
+    for reach in (2 * LONGEST, 1 << 12):
+        words = " ".join(_PADDING.sub("", text[:reach]).split())
+        if len(words) > LONGEST:
+            break
     return words[:LONGEST].rstrip()
 
 
@@ -127,8 +132,13 @@ class _Reader(HTMLParser):
 
 
 def _read(html: str) -> str:
-    reader = _Reader()
+    reader, shown = _Reader(), ""
+    html = _HIDDEN.sub(" ", html)[:_MOST_HTML]
     # The failures are the parser's own, on what is no HTML at all. An end within a tag is no text.
     with suppress(AssertionError, ValueError):
-        reader.feed(_HIDDEN.sub(" ", html)[:_MOST_HTML])
+        for start in range(0, len(html), _HTML_AT_ONCE):
+            reader.feed(html[start : start + _HTML_AT_ONCE])
+            shown = "".join(reader.shown)
+            if len(shown) > LONGEST and len(_on_one_line(shown)) == LONGEST:
+                break
     return "".join(reader.shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,28 @@ def test_no_html_takes_long(bad: str) -> None:
     preview(raw)
     # Within one step of a pattern no other thread runs.
     assert time.process_time() - began < 0.2
+
+
+_SOUP = st.lists(
+    st.sampled_from(
+        ["<p>", "</p>", "<b>", "<br/>", "<style>", "</style>", "<!-- x", "-->", "<a href='", "'>", "&amp;", "&", "word ", " ",
+         "\u00e9", "&nbsp;", "\n", "long" * 30, "<![CDATA[", "]]>", "<?x", "\u200b"]
+    ),
+    max_size=80,
+).map("".join)  # fmt: skip
+
+
+@given(_SOUP)
+def test_html_read_bit_by_bit_says_what_all_of_it_says(html: str) -> None:
+    raw = b"Content-Type: text/html; charset=utf-8\r\n\r\n%b<p>" % html.encode()  # what the parser waits for has come
+    root = Part.load(scan(raw).parts)
+    whole = preview_of(root, raw)
+    with patch("mailsystem.mail.preview._HTML_AT_ONCE", 5):
+        assert preview_of(root, raw) == whole
+
+
+@given(st.lists(st.sampled_from(["w", " ", "\u200b", "\n", "word" * 9, "é"]), max_size=2000).map("".join))
+def test_the_first_look_says_what_the_second_would(text: str) -> None:
+    raw = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + text.encode()
+    joined = " ".join(text[: 1 << 12].replace("\u200b", "").split())
+    assert preview_of(Part.load(scan(raw).parts), raw) == joined[:LONGEST].rstrip()
