@@ -27,7 +27,7 @@ from mailsystem.store import indexing, rights
 from mailsystem.store.contents import Contents
 from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
-from mailsystem.store.shelves import FULL, Shelf, breathe, merge, shelve, to_merge
+from mailsystem.store.shelves import FULL, SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
 from mailsystem.telemetry import Trace
 
 _BATCH: Final = 512
@@ -93,7 +93,7 @@ class Index:
         # A shelf may be merged into another one before we come to it: then that one is looked at, too.
         for _ in range(3):
             there = await self._database.read(indexing.counts([account]))
-            ids = {shelf: messages for _, shelf, messages in there if shelf not in seen}
+            ids = {shelf: messages for _, shelf, messages, _ in there if shelf not in seen}
             if not ids:
                 break
             while ids:
@@ -260,7 +260,7 @@ class Index:
                 with suppress(Unavailable):
                     read[one.id], previews[one.id] = await self._read_file(one)
         shelves = await asyncio.to_thread(_shelves, batch.holders, read)
-        weight = sum(len(block.terms) + len(block.places) for _, shelf in shelves for block in shelf.blocks)
+        weight = sum(shelf.octets for _, shelf in shelves)
         await self._database.write(
             indexing.put_up(batch, shelves, previews), weight=weight, durable=False, patient=True
         )
@@ -283,9 +283,9 @@ class Index:
     async def _merge(self, accounts: Sequence[AccountId]) -> None:
         """Make one large shelf of many small ones, where there are as many."""
         while accounts:
-            per_account: dict[AccountId, list[tuple[int, int]]] = {}
-            for account, shelf, messages in await self._database.read(indexing.counts(accounts)):
-                per_account.setdefault(AccountId(account), []).append((shelf, messages))
+            per_account: dict[AccountId, list[tuple[int, int, bool]]] = {}
+            for account, shelf, messages, in_pile in await self._database.read(indexing.crowded(accounts)):
+                per_account.setdefault(AccountId(account), []).append((shelf, messages, bool(in_pile)))
             chosen = {account: ids for account, counts in per_account.items() if (ids := to_merge(counts))}
             for account, ids in chosen.items():
                 await self._renew(account, ids)
@@ -294,8 +294,9 @@ class Index:
     async def _renew(self, account: AccountId, ids: list[int]) -> None:
         shelves, alive = await self._database.read(indexing.take(account, ids))
         merged = await asyncio.to_thread(merge, shelves, alive)
-        weight = sum(len(block.terms) + len(block.places) for block in merged.blocks)
-        await self._database.write(indexing.replace(account, ids, merged), weight=weight, durable=False, patient=True)
+        await self._database.write(
+            indexing.replace(account, ids, merged), weight=merged.octets, durable=False, patient=True
+        )
 
     # -- keeping house
 
@@ -352,6 +353,7 @@ def _shelves(
     for account, contents in of_account.items():
         same = tuple(contents)
         if same not in made:
-            made[same] = shelve([(content, read.get(content)) for content in contents])
+            of_these = [(content, read.get(content)) for content in contents]
+            made[same] = shelve(of_these) if len(of_these) >= SORTED // 2 else pile_up(of_these)
         shelves.append((account, made[same]))
     return shelves

@@ -15,7 +15,8 @@ from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
 from mailsystem.mail.terms import Clue, Probe
 from mailsystem.store.contents import INLINE_LIMIT
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
-from mailsystem.store.shelves import Block, Shelf, chosen, dumped, loaded, matches, union
+from mailsystem.store.piles import Pile, holding, is_of_words
+from mailsystem.store.shelves import FAN, Block, Shelf, chosen, dumped, loaded, matches, union
 
 _NOBODY: Final = (AccountId(0), MailboxId(0))
 """Other processes hear that there was a commit, so that none of them looks what it was about."""
@@ -145,9 +146,17 @@ def put_up(batch: Batch, shelves: Sequence[tuple[AccountId, Shelf]], previews: M
 
 def _insert(first: int, shelves: Sequence[tuple[AccountId, Shelf]]) -> Unit[None]:
     yield Many(
-        "INSERT INTO index_shelves (account_id, id, messages, contents, unread) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO index_shelves (account_id, id, messages, contents, unread, starts, fields, words)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         [
-            (account, first + number, len(shelf.contents), dumped(shelf.contents), dumped(shelf.unread))
+            (
+                account,
+                first + number,
+                len(shelf.contents),
+                dumped(shelf.contents),
+                dumped(shelf.unread),
+                *((b"", b"", b"") if shelf.pile is None else (dumped(shelf.pile.starts), *shelf.pile[1:])),
+            )
             for number, (account, shelf) in enumerate(shelves)
         ],
     )
@@ -162,19 +171,31 @@ def _insert(first: int, shelves: Sequence[tuple[AccountId, Shelf]]) -> Unit[None
 
 
 def counts(accounts: Sequence[AccountId]) -> Unit[list[Row]]:
-    """Account, shelf, and how many messages are on it; oldest first."""
+    """Account, shelf, how many messages are on it and whether they are in a pile; oldest first."""
     return (
         yield Sql(
-            "SELECT account_id, id, messages FROM index_shelves WHERE account_id IN LIST $1 ORDER BY account_id, id",
+            "SELECT account_id, id, messages, LENGTH(starts) > 0 FROM index_shelves WHERE account_id IN LIST $1"
+            " ORDER BY account_id, id",
             list(accounts),
         )
     )
 
 
+def crowded(accounts: Sequence[AccountId]) -> Unit[list[Row]]:
+    """As `counts`, for those of the accounts that have shelves enough to be merged."""
+    rows = yield Sql(
+        "SELECT account_id FROM index_shelves WHERE account_id IN LIST $1 GROUP BY account_id HAVING COUNT(*) >= $2",
+        list(accounts),
+        FAN,
+    )
+    return (yield from counts([row[0] for row in rows])) if rows else []
+
+
 def take(account: AccountId, ids: list[int]) -> Unit[tuple[list[Shelf], set[int]]]:
     """Shelves as a whole, and those of their contents that are still in the account's mail. Raises `Overtaken`."""
     rows = yield Sql(
-        "SELECT id, contents, unread FROM index_shelves WHERE account_id = $1 AND id IN LIST $2 ORDER BY id",
+        "SELECT id, contents, unread, starts, fields, words FROM index_shelves"
+        " WHERE account_id = $1 AND id IN LIST $2 ORDER BY id",
         account,
         ids,
     )
@@ -185,7 +206,12 @@ def take(account: AccountId, ids: list[int]) -> Unit[tuple[list[Shelf], set[int]
         account,
         ids,
     )
-    shelves = {shelf: Shelf(loaded("Q", contents), loaded("H", unread), []) for shelf, contents, unread in rows}
+    shelves = {
+        shelf: Shelf(
+            loaded("Q", contents), loaded("H", unread), [], Pile(loaded("I", starts), fields, words) if starts else None
+        )
+        for shelf, contents, unread, starts, fields, words in rows
+    }
     for shelf, kind, terms, places in blocks:
         shelves[shelf].blocks.append(Block(kind, terms, places))
     contents = sorted({content for shelf in shelves.values() for content in shelf.contents})
@@ -240,7 +266,8 @@ def counted() -> Unit[Counted]:
     )
     [[shelves]] = yield Sql("SELECT COUNT(*) FROM index_shelves")
     [[octets]] = yield Sql("SELECT COALESCE(SUM(LENGTH(terms) + LENGTH(places)), 0) FROM index_blocks")
-    return Counted(contents, waiting, shelves, octets)
+    [[piled]] = yield Sql("SELECT COALESCE(SUM(LENGTH(starts) + LENGTH(fields) + LENGTH(words)), 0) FROM index_shelves")
+    return Counted(contents, waiting, shelves, octets + piled)
 
 
 class Looked(NamedTuple):
@@ -255,14 +282,25 @@ class Looked(NamedTuple):
 def look(account: AccountId, ids: list[int], probes: Sequence[Probe]) -> Unit[Looked]:
     """Look for the clues of probes on these shelves."""
     clues = list(dict.fromkeys(clue for probe in probes for clue in probe.clues))
-    rows = yield Sql("SELECT id, contents FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids)
-    on = {shelf: loaded("Q", contents) for shelf, contents in rows}
+    kinds = {int(kind) for clue in clues for kind in clue.kinds}
+    words = "words" if any(map(is_of_words, kinds)) else "''"
+    rows = yield Sql(
+        f"SELECT id, contents, starts, fields, {words} FROM index_shelves WHERE account_id = $1 AND id IN LIST $2",  # noqa: S608
+        account,
+        ids,
+    )
+    on = {shelf: loaded("Q", contents) for shelf, contents, *_ in rows}
+    bits: dict[tuple[int, Clue], int] = {}
+    for shelf, _, starts, *octets in rows:
+        if starts:
+            pile = Pile(loaded("I", starts), *octets)
+            bits.update({(shelf, clue): holding(pile, clue.octets, clue.kinds) for clue in clues})
     blocks = yield Sql(
         "SELECT id, shelf_id, kind, terms FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2"
         " AND kind IN LIST $3",
         account,
         ids,
-        sorted({int(kind) for clue in clues for kind in clue.kinds}),
+        sorted(kinds),
     )
     hits: dict[int, list[tuple[int, Clue, list[int]]]] = {}
     lengths: dict[int, int] = {}
@@ -272,7 +310,6 @@ def look(account: AccountId, ids: list[int], probes: Sequence[Probe]) -> Unit[Lo
                 hits.setdefault(block, []).append((shelf, clue, numbers))
                 lengths[block] = terms.count(b"\n") - 1
     del blocks
-    bits: dict[tuple[int, Clue], int] = {}
     if hits:
         for block, octets in (yield Sql("SELECT id, places FROM index_blocks WHERE id IN LIST $1", sorted(hits))):
             for shelf, clue, numbers in hits[block]:

@@ -377,6 +377,15 @@ MIGRATIONS: Final = (
             "CREATE INDEX journal_names_by_content ON journal_names (content_id)",
         ),
     ),
+    Migration(
+        18,
+        "terms of a few messages in a pile",
+        # In the row of the shelf: most accounts get a few messages at a time, and one row for them is enough.
+        tuple(
+            f"ALTER TABLE index_shelves ADD COLUMN {column} {{blob}} NOT NULL DEFAULT ''"
+            for column in ("starts", "fields", "words")
+        ),
+    ),
 )
 
 

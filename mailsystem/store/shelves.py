@@ -1,8 +1,9 @@
 """Shelves: the terms of some thousand messages of one account, and in which of them each stands. Plain values.
 
-A shelf is made once and never changed. New mail goes on small shelves of its own; when there are enough of one size they
-are merged into a larger one (`to_merge`), so that each message is moved a few times only. Its terms stand sorted, between
-line ends, in blocks: to look for what terms hold a needle is one search through octets.
+A shelf is made once and never changed. New mail goes on small shelves of its own, on which it lies in a pile (`piles`); when
+there are enough of one size they are merged into a larger one (`to_merge`), so that each message is moved a few times only.
+On a large one terms stand sorted, between line ends, in blocks: to look for what terms hold a needle is one search through
+octets.
 
 Messages have *places* on a shelf: their numbers there. The places of a term are a list of such numbers, or, when there are
 many, a map of bits. Lists and maps alike are rows of 16-bit numbers, so that a whole block is read in one step; a map is
@@ -16,14 +17,20 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, chain, compress, pairwise
 from typing import Final, NamedTuple
 
+from mailsystem.store.piles import Pile, piled, stacked, terms_on
+
 FULL: Final = 4096
 """A shelf with so many messages stays as it is."""
-_FAN: Final = 8
+SORTED: Final = 512
+"""When so many messages lie in piles they are sorted."""
+FAN: Final = 8
+"""Fewer shelves are never merged."""
+_PILES: Final = 16
 _BLOCK: Final = 4096
 """Terms in a block."""
 
@@ -57,12 +64,33 @@ class Shelf:
     unread: array[int]
     """Places of messages of which no terms are kept."""
     blocks: list[Block]
+    pile: Pile | None = None
+    """Instead of blocks, where there are few."""
+
+    @property
+    def octets(self) -> int:
+        """Of all terms and what is noted of them."""
+        if self.pile is not None:
+            return 4 * len(self.pile.starts) + len(self.pile.fields) + len(self.pile.words)
+        return sum(len(block.terms) + len(block.places) for block in self.blocks)
 
 
-def shelve(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
+def pile_up(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
+    """As `shelve`, for a few messages."""
+    contents, unread = _listed_in(read)
+    return Shelf(contents, unread, [], piled([kinds for _, kinds in read]))
+
+
+def _listed_in(read: Sequence[tuple[int, object | None]]) -> tuple[array[int], array[int]]:
+    return (
+        array("Q", [content for content, _ in read]),
+        array("H", [place for place, (_, kinds) in enumerate(read) if kinds is None]),
+    )
+
+
+def shelve(read: Sequence[tuple[int, Sequence[Collection[bytes]] | None]]) -> Shelf:
     """Contents, ascending, with their terms by kind; None where none are kept."""
-    contents = array("Q", [content for content, _ in read])
-    unread = array("H", [place for place, (_, kinds) in enumerate(read) if kinds is None])
+    contents, unread = _listed_in(read)
     blocks: list[Block] = []
     for kind in range(max((len(kinds) for _, kinds in read if kinds is not None), default=0)):
         places: defaultdict[bytes, list[int]] = defaultdict(list)
@@ -76,26 +104,43 @@ def shelve(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
     return Shelf(contents, unread, blocks)
 
 
-def to_merge(counts: Sequence[tuple[int, int]]) -> list[int]:
-    """Of shelves and how many messages are on each, oldest first: those that should become one; none if all is well."""
+def to_merge(counts: Sequence[tuple[int, int, bool]]) -> list[int]:
+    """Of shelves, how many messages are on each and whether in a pile, oldest first: those that should become one.
+
+    None if all is well. Those in piles are among themselves, and so are the others.
+    """
     sizes: dict[int, list[tuple[int, int]]] = {}
-    for shelf, count in counts:
-        if count < FULL:
+    piles: dict[int, list[tuple[int, int]]] = {}
+    for shelf, count, in_pile in counts:
+        if in_pile:
+            piles.setdefault((count.bit_length() - 1) // 4, []).append((shelf, count))
+        elif count < FULL:
             sizes.setdefault(count.bit_length() // 3, []).append((shelf, count))
+    for size in sorted(piles):
+        chosen, total = _chosen(piles[size], SORTED)
+        if len(chosen) >= _PILES or total >= SORTED:
+            return chosen
     for size in sorted(sizes):
-        chosen, total = [], 0
-        for shelf, count in sizes[size]:
-            chosen.append(shelf)
-            total += count
-            if total >= FULL:
-                break
-        if len(chosen) >= _FAN or total >= FULL:
+        chosen, total = _chosen(sizes[size], FULL)
+        if len(chosen) >= FAN or total >= FULL:
             return chosen
     return []
 
 
+def _chosen(sized: Sequence[tuple[int, int]], most: int) -> tuple[list[int], int]:
+    chosen, total = [], 0
+    for shelf, count in sized:
+        chosen.append(shelf)
+        total += count
+        if total >= most:
+            break
+    return chosen, total
+
+
 def merge(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
     """One shelf with the messages of all these, but for contents that are not `alive` any more. Takes its time."""
+    if shelves and all(shelf.pile is not None for shelf in shelves):
+        return _merged_piles(shelves, alive)
     shelves = sorted(shelves, key=lambda shelf: shelf.contents)
     contents = array("Q", sorted({content for shelf in shelves for content in shelf.contents if content in alive}))
     place_of = {content: place for place, content in enumerate(contents)}
@@ -106,6 +151,29 @@ def merge(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
         readers = [_Reader(shelf, kind, table) for shelf, table in zip(shelves, moved, strict=True)]
         blocks += _merged(kind, [reader for reader in readers if reader.terms], len(contents))
     return Shelf(contents, array("H", sorted(unread)), blocks)
+
+
+def _merged_piles(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
+    left = set(alive)
+    stay: list[tuple[Pile, list[int]]] = []
+    contents, unread = array("Q"), array("H")
+    for shelf in shelves:
+        places = [place for place, content in enumerate(shelf.contents) if content in left]
+        not_read = set(shelf.unread)
+        for place in places:
+            content = shelf.contents[place]
+            left.discard(content)
+            if place in not_read:
+                unread.append(len(contents))
+            contents.append(content)
+        if shelf.pile is not None:
+            stay.append((shelf.pile, places))
+    pile = stacked(stay)
+    if len(contents) < SORTED:
+        return Shelf(contents, unread, [], pile)
+    not_read = set(unread)
+    ascending = sorted(range(len(contents)), key=contents.__getitem__)
+    return shelve([(contents[place], None if place in not_read else terms_on(pile, place)) for place in ascending])
 
 
 class _Reader:

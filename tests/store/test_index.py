@@ -47,7 +47,8 @@ def rows(vault: Vault, statement: str) -> list[tuple[object, ...]]:
 
 
 def terms(vault: Vault) -> bytes:
-    return b"".join(row[0] for row in rows(vault, "SELECT terms FROM index_blocks"))  # type: ignore[misc]
+    places = ("terms FROM index_blocks", "words FROM index_shelves", "fields FROM index_shelves")
+    return b"".join(row[0] for row in rows(vault, " UNION ALL ".join(f"SELECT {place}" for place in places)))  # type: ignore[misc]
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +113,31 @@ async def test_small_shelves_become_large_ones_and_say_the_same(vault: Vault) ->
         assert await look(vault, f"subject: letter{number}\n".strip()) == (
             {uid + 1 for uid in range(70) if f"letter{uid}".startswith(f"letter{number}")}, set(),
         )  # fmt: skip
+
+
+async def test_a_few_messages_of_each_account_lie_in_a_pile_until_there_are_many(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsystem.store.shelves.SORTED", 40)
+    for number in range(39):
+        await post(vault, f"letter{number}")
+        await vault.here.index.catch_up()
+    assert rows(vault, "SELECT COUNT(*) FROM index_blocks") == [(0,)]
+    assert await look(vault, "letter7") == ({8}, set())
+    for number in range(39, 60):
+        await post(vault, f"letter{number}")
+        await vault.here.index.catch_up()
+    assert rows(vault, "SELECT COUNT(*) > 0 FROM index_blocks") == [(1,)]
+    assert await look(vault, "letter7") == ({8}, set())
+    assert await look(vault, "letter") == (set(range(1, 61)), set())
+
+
+async def test_many_at_once_are_sorted_at_once(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailsystem.store.index.SORTED", 20)
+    await post(vault, *(f"letter{number}" for number in range(10)))
+    await vault.here.index.catch_up()
+    assert rows(vault, "SELECT COUNT(*), SUM(LENGTH(words)) FROM index_shelves") == [(1, 0)]
+    assert await look(vault, "letter7") == ({8}, set())
 
 
 async def test_looking_while_shelves_are_merged_misses_nothing(vault: Vault) -> None:

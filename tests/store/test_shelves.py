@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.store.shelves import FULL, Shelf, chosen, matches, merge, shelve, to_merge, union
+from mailsystem.mail.terms import Kind
+from mailsystem.store.piles import KINDS, holding
+from mailsystem.store.shelves import FULL, SORTED, Shelf, chosen, matches, merge, pile_up, shelve, to_merge, union
 
 TERM = st.binary(min_size=1, max_size=4).map(lambda octets: octets.replace(b"\n", b"x"))
 MESSAGE = st.one_of(st.none(), st.lists(st.sets(TERM, max_size=6), min_size=2, max_size=2))
@@ -73,20 +77,74 @@ def test_many_messages_and_terms_fill_several_blocks() -> None:
 
 
 def test_shelves_of_one_size_are_merged_when_there_are_eight() -> None:
-    assert to_merge([(number, 1) for number in range(7)]) == []
-    assert to_merge([(number, 1) for number in range(8)]) == list(range(8))
-    assert to_merge([(0, FULL), *((number, 1) for number in range(1, 8))]) == []
-    assert to_merge([(0, FULL // 2), (1, FULL // 2)]) == [0, 1]
+    assert to_merge([(number, 1, False) for number in range(7)]) == []
+    assert to_merge([(number, 1, False) for number in range(8)]) == list(range(8))
+    assert to_merge([(0, FULL, False), *((number, 1, False) for number in range(1, 8))]) == []
+    assert to_merge([(0, FULL // 2, False), (1, FULL // 2, False)]) == [0, 1]
+
+
+def test_piles_are_merged_when_there_are_sixteen_or_enough_to_be_sorted() -> None:
+    assert to_merge([(number, 15, True) for number in range(15)]) == []
+    assert to_merge([(number, 15, True) for number in range(16)]) == list(range(16))
+    assert to_merge([(0, 1, False), (1, SORTED // 2, True), (2, SORTED // 2, True)]) == [1, 2]
+    assert to_merge([(0, 100, False), (1, 100, True)]) == []
 
 
 def test_each_message_is_moved_a_few_times_only() -> None:
-    shelves: dict[int, int] = {}
+    shelves: dict[int, tuple[int, bool]] = {}
     moved = 0
     for number in range(20_000):
-        shelves[number] = 1
-        while ids := to_merge(sorted(shelves.items())):
-            total = sum(shelves.pop(shelf) for shelf in ids)
+        shelves[number] = 1, True
+        while ids := to_merge([(shelf, *rest) for shelf, rest in sorted(shelves.items())]):
+            piles = {shelves[shelf][1] for shelf in ids}
+            assert len(piles) == 1
+            total = sum(shelves.pop(shelf)[0] for shelf in ids)
             moved += total
-            shelves[max(ids)] = total
-    assert moved < 6 * 20_000
-    assert len(shelves) < 5 + 7 * 5
+            shelves[max(ids)] = total, piles.pop() and total < SORTED
+    assert moved < 5 * 20_000
+    assert len(shelves) < 5 + 16 * 3 + 8
+
+
+PILED = st.dictionaries(
+    st.integers(1, 200),
+    st.one_of(st.none(), st.lists(st.sets(TERM, max_size=4), min_size=KINDS, max_size=KINDS)),
+    min_size=1,
+    max_size=12,
+)
+SOME = st.sets(st.integers(0, KINDS - 1), min_size=1)
+
+
+def on_pile(shelf: Shelf, clue: bytes, kinds: set[int]) -> set[int]:
+    assert shelf.pile is not None
+    return set(chosen(shelf.contents, holding(shelf.pile, clue, kinds)))
+
+
+@given(PILED, TERM, SOME)
+def test_terms_are_found_in_a_pile(mail: dict[int, list[set[bytes]] | None], term: bytes, kinds: set[int]) -> None:
+    shelf = pile_up(sorted(mail.items()))
+    for clue in (term, b"\n" + term, term + b"\n", b"\n%b\n" % term):
+        assert on_pile(shelf, clue, kinds) == set().union(*(wanted(mail, kind, clue) for kind in kinds))
+    assert unread(shelf) == {content for content, read in mail.items() if read is None}
+
+
+@given(st.lists(PILED, min_size=1, max_size=5), st.sets(st.integers(1, 200)), TERM, SOME, st.booleans())
+def test_merged_piles_say_the_same_but_for_what_is_gone(
+    mails: list[dict[int, list[set[bytes]] | None]], gone: set[int], term: bytes, kinds: set[int], many: bool
+) -> None:
+    first: dict[int, list[set[bytes]] | None] = {}
+    for mail in mails:  # whatever is there twice is the same
+        for content, read in mail.items():
+            mail[content] = first.setdefault(content, read)
+    together = {content: read for content, read in first.items() if content not in gone}
+    with patch("mailsystem.store.shelves.SORTED", 0 if many else 10_000):
+        merged = merge([pile_up(sorted(mail.items())) for mail in mails], set(first) - gone)
+    assert (merged.pile is None) is many
+    assert sorted(merged.contents) == sorted(together)
+    assert unread(merged) == {content for content, read in together.items() if read is None}
+    for kind in kinds:
+        there = found(merged, kind, term) if many else on_pile(merged, term, {kind})
+        assert there == wanted(together, kind, term)
+
+
+def test_a_pile_has_room_for_every_kind() -> None:
+    assert len(Kind) == KINDS
