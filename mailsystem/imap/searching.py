@@ -12,7 +12,7 @@ from mailsystem.imap.haystack import Header
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
 from mailsystem.imap.session import Selected, Session
-from mailsystem.imap.sifting import Sifting, members_of
+from mailsystem.imap.sifting import Sifting
 from mailsystem.imap.view import View
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.haystack import Words, blocks, found_in, pieces
@@ -44,12 +44,13 @@ class Searching:
 
     async def run(self) -> list[int]:
         """The UIDs of all messages for which the key holds, ascending."""
-        within = scope(self._key)
-        members = frozenset(members_of(self._view, within))
-        yes, maybe = await self._sifting.run(members)
-        self._hits, self._candidates = await apart(len(members), lambda: (sorted(yes), sorted(maybe)))
+        view, within = self._view, scope(self._key)
+        yes, maybe = await self._sifting.run()
+        self._hits = await apart(yes.count(view), lambda: yes.within(view))
+        self._candidates = await apart(maybe.count(view), lambda: maybe.within(view))
         if self._progress is not None:
-            self._progress.done += len(members) - len(self._candidates)
+            count = view.exists if within is None else view.count(within)
+            self._progress.done += count - len(self._candidates)
         costs = {leaf.cost for leaf in leaves(self._key)}
         if Cost.MESSAGE in costs:
             await self._closer(Want.NONE, bridge=500)
@@ -129,6 +130,8 @@ class Searching:
 def _ranges(view: View, candidates: Sequence[int], bridge: int) -> MessageSet:
     """Ascending UIDs as few ranges: up to `bridge` messages between two are taken in, for a range costs more to read."""
     uids = view.uids
+    if len(candidates) == len(uids):
+        return MessageSet(((candidates[0], candidates[-1]),))
     ranges: list[tuple[int, int]] = []
     first = last = candidates[0]
     at = bisect_left(uids, first)

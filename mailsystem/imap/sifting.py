@@ -1,13 +1,12 @@
 """What can be told of all messages of a mailbox at once: by their numbers, by their rows, by the index of what they say.
 
-A search begins here, on sets of UIDs. Only what is left over is read, message by message.
+A search begins here, on sets of UIDs which are no larger than what is found or what is in question (`those`). Only what is left
+over is read, message by message.
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, bisect_right
-from collections.abc import Set
 from math import inf
 from typing import Final, NamedTuple
 
@@ -30,7 +29,7 @@ from mailsystem.imap.search_key import (
     leaves,
 )
 from mailsystem.imap.session import Selected, Session
-from mailsystem.imap.view import View
+from mailsystem.imap.those import ALL, NONE, Those
 from mailsystem.mail.mailbox import Flag, MessageSet
 from mailsystem.mail.terms import Probe, probe_field, probe_words
 from mailsystem.store import Having
@@ -43,10 +42,10 @@ _SHARE: Final = 20
 
 
 class Sifted(NamedTuple):
-    """UIDs for which a key surely holds, and those for which only reading can tell."""
+    """Messages for which a key surely holds, and those for which only reading can tell."""
 
-    yes: Set[int]
-    maybe: Set[int]
+    yes: Those
+    maybe: Those
 
 
 class Sifting:
@@ -60,9 +59,9 @@ class Sifting:
         self._probes: dict[Key, Probe] = {leaf: probe for leaf in leaves(key) if (probe := _probe(leaf)) is not None}
         self._index: IndexTold | None = None
 
-    async def run(self, candidates: Set[int]) -> Sifted:
-        """What can be told of these UIDs."""
-        return await self._sift(self._key, candidates)
+    async def run(self) -> Sifted:
+        """What can be told of all messages; some that are named may not be in the view."""
+        return await self._sift(self._key, ALL if self._view.exists else NONE)
 
     def told(self, key: Key, uid: int) -> bool | None:
         """What the index says of a text or field, if it was asked."""
@@ -73,29 +72,28 @@ class Sifting:
             return True if probe.exact else None
         return None if uid in self._index.unknown else False
 
-    async def _sift(self, key: Key, among: Set[int]) -> Sifted:
+    async def _sift(self, key: Key, among: Those) -> Sifted:
         if not among:
-            return Sifted(among, among)
-        if len(among) > MANY:
+            return Sifted(NONE, NONE)
+        if len(among.uids) > MANY:
             await asyncio.sleep(0)  # a step about so many takes its time, and there may be hundreds of steps
         match key:
             case All():
-                return Sifted(among, frozenset())
+                return Sifted(among, NONE)
             case Among():
-                return Sifted(among & frozenset(members_of(self._view, key.uids)), frozenset())
+                return Sifted(among & await self._within(key.uids), NONE)
             case Not():
                 yes, maybe = await self._sift(key.key, among)
                 return Sifted(among - yes - maybe, maybe)
             case Every():
-                unsure: Set[int] = frozenset()
+                unsure = NONE
                 for one in key.keys:
                     yes, maybe = await self._sift(one, among)
                     among = yes | maybe
                     unsure = (unsure | maybe) & among
                 return Sifted(among - unsure, unsure)
             case Any():
-                sure: Set[int] = frozenset()
-                unsure = frozenset()
+                sure = unsure = NONE
                 for one in key.keys:
                     yes, maybe = await self._sift(one, among)
                     sure, unsure, among = sure | yes, (unsure | maybe) - yes, among - yes
@@ -106,28 +104,35 @@ class Sifting:
             holds, recent = key.holds, self._view.is_recent
 
             def weighed() -> Sifted:
-                return Sifted({uid for uid in among if holds(Known(uid, recent(uid)))}, frozenset())
+                members = among.within(self._view)
+                return Sifted(Those({uid for uid in members if holds(Known(uid, recent(uid)))}), NONE)
 
-            return await apart(len(among), weighed)
+            return await apart(among.count(self._view), weighed)
         having = _having(key)
-        if having is None or len(among) * _SHARE < self._view.exists:
-            return Sifted(frozenset(), among)
+        if having is None or among.count(self._view) * _SHARE < self._view.exists:
+            return Sifted(NONE, among)
         mailbox, actor = self._mailbox, self._session.account.id
         found = await self._session.store.mailboxes.having(mailbox.account, mailbox.id, having, actor=actor)
-        return Sifted(among & frozenset(found), frozenset())
+        return await apart(len(found), lambda: Sifted(among & Those(frozenset(found)), NONE))
 
-    async def _by_index(self, key: Key, among: Set[int]) -> Sifted:
+    async def _within(self, uids: MessageSet) -> Those:
+        count = self._view.count(uids)
+        if count == self._view.exists:
+            return ALL
+        return await apart(count, lambda: Those(frozenset(self._view.members(uids))))
+
+    async def _by_index(self, key: Key, among: Those) -> Sifted:
         probe = self._probes.get(key)
-        if probe is None or (self._index is None and len(among) <= _FEW):
-            return Sifted(frozenset(), among)
+        if probe is None or (self._index is None and among.count(self._view) <= _FEW):
+            return Sifted(NONE, among)
         if self._index is None:
             # It is asked once, for all that the keys look for.
             mailbox, probes = self._mailbox, list(dict.fromkeys(self._probes.values()))
             self._index = await self._session.store.index.look(
                 mailbox.account, mailbox.id, probes, actor=self._session.account.id
             )
-        hits, unknown = among & self._index.found[probe], among & self._index.unknown
-        return Sifted(hits, unknown - hits) if probe.exact else Sifted(frozenset(), hits | unknown)
+        hits, unknown = among & Those(self._index.found[probe]), among & Those(self._index.unknown)
+        return Sifted(hits, unknown - hits) if probe.exact else Sifted(NONE, hits | unknown)
 
 
 def _probe(leaf: Key) -> Probe | None:
@@ -157,14 +162,3 @@ def _having(leaf: Key) -> Having | None:
 
 def _finite(bound: float) -> float | None:
     return None if bound in (inf, -inf) else bound
-
-
-def members_of(view: View, within: MessageSet | None) -> list[int]:
-    """The UIDs of the view, or those of them within a set."""
-    uids = view.uids
-    if within is None:
-        return list(uids)
-    members: list[int] = []
-    for low, high in within.ranges:
-        members.extend(uids[bisect_left(uids, low) : bisect_right(uids, high)])
-    return members
