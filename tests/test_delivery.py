@@ -40,7 +40,7 @@ def spooled(store: Store, octets: bytes = MESSAGE) -> Spool:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path) as opened:
+    async with open_store(tmp_path, spool_limit=128 << 10) as opened:
         await opened.accounts.add_domain("example.org")
         for name in ("ann", "bob"):
             await opened.accounts.add(f"{name}@example.org", None)

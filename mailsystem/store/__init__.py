@@ -10,7 +10,7 @@ from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.additions import New
 from mailsystem.store.bell import ITSELF, Bell, Topic
 from mailsystem.store.choices import Announced, Choices
-from mailsystem.store.contents import Contents, Spool
+from mailsystem.store.contents import Contents
 from mailsystem.store.downloads import Handled
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
@@ -38,6 +38,7 @@ from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sending import Caps, Sending, Standing
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.signing_keys import Algorithm, KeyState, SigningKey, SigningKeys
+from mailsystem.store.spool import Spool
 from mailsystem.store.store import Store, open_store
 from mailsystem.store.suppression import Suppressed, Suppression
 from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels

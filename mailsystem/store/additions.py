@@ -10,10 +10,11 @@ from mailsystem.mail.errors import OverQuota
 from mailsystem.mail.mailbox import AccountId, ContentId, Flag, MailboxId, ModSeq, Uid
 from mailsystem.mail.rights import EVERY, Rights, settable
 from mailsystem.store import contents
-from mailsystem.store.contents import Spool, Staged
+from mailsystem.store.contents import Staged
 from mailsystem.store.database import Many, Sql, Unit
 from mailsystem.store.messages import INSERT, count, counted_modseq, next_modseq, remove, take_uids
 from mailsystem.store.rows import Appended, stored
+from mailsystem.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Message bytes: kept once, shared by recipients and copies, exactly as they came.
 
 A content is its *head* (trace fields of ours and the header block, up to 256 KiB) beside the parsed facts, and the octets
-after it: small ones in the database, large ones in a file that was written and fsynced before the commit that names it.
+after it: small ones in the database, others in a file that was brought to disk before the commit that names it. Those that
+memory can hold on their way in share a file (see `segments`), from some offset on; larger ones have a file of their own,
+which they were written to while they came in. A file that no content names is swept (see `sweeping`).
 """
 
 from __future__ import annotations
@@ -10,90 +12,30 @@ import asyncio
 import hashlib
 import os
 import secrets
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, NamedTuple
 
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.content import Facts, Scanner, scan
 from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.store.database import Database, Many, Sql, Unit
+from mailsystem.store.opened import Files, Opened, read_at
+from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory, write_at
+from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool
+from mailsystem.store.sweeping import Sweep
 from mailsystem.telemetry import Trace
 
-INLINE_LIMIT: Final = 128 << 10
+INLINE_LIMIT: Final = 32 << 10
+"""Octets of a message up to which it lies in the database as a whole."""
+WHOLE: Final = 128 << 10
+"""A message up to this size may be read as a whole, wherever it lies. Earlier programs kept these in the database."""
 HEAD_LIMIT: Final = 256 << 10
 SLICE: Final = 256 << 10
 _ON_LOOP: Final = 32 << 10
 """A message up to this size is scanned where we stand (some 0.1 ms); larger ones in a thread."""
-
-
-class Spool:
-    """A message on its way in: in memory, and past the limit in a temporary file of the store.
-
-    Whoever made it discards it in a `finally`; once it was stored that does nothing.
-    """
-
-    def __init__(self, directory: Path, limit: int) -> None:
-        self._directory = directory
-        self._limit = limit
-        self._chunks: list[bytes] = []
-        self._held = 0
-        self._path: Path | None = None
-        self.size = 0
-        """Octets written so far."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take octets in; never blocks. Call `flush` when `wants_flush`."""
-        self._chunks.append(bytes(data))
-        self._held += len(data)
-        self.size += len(data)
-
-    @property
-    def held(self) -> int:
-        """Octets of it in memory."""
-        return self._held
-
-    @property
-    def wants_flush(self) -> bool:
-        """Whether more is held in memory than should be."""
-        return self.size > self._limit and self._held >= (SLICE if self._path is not None else 1)
-
-    async def flush(self) -> None:
-        """Move what is held into the file. Raises `Unavailable` where the disk does not take it."""
-        if self._chunks:
-            chunks, self._chunks, self._held = self._chunks, [], 0
-            try:
-                await asyncio.to_thread(self._append, chunks)
-            except OSError as error:
-                raise Unavailable("cannot store the message") from error
-
-    def discard(self) -> None:
-        """Forget everything."""
-        self._chunks, self._held = [], 0
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
-
-    def _append(self, chunks: list[bytes]) -> None:
-        # It is not kept open: one command may bring a thousand of these, and files that are open are few.
-        if self._path is None:
-            descriptor, name = tempfile.mkstemp(dir=self._directory)
-            self._path = Path(name)
-        else:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        with open(descriptor, "wb", buffering=0) as file:
-            for chunk in chunks:
-                view = memoryview(chunk)
-                while view:
-                    view = view[file.write(view) :]
-
-    def _bytes(self) -> bytes | None:
-        """Everything, while it is all in memory."""
-        return b"".join(self._chunks) if self._path is None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +47,9 @@ class Staged:
     sha256: bytes
     head: bytes
     body: bytes | None
-    """The octets after `head`; None where they are in `file`."""
-    file: str | None
+    """The octets after `head`; None where they are at `place`."""
+    place: Place | None
+    """Where the message without its prefix begins."""
 
     @property
     def weight(self) -> int:
@@ -116,13 +59,29 @@ class Staged:
 class Contents:
     """Reads and stages contents; the mailboxes name them."""
 
-    def __init__(self, database: Database, directory: Path, *, clock: Clock, trace: Trace, inline_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        *,
+        clock: Clock,
+        trace: Trace,
+        inline_limit: int = INLINE_LIMIT,
+        spool_limit: int = SPOOL_LIMIT,
+        segment: int = LARGEST,
+    ) -> None:
+        """`segment` is how many octets a file that contents share takes."""
         self._database = database
         self._directory = directory
         self._incoming = directory / "incoming"
         self._clock = clock
         self._trace = trace
         self._inline_limit = inline_limit
+        self._spool_limit = max(spool_limit, inline_limit)
+        self._room = Room()
+        self._files = Files(directory)
+        self._segments = Segments(directory, largest=segment)
+        self._sweep = Sweep(database, directory, self._append, trace=trace)
 
     def prepare(self) -> None:
         """Make the directories; drop what a killed process left half written long ago."""
@@ -133,29 +92,52 @@ class Contents:
             if entry.stat().st_mtime < stale:
                 os.unlink(entry)
 
+    async def close(self) -> None:
+        """Close all files."""
+        await self._segments.close()
+        self._files.forget()
+
     def spool(self) -> Spool:
-        return Spool(self._incoming, self._inline_limit)
+        return Spool(self._incoming, self._spool_limit, room=self._room, small=self._inline_limit)
 
     async def stage(self, spool: Spool, prefix: bytes) -> Staged:
-        """Scan the message `prefix` + `spool` and, if it is large, bring it to disk. Raises `Unavailable`."""
-        octets = spool._bytes()
+        """Scan the message `prefix` + `spool` and, if it is not small, bring it to disk. Raises `Unavailable`."""
+        chunks = spool.octets()
         try:
-            if octets is not None and len(octets) <= self._inline_limit:
-                if len(octets) <= _ON_LOOP:
-                    return _inline(prefix, octets)
-                return await asyncio.to_thread(_inline, prefix, octets)
-            await spool.flush()
-            return await asyncio.to_thread(self._to_file, spool, prefix)
+            if chunks is None or spool.size > self._spool_limit:
+                await spool.flush()
+                await spool.settle()
+                return await asyncio.to_thread(self._to_file, spool, prefix)
+            if spool.size > self._inline_limit:
+                return await self._to_segment(chunks, spool.size, prefix)
+            octets = b"".join(chunks)
+            if len(octets) <= _ON_LOOP:
+                return _inline(prefix, octets)
+            return await asyncio.to_thread(_inline, prefix, octets)
         except OSError as error:
             self._trace.event("store failed", what="content", reason=str(error))
             raise Unavailable("cannot store the message") from error
 
+    async def _to_segment(self, chunks: Sequence[bytes | bytearray], size: int, prefix: bytes) -> Staged:
+        def work(descriptor: int, offset: int) -> tuple[Facts, bytes, bytes]:
+            raw = b"".join((prefix, *chunks))
+            write_at(descriptor, offset, memoryview(raw)[len(prefix) :])
+            facts = scan(raw)
+            return facts, hashlib.sha256(raw).digest(), raw[: min(facts.header_size, HEAD_LIMIT)]
+
+        place, (facts, digest, head) = await self._segments.append(size, work)
+        return Staged(facts, len(prefix), digest, head, None, place)
+
+    async def _append(self, octets: bytes) -> Place:
+        place, _ = await self._segments.append(len(octets), lambda fd, at: write_at(fd, at, memoryview(octets)))
+        return place
+
     def _to_file(self, spool: Spool, prefix: bytes) -> Staged:
-        if spool._path is None:
+        if spool.path is None:
             raise ValueError("spool was discarded")
         scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
         scanner.feed(prefix)
-        with open(spool._path, "rb", buffering=0) as file:
+        with open(spool.path, "rb", buffering=0) as file:
             os.fsync(file.fileno())  # whoever wrote it: what counts is the file
             while chunk := file.read(SLICE):
                 scanner.feed(chunk)
@@ -164,15 +146,12 @@ class Contents:
                     head += chunk[: HEAD_LIMIT - len(head)]
         facts = scanner.close()
         name = secrets.token_hex(16)
-        folder = self._directory / name[:2]
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            _fsync_directory(self._directory)
-        os.rename(spool._path, folder / name)
-        spool._path = None
-        _fsync_directory(folder)
+        folder = folder_of(self._directory, name)
+        os.rename(spool.path, folder / name)
+        spool.path = None
+        fsync_directory(folder)
         head_size = min(facts.header_size, HEAD_LIMIT)
-        return Staged(facts, len(prefix), digest.digest(), bytes(head[:head_size]), None, name)
+        return Staged(facts, len(prefix), digest.digest(), bytes(head[:head_size]), None, Place(name, 0))
 
     async def read(self, content: ContentId, start: int = 0, end: int | None = None) -> bytes:
         """Octets [start, end) of the whole message, trace fields included. Raises `Unavailable` if it is gone."""
@@ -180,87 +159,90 @@ class Contents:
 
     async def stream(self, content: ContentId, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Octets [start, end) in slices of about 256 KiB, of which one is in memory at a time. Raises `Unavailable`."""
-        size, prefix_size, file, head = await self._database.read(_location(content))
-        end = size if end is None else min(end, size)
+        where = await self._database.read(_location(content))
+        end = where.size if end is None else min(end, where.size)
+        head = where.head
         if start < len(head) and start < end:
             yield head[start : min(end, len(head))]
             start = len(head)
         if start >= end:
             return
-        if file is None:
+        if where.place is None:
             octets = await self._database.read(_body(content, start - len(head), end - start))
             for offset in range(0, len(octets), SLICE):
                 yield octets[offset : offset + SLICE]
             return
         try:
-            opened = await asyncio.to_thread(open, self._path(file), "rb", 0)
+            opened, place = await self._take(content, where.place)
             try:
-                position = start - prefix_size
-                while start < end:
-                    chunk = await asyncio.to_thread(_slice, opened, position, min(SLICE, end - start))
+                position = place.offset + start - where.prefix_size
+                while True:
+                    chunk = await read_at(opened.file, position, min(SLICE, end - start))
                     if not chunk:
                         raise OSError("file is shorter than its record")
                     yield chunk
                     start += len(chunk)
                     position += len(chunk)
+                    if start >= end:
+                        break
+                    await asyncio.sleep(0)  # what is in memory was read without one
             finally:
-                opened.close()
+                self._files.give(place.file, opened)
         except OSError as error:
             self._trace.event("store failed", what="content", reason=str(error))
             raise Unavailable("the message cannot be read") from error
 
-    def _path(self, file: str) -> Path:
-        return self._directory / file[:2] / file
+    async def _take(self, content: ContentId, place: Place) -> tuple[Opened, Place]:
+        """The file in which a content lies, held; it may have been moved since one looked. Raises `OSError`."""
+        while True:
+            try:
+                return await self._files.take(place.file), place
+            except FileNotFoundError:
+                now = (await self._database.read(_location(content))).place
+                if now is None or now == place:
+                    raise
+                place = now
 
     async def unstage(self, staged: Staged, spool: Spool) -> None:
         """Give a content that surely no commit has named back to its spool, from where it may be staged again."""
-        if staged.file is not None:
-            await asyncio.to_thread(self._give_back, staged.file, spool)
+        if staged.place is None:
+            return
+        if spool.size and spool.held == spool.size:
+            self._segments.give_back(staged.place, spool.size)
+        else:
+            await asyncio.to_thread(self._give_back, staged.place.file, spool)
 
     def _give_back(self, file: str, spool: Spool) -> None:
         back = self._incoming / file
-        os.rename(self._path(file), back)
-        spool._path = back
+        os.rename(self._files.path(file), back)
+        spool.path = back
 
     async def sweep(self, *, grace: float) -> int:
-        """Drop contents that no message has named for `grace` seconds; returns how many.
+        """Drop contents that no message has named for `grace` seconds, and make their space free (see `sweeping`).
 
-        Files go after the commit; those whose process died just then, or between the file and its commit, are found
-        here too: old, and named by no content.
+        Returns how many. Raises `Unavailable` and `OSError`.
         """
         before = self._clock.now() - grace
-        swept = await self._database.write(_sweep(before))
-        await asyncio.to_thread(self._unlink, [file for file in swept if file])
-        old = await asyncio.to_thread(self._files_before, before)
-        if old:
-            named = await self._database.read(_named())
-            await asyncio.to_thread(self._unlink, [file for file in old if file not in named])
-        return len(swept)
-
-    def _unlink(self, files: list[str]) -> None:
-        for file in files:
-            self._path(file).unlink(missing_ok=True)
-
-    def _files_before(self, before: float) -> list[str]:
-        old = []
-        for path in self._directory.glob("??/*"):
-            with suppress(FileNotFoundError):  # it was given back, or swept by another process, just now
-                if path.stat().st_mtime <= before:
-                    old.append(path.name)
-        return old
+        self._segments.retire(before)
+        try:
+            return await self._sweep.run(before)
+        finally:
+            self._files.forget()
 
 
 def insert(staged: Staged) -> Unit[ContentId]:
     """Name a staged content."""
     facts = staged.facts
     [[content]] = yield Sql(
-        "INSERT INTO contents (size, prefix_size, header_size, sha256, file, envelope, bodystructure, body, parts, head)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        "INSERT INTO contents"
+        " (size, prefix_size, header_size, sha256, file, file_offset, envelope, bodystructure, body, parts, head)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
         facts.size,
         staged.prefix_size,
         facts.header_size,
         staged.sha256,
-        staged.file,
+        staged.place.file if staged.place is not None else None,
+        staged.place.offset if staged.place is not None else 0,
         facts.envelope,
         facts.bodystructure,
         facts.body,
@@ -280,12 +262,19 @@ def orphan(contents: set[ContentId], now: float) -> Unit[None]:
     )
 
 
-def _location(content: ContentId) -> Unit[tuple[int, int, str | None, bytes]]:
-    rows = yield Sql("SELECT size, prefix_size, file, head FROM contents WHERE id = $1", content)
+class _Location(NamedTuple):
+    size: int
+    prefix_size: int
+    place: Place | None
+    head: bytes
+
+
+def _location(content: ContentId) -> Unit[_Location]:
+    rows = yield Sql("SELECT size, prefix_size, file, file_offset, head FROM contents WHERE id = $1", content)
     if not rows:
         raise Unavailable("the message cannot be read")
-    size, prefix_size, file, head = rows[0]
-    return size, prefix_size, file, head
+    size, prefix_size, file, offset, head = rows[0]
+    return _Location(size, prefix_size, None if file is None else Place(file, offset), head)
 
 
 def _body(content: ContentId, start: int, length: int) -> Unit[bytes]:
@@ -295,40 +284,8 @@ def _body(content: ContentId, start: int, length: int) -> Unit[bytes]:
     return bytes(rows[0][0])
 
 
-def _sweep(before: float) -> Unit[list[str | None]]:
-    candidates = yield Sql("SELECT content_id FROM orphans WHERE since <= $1 ORDER BY since LIMIT 1000", before)
-    seen = [row[0] for row in candidates]
-    dead = yield Sql(
-        "DELETE FROM contents WHERE id IN LIST $1"
-        " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.content_id = contents.id)"
-        " AND NOT EXISTS (SELECT 1 FROM outbound WHERE outbound.content_id = contents.id) RETURNING id, file",
-        seen,
-    )
-    yield Sql("DELETE FROM bodies WHERE content_id IN LIST $1", [row[0] for row in dead])
-    yield Sql("DELETE FROM previews WHERE content_id IN LIST $1", [row[0] for row in dead])
-    yield Sql("DELETE FROM orphans WHERE content_id IN LIST $1", seen)
-    return [row[1] for row in dead]
-
-
-def _named() -> Unit[set[str]]:
-    rows = yield Sql("SELECT file FROM contents WHERE file IS NOT NULL")
-    return {row[0] for row in rows}
-
-
 def _inline(prefix: bytes, octets: bytes) -> Staged:
     raw = prefix + octets if prefix else octets
     facts = scan(raw)
     head = min(facts.header_size, HEAD_LIMIT)
     return Staged(facts, len(prefix), hashlib.sha256(raw).digest(), raw[:head], raw[head:], None)
-
-
-def _slice(file: BinaryIO, position: int, length: int) -> bytes:
-    return os.pread(file.fileno(), length, position)
-
-
-def _fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,7 @@ from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.terms import LONGEST, Gathered, Probe
 from mailsystem.store import indexing, rights
-from mailsystem.store.contents import Contents
+from mailsystem.store.contents import WHOLE, Contents
 from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
 from mailsystem.store.shelves import FULL, SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
@@ -251,14 +251,20 @@ class Index:
     async def _index(self, batch: Batch) -> None:
         read: dict[ContentId, _Kinds | None] = {}
         previews: dict[ContentId, str] = {}
-        small = [one for one in batch.waiting if one.raw is not None]
+        # What cannot be read now is left to whoever searches.
+        small: list[Waiting] = []
+        large: list[Waiting] = []
+        for one in batch.waiting:
+            if one.raw is None and one.size <= WHOLE:
+                with suppress(Unavailable):
+                    small.append(one._replace(raw=await self._contents.read(one.id)))
+            else:
+                (small if one.raw is not None else large).append(one)
         for content, kinds, preview in await asyncio.to_thread(_read_all, small):
             read[content], previews[content] = kinds, preview
-        for one in batch.waiting:
-            if one.raw is None:
-                # What cannot be read now is left to whoever searches.
-                with suppress(Unavailable):
-                    read[one.id], previews[one.id] = await self._read_file(one)
+        for one in large:
+            with suppress(Unavailable):
+                read[one.id], previews[one.id] = await self._read_file(one)
         shelves = await asyncio.to_thread(_shelves, batch.holders, read)
         weight = sum(shelf.octets for _, shelf in shelves)
         await self._database.write(

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
 from mailsystem.mail.terms import Clue, Probe
-from mailsystem.store.contents import INLINE_LIMIT
+from mailsystem.store.contents import WHOLE
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
 from mailsystem.store.piles import Pile, holding, is_of_words
 from mailsystem.store.shelves import FAN, Block, Shelf, chosen, dumped, loaded, matches, union
@@ -31,6 +31,7 @@ class Waiting(NamedTuple):
 
     id: ContentId
     parts: bytes
+    size: int
     raw: bytes | None
     """None where it lies in a file."""
 
@@ -83,7 +84,7 @@ def next_batch(most: int, octets: int) -> Unit[Batch | None]:
         return None
     last, weight = rows[0][0], 0
     for content, size in rows:
-        weight += min(size, INLINE_LIMIT)
+        weight += min(size, WHOLE)
         if weight > octets and content != rows[0][0]:
             break
         last = content
@@ -99,13 +100,13 @@ def next_batch(most: int, octets: int) -> Unit[Batch | None]:
 
 def _read(contents: list[int]) -> Unit[list[Waiting]]:
     rows = yield Sql(
-        "SELECT c.id, c.parts, c.file IS NULL, c.head, b.octets FROM contents c"
+        "SELECT c.id, c.parts, c.size, c.file IS NULL, c.head, b.octets FROM contents c"
         " LEFT JOIN bodies b ON b.content_id = c.id WHERE c.id IN LIST $1 ORDER BY c.id",
         contents,
     )
     return [
-        Waiting(ContentId(content), parts, head + (octets or b"") if inline else None)
-        for content, parts, inline, head, octets in rows
+        Waiting(ContentId(content), parts, size, head + (octets or b"") if inline else None)
+        for content, parts, size, inline, head, octets in rows
     ]
 
 

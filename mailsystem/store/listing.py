@@ -20,7 +20,7 @@ from mailsystem.mail.mailbox import (
 )
 from mailsystem.mail.rights import Rights
 from mailsystem.store import counting, messages, rights
-from mailsystem.store.contents import HEAD_LIMIT, INLINE_LIMIT
+from mailsystem.store.contents import HEAD_LIMIT, WHOLE
 from mailsystem.store.database import Row, Sql, Unit
 from mailsystem.store.rows import MESSAGE, Fetched, Want, message_of
 
@@ -85,7 +85,7 @@ def fetched(
     """A slice of a portion, and what is left of that."""
     if want & (Want.RAW | Want.HEAD):
         # These weigh: learn from the sizes how many rows fit, before reading any of them.
-        heaviest = INLINE_LIMIT if want & Want.RAW else HEAD_LIMIT
+        heaviest = WHOLE if want & Want.RAW else HEAD_LIMIT
         rows = yield _among("m.uid, m.size", "", account, mailbox, portion, most_rows)
         if not rows:
             return [], MessageSet()

@@ -28,12 +28,13 @@ from mailsystem.mail.mailbox import (
 from mailsystem.mail.rights import EVERY, FLAG_RIGHTS, Rights, settable
 from mailsystem.store import additions, counting, listing, messages, names, rights, sharing
 from mailsystem.store.additions import New, Replaced
-from mailsystem.store.contents import Contents, Spool, Staged
+from mailsystem.store.contents import Contents, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.leaving import Leaving
 from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
+from mailsystem.store.spool import Spool
 
 _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20

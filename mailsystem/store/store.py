@@ -25,10 +25,12 @@ from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
 from mailsystem.store.oversight import Oversight
+from mailsystem.store.segments import LARGEST
 from mailsystem.store.sending import Sending
 from mailsystem.store.sharing import Sharing
 from mailsystem.store.signing_keys import SigningKeys
 from mailsystem.store.spelling import SPELLING
+from mailsystem.store.spool import SPOOL_LIMIT
 from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
 from mailsystem.telemetry import Trace
@@ -69,6 +71,8 @@ async def open_store(
     clock: Clock | None = None,
     trace: Trace | None = None,
     inline_limit: int = INLINE_LIMIT,
+    spool_limit: int = SPOOL_LIMIT,
+    segment: int = LARGEST,
     indexed: bool = True,
     tls_memory_days: float = DAYS,
     suppress_after: int = AFTER,
@@ -79,7 +83,8 @@ async def open_store(
 
     With `indexed`, this one takes its turns at indexing what is new, for as long as it is open. What `recorder` hears goes into
     the journal, of which `journal_days` are kept; None leaves that to others. `suppress_after` failures in a row suppress an
-    address.
+    address. Messages above `inline_limit` octets share files of about `segment` octets, and those above `spool_limit` have
+    one each.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -88,7 +93,15 @@ async def open_store(
     await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
     async with sqlite.open_sqlite(directory, trace) as database:
         await _migrate(database)
-        contents = Contents(database, directory / "contents", clock=clock, trace=trace, inline_limit=inline_limit)
+        contents = Contents(
+            database,
+            directory / "contents",
+            clock=clock,
+            trace=trace,
+            inline_limit=inline_limit,
+            spool_limit=spool_limit,
+            segment=segment,
+        )
         await asyncio.to_thread(contents.prepare)
         accounts = Accounts(database, clock=clock)
         index = Index(database, contents, clock=clock)
@@ -131,6 +144,7 @@ async def open_store(
                 chore.cancel()
             await asyncio.wait(chores)
             await index.release()
+            await contents.close()
             with suppress(Unavailable):
                 await accounts.history.settle()
             if recorder is not None:

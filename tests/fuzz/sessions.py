@@ -103,7 +103,7 @@ class Doors:
 
     async def _open(self) -> None:
         path = self._directory or Path(self._stack.enter_context(in_memory()))
-        store = await self._stack.enter_async_context(open_store(path / "data", inline_limit=4096))
+        store = await self._stack.enter_async_context(open_store(path / "data", inline_limit=4096, spool_limit=16384))
         await store.accounts.add_domain("example.org")
         await store.accounts.add("ann@example.org", CHEAP)
         directory = AccountsDirectory(store, default_domain="example.org")

@@ -124,7 +124,7 @@ Opening = Callable[..., Awaitable[House]]
 async def opened(directory: Path, **options: Any) -> AsyncIterator[House]:
     """All three generations before the store in `directory`, where Ann and Bob live."""
     events: list[Event] = []
-    async with open_store(directory, inline_limit=INLINE_LIMIT, indexed=False) as store:
+    async with open_store(directory, inline_limit=INLINE_LIMIT, spool_limit=INLINE_LIMIT * 2, indexed=False) as store:
         people = AccountsDirectory(store, default_domain="example.org")
         people._renewing = False  # nor is what a first login makes of a password
         guard = Guard(people, store.clock, default_domain="example.org")

@@ -30,7 +30,12 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opening]:
             events: list[Event] = []
             trace = Trace([events.append], lines=True)
             store = await stack.enter_async_context(
-                open_store(tmp_path / f"store{len(opened)}", trace=trace, indexed=options.pop("indexed", True))
+                open_store(
+                    tmp_path / f"store{len(opened)}",
+                    trace=trace,
+                    indexed=options.pop("indexed", True),
+                    spool_limit=128 << 10,
+                )
             )
             directory = AccountsDirectory(store, default_domain="example.org")
             directory._dummy = PASSWORD_HASH  # the cost of a real one is not what is tested here

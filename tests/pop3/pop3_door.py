@@ -147,7 +147,7 @@ Opening = Callable[..., Awaitable[Door]]
 async def opened(directory: Path, **options: Any) -> AsyncIterator[Door]:
     """A door to the store in `directory`, where Ann and Bob live."""
     events: list[Event] = []
-    async with open_store(directory, inline_limit=INLINE_LIMIT, indexed=False) as store:
+    async with open_store(directory, inline_limit=INLINE_LIMIT, spool_limit=INLINE_LIMIT * 2, indexed=False) as store:
         people = AccountsDirectory(store, default_domain="example.org")
         people._renewing = False  # nor is what a first login makes of a password
         for login in ("ann@example.org", "bob@example.org", "jörg@example.org"):

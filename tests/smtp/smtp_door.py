@@ -76,7 +76,7 @@ _hashed: dict[str, str] = {}  # made once: it takes its time on purpose
 
 @asynccontextmanager
 async def housed(path: Path) -> AsyncIterator[House]:
-    async with open_store(path / "data", inline_limit=16384) as store:
+    async with open_store(path / "data", inline_limit=16384, spool_limit=65536) as store:
         await store.accounts.add_domain("example.org")
         hashed = _hashed.get(PASSWORD) or _hashed.setdefault(PASSWORD, await hash_password(PASSWORD))
         for login in ("ann@example.org", "bob@example.org", "postmaster@example.org"):

@@ -19,8 +19,8 @@ def clock() -> TestClock:
 @pytest.fixture
 async def vault(tmp_path: Path, clock: TestClock) -> AsyncIterator[Vault]:
     async with (
-        open_store(tmp_path, clock=clock, inline_limit=4096) as here,
-        open_store(tmp_path, clock=clock, inline_limit=4096) as there,
+        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192) as here,
+        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192) as there,
     ):
         ann = await here.accounts.add("ann@example.org", None, mailboxes=[("Archive", "\\Archive")])
         yield Vault(here, there, ann, clock, tmp_path)

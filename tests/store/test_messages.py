@@ -123,6 +123,7 @@ async def test_a_large_content_lies_in_a_file_that_no_spool_can_take_back(vault:
 async def test_a_discarded_spool_leaves_no_file(vault: Vault) -> None:
     spool = spooled(vault.here, b"x" * 10_000)
     await spool.flush()
+    await spool.settle()
     assert len(list((vault.directory / "contents" / "incoming").iterdir())) == 1
     spool.discard()
     spool.discard()

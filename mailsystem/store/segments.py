@@ -1,0 +1,225 @@
+"""Files that contents are appended to, many to one, so that those who come together wait for one disk write.
+
+- A *segment* belongs to the process that made it, by a name that nobody else uses, and is locked (`flock`) for as long as that
+  may append: two processes never write to one file, and a sweep can see that somebody still does. It is never opened for
+  writing again: a process that starts begins a new one.
+- It takes `LARGEST` octets, then comes the next: large enough that making one (two fsyncs) is rare, small enough that one can
+  be copied when most of it is dead.
+- Contents have no frame of their own: where each lies is known to the database alone. A place is named by a commit only after
+  `fdatasync`; what a process that died has left behind is named by none, and is dead space.
+
+Measured with 1 MB each and 20 at once: 1,300 a second, against 360 as files of their own and 200 in the database; with 50 KB:
+11,000, 720 and 3,400. Up to some 32 KB the database is as quick, since its one fsync then serves for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import math
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+LARGEST: Final = 64 << 20
+"""Octets of a segment; only one that holds a single content may have more."""
+_APART: Final = 192 << 10
+"""A content from this size on is written in a thread of its own; smaller ones one after the other, in one hop for all."""
+_GROUP: Final = 64
+
+
+class Place(NamedTuple):
+    """Where the octets of a content lie."""
+
+    file: str
+    offset: int
+
+
+class _Segment:
+    __slots__ = ("descriptor", "end", "failed", "name", "users")
+
+    def __init__(self, name: str, descriptor: int) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.end = 0
+        """Where the next content goes."""
+        self.users = 1
+        """Contents on their way into it, and one more while it is the current one."""
+        self.failed: OSError | None = None
+        """The disk may have lost something of it: nothing more goes in."""
+
+
+class _Waiting(NamedTuple):
+    """A content on its way to the disk."""
+
+    segment: _Segment
+    offset: int
+    work: Callable[[int, int], Any] | None
+    """What writes it; None if that was done."""
+    answer: asyncio.Future[Any]
+
+
+class Segments:
+    """The segments of one process: one is current, and some before it may still be written."""
+
+    def __init__(self, directory: Path, *, largest: int = LARGEST) -> None:
+        self._directory = directory
+        self._largest = largest
+        self._current: _Segment | None = None
+        self._making = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def append(self, size: int, work: Callable[[int, int], T]) -> tuple[Place, T]:
+        """Let `work(descriptor, offset)` write `size` octets, in a thread; they are on disk when this returns.
+
+        Raises `OSError`, and what `work` raises: then the place is dead space.
+        """
+        segment, offset = await self._reserve(size)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        if size < _APART:
+            self._queue(_Waiting(segment, offset, work, answer))
+            return Place(segment.name, offset), await answer
+        writing = loop.run_in_executor(None, work, segment.descriptor, offset)
+
+        def written(writing: asyncio.Future[T]) -> None:
+            # Whoever waits may have given up: the thread went on, so the file stayed open for it.
+            if writing.cancelled() or writing.exception() is not None:
+                leave(segment)
+            else:
+                self._queue(_Waiting(segment, offset, None, answer))
+
+        writing.add_done_callback(written)
+        done = await asyncio.shield(writing)
+        await answer
+        return Place(segment.name, offset), done
+
+    def give_back(self, place: Place, size: int) -> None:
+        """What lies there is surely named by no commit: the next content may have the place, if it is the last."""
+        current = self._current
+        if current is not None and current.name == place.file and current.end == place.offset + size:
+            current.end = place.offset
+
+    def retire(self, before: float = math.inf) -> None:
+        """Append nothing more to the current segment, if nothing has been since `before`: so it can be swept."""
+        current = self._current
+        if current is not None and os.fstat(current.descriptor).st_mtime <= before:
+            self._current = None
+            leave(current)
+
+    async def close(self) -> None:
+        """Let what is on its way arrive, and close all files."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+        self.retire()
+
+    async def _reserve(self, size: int) -> tuple[_Segment, int]:
+        while (segment := self._fitting(size)) is None:
+            async with self._making:
+                if self._fitting(size) is None:
+                    made = await asyncio.to_thread(_make, self._directory)
+                    self.retire()
+                    self._current = made
+        offset = segment.end
+        segment.end += size
+        segment.users += 1
+        return segment, offset
+
+    def _fitting(self, size: int) -> _Segment | None:
+        current = self._current
+        if current is None or current.failed is not None:
+            return None
+        return current if not current.end or current.end + size <= self._largest else None
+
+    def _queue(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Bring to disk what waits, group after group, until nothing does."""
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
+                outcomes = await asyncio.to_thread(_settle, group)
+                for one, outcome in zip(group, outcomes, strict=True):
+                    leave(one.segment)
+                    if one.answer.done():
+                        continue
+                    if isinstance(outcome, BaseException):
+                        one.answer.set_exception(outcome)
+                    else:
+                        one.answer.set_result(outcome[0])
+        finally:
+            self._worker = None
+
+
+def leave(segment: _Segment) -> None:
+    """One user less; the last one closes the file, and so unlocks it."""
+    segment.users -= 1
+    if not segment.users:
+        os.close(segment.descriptor)
+
+
+def _settle(group: Sequence[_Waiting]) -> list[tuple[Any] | BaseException]:
+    """Write what is to be written and bring it to disk, in a thread: one fdatasync for all in the same segment."""
+    outcomes: list[tuple[Any] | BaseException] = []
+    for one in group:
+        try:
+            outcomes.append((one.work and one.work(one.segment.descriptor, one.offset),))
+        except Exception as error:
+            outcomes.append(error)
+    for segment in {one.segment for one in group}:
+        try:
+            if segment.failed is None:
+                os.fdatasync(segment.descriptor)
+        except OSError as error:
+            # Linux tells it once and forgets what could not be written: of this file nothing is sure any more.
+            segment.failed = error
+    return [
+        one.segment.failed if one.segment.failed is not None else outcome
+        for one, outcome in zip(group, outcomes, strict=True)
+    ]
+
+
+def _make(directory: Path) -> _Segment:
+    name = secrets.token_hex(16)
+    folder = folder_of(directory, name)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fsync_directory(folder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return _Segment(name, descriptor)
+
+
+def folder_of(directory: Path, name: str) -> Path:
+    """The folder that a file of this name belongs in, made where it is missing. Raises `OSError`."""
+    folder = directory / name[:2]
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fsync_directory(directory)
+    return folder
+
+
+def fsync_directory(path: Path) -> None:
+    """Bring the names in a directory to disk. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_at(descriptor: int, offset: int, octets: memoryview) -> None:
+    """All of them. Raises `OSError`."""
+    while octets:
+        written = os.pwrite(descriptor, octets, offset)
+        octets, offset = octets[written:], offset + written
