@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import base64
 import quopri
 import random
@@ -151,7 +152,7 @@ async def test_what_is_sure_is_not_read(open_door: Opening, tmp_path: Path) -> N
     await door.put(b"Subject: small\r\n\r\nneedle and thread\r\n")
     await door.store.index.catch_up()
     [file] = (tmp_path / "store0" / "contents").glob("??/*")
-    file.unlink()
+    os.truncate(file, 0)  # whoever has it open would read on from one that was removed
     client = await door.client(mailbox="INBOX")
     for keys, wanted in {
         "BODY needle": [1, 2],
