@@ -15,7 +15,6 @@ from mailsystem.mail.mailbox import (
     STAR,
     AccountId,
     Changes,
-    ContentId,
     Flag,
     Mailbox,
     MailboxId,
@@ -25,12 +24,13 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
-from mailsystem.mail.rights import EVERY, FLAG_RIGHTS, Rights, settable
-from mailsystem.store import additions, counting, listing, messages, names, rights, sharing
+from mailsystem.mail.rights import FLAG_RIGHTS, Rights, settable
+from mailsystem.store import additions, counting, listing, messages, rights
 from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.leaving import Leaving
+from mailsystem.store.naming import Naming
 from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
@@ -46,7 +46,7 @@ _HISTORY: Final = 50_000
 """Rows of what vanished that are kept for each mailbox: some 2 MiB."""
 
 
-class Mailboxes:
+class Mailboxes(Naming):
     """Names, messages and changes of every account.
 
     A name is what the account calls the mailbox that asks: below `Other Users` there are those that others share with it.
@@ -58,52 +58,10 @@ class Mailboxes:
     """
 
     def __init__(self, database: Database, contents: Contents, *, clock: Clock) -> None:
-        self._database = database
+        super().__init__(database, clock)
         self._contents = contents
-        self._clock = clock
         self._counts = counting.Counts()
         self._rolls = Rolls(database)
-
-    # -- names
-
-    async def list(self, account: AccountId) -> list[Mailbox]:
-        """All mailboxes of its own by name, INBOX first."""
-        return await self._database.read(names.all_of(account))
-
-    async def visible(self, account: AccountId) -> Sequence[tuple[Mailbox, Rights]]:
-        """All that the account may look up, its own first, and what it may do there; `shown` is how it calls each."""
-
-        def unit() -> Unit[list[tuple[Mailbox, Rights]]]:
-            own = yield from names.all_of(account)
-            return [*((mailbox, EVERY) for mailbox in own), *(yield from rights.shared_with(account))]
-
-        return await self._database.read(unit())
-
-    async def find(self, account: AccountId, name: str) -> Mailbox:
-        """Raises `NoSuchMailbox`."""
-        mailbox, _ = await self._database.read(rights.found(account, name))
-        return mailbox
-
-    async def create(self, account: AccountId, name: str, special_use: str | None = None) -> Mailbox:
-        """Make a mailbox and those above it. Raises `MailboxExists`, `NotPermitted`, `SyntaxFault`, `TooMany`."""
-        return await self._database.write(sharing.create(account, name, special_use, self._clock.now()))
-
-    async def delete(self, account: AccountId, name: str) -> Sequence[ContentId]:
-        """Drop a mailbox with its messages, which are told. Raises `NoSuchMailbox`, and `NotPermitted` for INBOX."""
-        return await self._database.write(sharing.delete(account, name, self._clock.now()))
-
-    async def rename(self, account: AccountId, old: str, new: str) -> Copied | None:
-        """Rename with all below it, or empty INBOX. Raises `NoSuchMailbox`, `MailboxExists`, `NotPermitted`, `SyntaxFault`."""
-        return await self._database.write(sharing.rename(account, old, new, self._clock.now()))
-
-    async def subscriptions(self, account: AccountId) -> Sequence[str]:
-        """Subscribed names, whether they exist or not."""
-        return await self._database.read(names.subscriptions(account))
-
-    async def subscribe(self, account: AccountId, name: str, on: bool) -> None:
-        """Subscribe to a name, or unsubscribe from it."""
-        unit = names.subscribe(account, [name]) if on else names.unsubscribe(account, name)
-        await self._database.write(unit)
 
     async def status(self, account: AccountId, name: str) -> Status:
         """Raises `NoSuchMailbox`."""

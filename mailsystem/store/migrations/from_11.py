@@ -1,0 +1,158 @@
+"""Steps from 11 on: mail that leaves, the life of messages, and what makes all of it quick."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mailsystem.store.migrations.step import Migration
+
+FROM_11: Final = (
+    Migration(
+        11,
+        "mail that leaves",
+        (
+            """CREATE TABLE outbound (
+                id {serial},
+                ident TEXT NOT NULL,
+                content_id BIGINT NOT NULL,
+                sender TEXT NOT NULL,
+                login TEXT NOT NULL,
+                size BIGINT NOT NULL,
+                body TEXT NOT NULL,
+                utf8 INTEGER NOT NULL,
+                require_tls INTEGER NOT NULL,
+                ret TEXT,
+                envid TEXT,
+                arrived REAL NOT NULL,
+                expires REAL NOT NULL,
+                signature {blob})""",
+            "CREATE INDEX outbound_by_ident ON outbound (ident)",
+            "CREATE INDEX outbound_by_content ON outbound (content_id)",
+            """CREATE TABLE outbound_recipients (
+                outbound_id BIGINT NOT NULL,
+                recipient TEXT NOT NULL,
+                domain TEXT NOT NULL,
+                state TEXT NOT NULL,
+                due REAL NOT NULL,
+                attempts INTEGER NOT NULL DEFAULT 0,
+                holder TEXT NOT NULL DEFAULT '',
+                reported INTEGER NOT NULL DEFAULT 0,
+                delay_told INTEGER NOT NULL DEFAULT 0,
+                notify TEXT,
+                original TEXT,
+                attempted REAL,
+                remote TEXT NOT NULL DEFAULT '',
+                status TEXT NOT NULL DEFAULT '',
+                reply TEXT NOT NULL DEFAULT '',
+                PRIMARY KEY (outbound_id, recipient)) {clustered}""",
+            # By domain: what may be tried now is found without passing by what waits for a domain that is busy.
+            "CREATE INDEX outbound_due ON outbound_recipients (domain, due, outbound_id) WHERE state = 'waiting'",
+            "CREATE INDEX outbound_taken ON outbound_recipients (holder) WHERE holder <> ''",
+            """CREATE INDEX outbound_to_report ON outbound_recipients (due, outbound_id)
+                WHERE reported = 0 AND state NOT IN ('waiting', 'held')""",
+            """CREATE TABLE suppressed (
+                address TEXT PRIMARY KEY,
+                failures INTEGER NOT NULL,
+                since REAL NOT NULL,
+                last REAL NOT NULL,
+                status TEXT NOT NULL,
+                added INTEGER NOT NULL,
+                reason TEXT NOT NULL)""",
+            "CREATE INDEX suppressed_by_last ON suppressed (last) WHERE added = 0",
+            """CREATE TABLE tls_levels (
+                domain TEXT NOT NULL,
+                level INTEGER NOT NULL,
+                since REAL NOT NULL,
+                last REAL NOT NULL,
+                PRIMARY KEY (domain, level)) {clustered}""",
+        ),
+    ),
+    Migration(
+        12,
+        "keys that sign mail",
+        (
+            """CREATE TABLE signing_keys (
+                domain TEXT NOT NULL,
+                selector TEXT NOT NULL,
+                algorithm TEXT NOT NULL,
+                secret {blob} NOT NULL,
+                created REAL NOT NULL,
+                state TEXT NOT NULL,
+                changed REAL NOT NULL,
+                PRIMARY KEY (domain, selector))""",
+        ),
+    ),
+    Migration(
+        13,
+        "whom people have written to, and how often",
+        (
+            """CREATE TABLE correspondents (
+                account_id BIGINT NOT NULL,
+                address TEXT NOT NULL,
+                first REAL NOT NULL,
+                PRIMARY KEY (account_id, address)) {clustered}""",
+            """CREATE TABLE sent (
+                account_id BIGINT NOT NULL,
+                day INTEGER NOT NULL,
+                recipients INTEGER NOT NULL,
+                strangers INTEGER NOT NULL,
+                PRIMARY KEY (account_id, day)) {clustered}""",
+            "ALTER TABLE accounts ADD COLUMN recipients_per_day INTEGER",
+            "ALTER TABLE accounts ADD COLUMN strangers_per_day INTEGER",
+        ),
+    ),
+    Migration(
+        14,
+        "the life of messages",
+        (
+            """CREATE TABLE journal (
+                id {serial},
+                content_id BIGINT NOT NULL,
+                at REAL NOT NULL,
+                name TEXT NOT NULL,
+                uid BIGINT,
+                data TEXT NOT NULL)""",
+            "CREATE INDEX journal_by_content ON journal (content_id)",
+            "CREATE INDEX journal_by_age ON journal (at)",
+            # What comes to pass again and again is one row a day with a count, and who it was is said once a day.
+            """CREATE TABLE journal_habits (
+                id BIGINT PRIMARY KEY,
+                day INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                data TEXT NOT NULL)""",
+            "CREATE INDEX journal_habits_by_day ON journal_habits (day)",
+            """CREATE TABLE journal_again (
+                day INTEGER NOT NULL,
+                content_id BIGINT NOT NULL,
+                habit_id BIGINT NOT NULL,
+                at REAL NOT NULL,
+                last REAL NOT NULL,
+                times INTEGER NOT NULL,
+                PRIMARY KEY (day, content_id, habit_id)) {clustered}""",
+            """CREATE TABLE journal_names (
+                name TEXT NOT NULL,
+                content_id BIGINT NOT NULL,
+                PRIMARY KEY (name, content_id)) {clustered}""",
+            "CREATE INDEX journal_names_by_content ON journal_names (content_id)",
+        ),
+    ),
+    Migration(
+        15,
+        "contents that share a file",
+        (
+            "ALTER TABLE contents ADD COLUMN file_offset BIGINT NOT NULL DEFAULT 0",
+            # All that the sweep asks for is in it: what is alive in a file is counted without a look at the wide rows.
+            """CREATE INDEX contents_by_file ON contents (file, file_offset, size, prefix_size)
+                WHERE file IS NOT NULL""",
+        ),
+    ),
+    Migration(
+        16,
+        "terms of a few messages in a pile",
+        # In the row of the shelf: most accounts get a few messages at a time, and one row for them is enough.
+        tuple(
+            f"ALTER TABLE index_shelves ADD COLUMN {column} {{blob}} NOT NULL DEFAULT ''"
+            for column in ("starts", "fields", "words")
+        ),
+    ),
+)
