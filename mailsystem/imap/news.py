@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from mailsystem.imap import watch
@@ -12,7 +13,7 @@ from mailsystem.imap.notify import Event
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
 from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
-from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, Message, MessageSet
+from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, MessageSet
 from mailsystem.mail.rights import Rights, may_change, settable
 from mailsystem.store import ITSELF, Topic
 from mailsystem.telemetry.trace import CLIENT
@@ -111,17 +112,17 @@ async def _tell(session: Session, selected: Selected, news: News, with_uid: bool
     if news.exists is not None:
         session.send(dialect.came(news))
     if news.flags:
-        tell_keywords(session, [message for _, message in news.flags])
+        tell_keywords(session, {message.flags for _, message in news.flags})
     for start in range(0, len(news.flags), _LINES_AT_ONCE):
         session.send(dialect.changed(view, news.flags[start : start + _LINES_AT_ONCE], with_uid=with_uid))
         if session.buffered > FLUSH_AT:
             await session.flush()
 
 
-def tell_keywords(session: Session, messages: list[Message]) -> None:
+def tell_keywords(session: Session, told: Iterable[frozenset[Flag]]) -> None:
     """Before flags are told: name keywords that are new in this mailbox (RFC 3501 7.2.6)."""
     known = session.selected.keywords
-    new = {flag for held in {message.flags for message in messages} for flag in held if flag[0] != "\\"} - known
+    new = {flag for held in told for flag in held if flag[0] != "\\"} - known
     if new:
         known |= new
         session.send(b"* FLAGS (" + flags_in_use(known) + b")\r\n")

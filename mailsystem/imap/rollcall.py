@@ -14,7 +14,7 @@ from mailsystem.imap import reply
 from mailsystem.imap.fetch import Attribute
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.imap.view import View
-from mailsystem.mail.mailbox import STAR, ContentId, MessageSet
+from mailsystem.mail.mailbox import STAR, ContentId, Flag, MessageSet
 from mailsystem.mail.objectid import emailid
 from mailsystem.store import Pick, Roll
 
@@ -59,8 +59,14 @@ _COLUMNS: Final[dict[Attribute, tuple[bytes, _Column]]] = {
 }
 
 
-async def answered(session: Session, attributes: Sequence[Attribute], uids: MessageSet) -> int | None:
-    """Answer for every message there still is, and give how many those were.
+async def answered(
+    session: Session,
+    attributes: Sequence[Attribute],
+    uids: MessageSet,
+    *,
+    announce: Callable[[Iterable[frozenset[Flag]]], None] | None = None,
+) -> int | None:
+    """Answer for every message there still is, and give how many those were; what flags are told is announced before.
 
     None where that is not for the roll: it does not hold all that is asked, or is not worth to be read for these. Then nothing
     was said.
@@ -82,6 +88,8 @@ async def answered(session: Session, attributes: Sequence[Attribute], uids: Mess
         numbers, places = _matched(view, roll, stretches)
         if not places:
             continue
+        if announce is not None:
+            announce(roll.flags[kind] for kind in set(roll.picked(roll.kinds, places)))
         first = roll.picked(roll.uids, places) if dialect.uidonly else numbers
         values = zip(first, *(column(roll, places, shows_recent) for column in columns), strict=True)
         session.send(b"".join([template % each for each in values]))

@@ -10,7 +10,7 @@ from mailsystem.store import Copied
 def flagged(session: Session, flags: str, changes: Changes) -> None:
     """These messages have other flags now; `flags` is `+`, `-` or nothing, and which."""
     if session.trace.wants_contents and changes.messages:
-        contents = [message.content for message in changes.messages]
+        contents = changes.contents or [message.content for message in changes.messages]
         session.trace.event("flagged", mailbox=session.mailbox.shown, flags=flags, contents=contents)
 
 

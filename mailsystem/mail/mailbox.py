@@ -215,7 +215,7 @@ class Changes(NamedTuple):
 
     modseq: ModSeq
     """Ask again from here."""
-    messages: list[Message]
+    messages: Sequence[Message]
     """New and changed ones, by ascending UID."""
     vanished: MessageSet
     """UIDs that are gone."""
@@ -224,4 +224,4 @@ class Changes(NamedTuple):
     unchanged: MessageSet | None = None
     """Of a conditional change: the UIDs that had not changed before, and so were open to it (RFC 7162 3.1.3)."""
     contents: Sequence[ContentId] = ()
-    """Of an expunge: what each of `vanished` was, in the same order."""
+    """Of an expunge: what each of `vanished` was, in the same order; of a change of flags perhaps of `messages`."""

@@ -167,27 +167,74 @@ def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int) -> Un
 def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None) -> Unit[News | None]:
     """What came to pass after `since`; None where that may be more than `most` messages. Raises `NoSuchMailbox`."""
     rows = yield Sql(
-        "SELECT modseq, forgotten, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox
+        "SELECT modseq, forgotten, logged_from, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2",
+        account,
+        mailbox,
     )
     if not rows:
         raise NoSuchMailbox
-    modseq, forgotten, uidnext = rows[0]
+    modseq, forgotten, logged_from, uidnext = rows[0]
     if modseq <= since:
         return News([], MessageSet(), uidnext, since)
-    if most is not None and since < forgotten and uidnext > most:
+    if most is not None and since < max(forgotten, logged_from) and uidnext > most:
         return None
-    new = yield Sql(
-        f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.modseq > $3"  # noqa: S608
-        " ORDER BY m.modseq, m.uid LIMIT $4",
+    limit = _ALL if most is None else most + 1
+    logged = yield Sql(
+        "SELECT 0, uid, last FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3"
+        " UNION ALL SELECT 1, uid, last FROM flagged WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3 LIMIT $4",
         account,
         mailbox,
         since,
-        _ALL if most is None else most + 1,
+        limit,
     )
+    if most is not None and sum(last - first + 1 for _, first, last in logged) > most:
+        return None
+    new = yield from _new(account, mailbox, 0 if since < logged_from else since, since, limit)
     if most is not None and len(new) > most:
         return None
-    gone = yield from _gone(account, mailbox, since, forgotten, uidnext, most)
-    return None if gone is None else News(sorted(new), gone, uidnext, modseq)
+    flagged = MessageSet.of_ranges((first, last) for is_flagged, first, last in logged if is_flagged)
+    if new:
+        flagged &= MessageSet(((1, new[0][0] - 1),))
+    if flagged:
+        new = [*(yield from _flagged(account, mailbox, flagged, since)), *new]
+    if since < forgotten:
+        gone = yield from _holes(account, mailbox, uidnext)
+    else:
+        gone = MessageSet.of_ranges((first, last) for is_flagged, first, last in logged if not is_flagged)
+    return News(new, gone, uidnext, modseq)
+
+
+def _new(account: AccountId, mailbox: MailboxId, before: ModSeq | int, since: ModSeq, most: int) -> Unit[list[Row]]:
+    """Rows of what has changed after `since`, of all messages that stand behind the last one that is from `before` or older.
+
+    Messages come by ascending ModSeq, so nothing that stands before that one has come later. That one is looked for from
+    behind, among at most so many.
+    """
+    return (
+        yield Sql(
+            f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid > COALESCE((SELECT o.uid"  # noqa: S608
+            " FROM (SELECT uid, modseq FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid DESC LIMIT $5) AS o"
+            " WHERE o.modseq <= $3 LIMIT 1), 0) AND m.modseq > $4 ORDER BY m.uid LIMIT $5",
+            account,
+            mailbox,
+            before,
+            since,
+            most,
+        )
+    )
+
+
+def _flagged(account: AccountId, mailbox: MailboxId, among: MessageSet, since: ModSeq) -> Unit[list[Row]]:
+    return (
+        yield Sql(
+            f"SELECT {MESSAGE} FROM RANGES $3 CROSS JOIN messages m"  # noqa: S608
+            " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi AND m.modseq > $4 ORDER BY m.uid",
+            account,
+            mailbox,
+            among,
+            since,
+        )
+    )
 
 
 @overload
@@ -198,46 +245,6 @@ def changes(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | N
     """What came to pass after `since`, as values. Otherwise as `news`."""
     found = yield from news(account, mailbox, since) if most is None else news(account, mailbox, since, most)
     return None if found is None else Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
-
-
-def changed(
-    account: AccountId, mailbox: MailboxId, since: ModSeq, *, vanished_too: bool
-) -> Unit[tuple[MessageSet, MessageSet]]:
-    """The UIDs of what has changed after `since`, and of what has vanished if that is asked; on the index by ModSeq.
-
-    What has vanished may name UIDs that went earlier. Raises `NoSuchMailbox`.
-    """
-    rows = yield Sql(
-        "SELECT modseq, forgotten, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox
-    )
-    if not rows:
-        raise NoSuchMailbox
-    modseq, forgotten, uidnext = rows[0]
-    if modseq <= since:
-        return MessageSet(), MessageSet()
-    new = yield Sql(
-        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3", account, mailbox, since
-    )
-    gone: MessageSet | None = None
-    if vanished_too:
-        gone = yield from _gone(account, mailbox, since, forgotten, uidnext, None)
-    return MessageSet.of(row[0] for row in new), gone or MessageSet()
-
-
-def _gone(
-    account: AccountId, mailbox: MailboxId, since: ModSeq, forgotten: ModSeq, uidnext: Uid, most: int | None
-) -> Unit[MessageSet | None]:
-    """What has vanished after `since`, and more than that where nobody remembers so far back; None for more than `most`."""
-    if since < forgotten:
-        return (yield from _holes(account, mailbox, uidnext))
-    rows = yield Sql(
-        "SELECT uid FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3 LIMIT $4",
-        account,
-        mailbox,
-        since,
-        _ALL if most is None else most + 1,
-    )
-    return None if most is not None and len(rows) > most else MessageSet.of(row[0] for row in rows)
 
 
 def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:
@@ -254,27 +261,37 @@ def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[Message
 
 
 def forget(most: int) -> Unit[int]:
-    """Drop the oldest history of what vanished, so that each mailbox keeps about `most` of it; returns how many rows went.
+    """Drop the oldest history of what vanished and of what was flagged, so that each mailbox keeps about `most` rows of either;
+    returns how many went.
 
-    A client that comes from before that is told of every UID that is not there (RFC 7162 3.2.5.1).
+    A client that comes from before that is told of every UID that is not there (RFC 7162 3.2.5.1), and what has changed is
+    looked for among all messages.
     """
-    long = yield Sql(
-        "SELECT account_id, mailbox_id FROM vanished GROUP BY account_id, mailbox_id HAVING COUNT(*) > $1", most
-    )
     dropped = 0
-    for account, mailbox in long:
-        [[before]] = yield Sql(
-            "SELECT modseq FROM vanished WHERE account_id = $1 AND mailbox_id = $2 ORDER BY modseq DESC LIMIT 1 OFFSET $3",
-            account,
-            mailbox,
+    for table, horizon in ("vanished", "forgotten"), ("flagged", "logged_from"):
+        long = yield Sql(
+            f"SELECT account_id, mailbox_id FROM {table} GROUP BY account_id, mailbox_id HAVING COUNT(*) > $1",  # noqa: S608
             most,
         )
-        rows = yield Sql(
-            "DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3 RETURNING uid",
-            account,
-            mailbox,
-            before,
-        )
-        yield Sql("UPDATE mailboxes SET forgotten = $3 WHERE account_id = $1 AND id = $2", account, mailbox, before)
-        dropped += len(rows)
+        for account, mailbox in long:
+            [[before]] = yield Sql(
+                f"SELECT modseq FROM {table} WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
+                " ORDER BY modseq DESC LIMIT 1 OFFSET $3",
+                account,
+                mailbox,
+                most,
+            )
+            rows = yield Sql(
+                f"DELETE FROM {table} WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3 RETURNING uid",  # noqa: S608
+                account,
+                mailbox,
+                before,
+            )
+            yield Sql(
+                f"UPDATE mailboxes SET {horizon} = $3 WHERE account_id = $1 AND id = $2",  # noqa: S608
+                account,
+                mailbox,
+                before,
+            )
+            dropped += len(rows)
     return dropped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -25,7 +24,7 @@ from mailsystem.mail.mailbox import (
     Uid,
 )
 from mailsystem.mail.rights import FLAG_RIGHTS, Rights, settable
-from mailsystem.store import additions, counting, listing, messages, rights
+from mailsystem.store import additions, counting, flagging, listing, messages, rights
 from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Staged
 from mailsystem.store.database import Database, Unit
@@ -40,8 +39,7 @@ _SLICE_ROWS: Final = 1000
 _SLICE_OCTETS: Final = 1 << 20
 _STAGED_OCTETS: Final = 16 << 20
 """Octets of several messages' headers and small bodies that wait in memory to be committed together."""
-_MANY: Final = 2000
-"""Messages of which even numbers in memory are looked through in a thread."""
+_MANY: Final = 2000  # messages of which even numbers in memory are looked through in a thread
 _HISTORY: Final = 50_000
 """Rows of what vanished that are kept for each mailbox: some 2 MiB."""
 
@@ -53,8 +51,7 @@ class Mailboxes(Naming):
     Where a mailbox is given by its owner and number, `actor` is who acts, if that is not the owner. What one has no right to
     do raises `NotPermitted`, or `NoSuchMailbox` where one may not even know of the mailbox (see `rights`).
 
-    UIDs that do not exist (any more) are passed over in silence. A `MessageSet` of UIDs may span holes, so a contiguous pick
-    is best given as one range.
+    UIDs that do not exist (any more) are passed over in silence. A `MessageSet` of UIDs may span holes: best one range.
     """
 
     def __init__(self, database: Database, contents: Contents, *, clock: Clock) -> None:
@@ -83,23 +80,22 @@ class Mailboxes(Naming):
         Raises `NoSuchMailbox`.
         """
         mailbox, have, over, recent_from = await self._database.read(listing.entered(account, name), brief=True)
-        roll = await self._rolls.look(mailbox.account, mailbox.id)
+        roll = self._rolls.at(mailbox) or await self._rolls.look(mailbox.account, mailbox.id)
         upto = STAR
         # Nobody takes away from the owner what is recent to them.
         if claim_recent and mailbox.account == account and roll.uids and roll.uids[-1] >= recent_from:
             # A full disk keeps nobody from reading: then others may see these as recent, too.
             with suppress(Unavailable):
-                unit = messages.claim_recent(mailbox)
-                recent_from, upto = await self._database.write(unit, durable=False, brief=True)
+                claim = messages.claim_recent(mailbox)
+                recent_from, upto = await self._database.write(claim, durable=False, brief=True)
                 roll = await self._rolls.look(mailbox.account, mailbox.id)
         # Everything is told as the roll has it: one moment, if perhaps a later one than that in which the name was found.
         mailbox = replace(mailbox, uidnext=roll.uidnext, modseq=roll.modseq)
-        uids = array("I", roll.uids)
+        uids = roll.uids[:]
         recent = (
             MessageSet(((recent_from, min(upto - 1, uids[-1])),)) if uids and uids[-1] >= recent_from else MessageSet()
         )
-        status = roll.status(mailbox, recent_from)
-        return Opened(status, uids, recent, roll.first_unseen, roll.keywords, have, over_quota=over)
+        return Opened(mailbox, uids, recent, roll.first_unseen, roll.keywords, have, over_quota=over)
 
     async def rights(self, account: AccountId, mailbox: MailboxId, *, actor: AccountId) -> Rights:
         """What `actor`, who is in that mailbox, may do there by now. Raises `NoSuchMailbox` where that is nothing any more."""
@@ -242,8 +238,7 @@ class Mailboxes(Naming):
     ) -> Sequence[int]:
         """UIDs of the messages of which this is true, ascending."""
         roll = await self._rolls.look(account, mailbox, actor=actor)
-        find = roll.having(what)
-        return await asyncio.to_thread(find) if len(roll) > _MANY else find()
+        return await asyncio.to_thread(roll.having(what)) if len(roll) > _MANY else roll.having(what)()
 
     async def fetch(
         self,
@@ -285,13 +280,18 @@ class Mailboxes(Naming):
         Raises `NoSuchMailbox`, `TooMany`, and `NotPermitted` where none of them may be changed, but `quietly`.
         """
 
+        if actor is None or actor == account:
+            changes = await self._rolls.flag(account, mailbox, uids, op, flags, since)
+            if changes is not None:
+                return changes
+
         def unit() -> Unit[Changes]:
             have = yield from rights.held(actor, account, mailbox)
             if not (settable(flags, have) or (op is FlagOp.SET and have & FLAG_RIGHTS)):
                 if quietly or not flags:
                     return Changes(ModSeq(0), [], MessageSet())
                 raise NotPermitted
-            return (yield from messages.set_flags(account, mailbox, uids, op, flags, since, have))
+            return (yield from flagging.set_flags(account, mailbox, uids, op, flags, since, have))
 
         return await self._database.write(unit())
 
@@ -358,12 +358,7 @@ class Mailboxes(Naming):
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
-        unit = listing.changes(account, mailbox, since, listing.FEW)
-        few = await self._database.read(rights.within(actor, account, mailbox, "r", unit), brief=True)
-        if few is not None:
-            return few
-        many = listing.changes(account, mailbox, since)
-        return await self._database.read(rights.within(actor, account, mailbox, "r", many))
+        return await self._rolls.changes(account, mailbox, since, actor=actor)
 
     async def changed(
         self,
@@ -375,8 +370,9 @@ class Mailboxes(Naming):
         actor: AccountId | None = None,
     ) -> tuple[MessageSet, MessageSet]:
         """The UIDs of what has changed after `since`, and if asked of what has vanished. Raises `NoSuchMailbox`."""
-        unit = listing.changed(account, mailbox, since, vanished_too=vanished_too)
-        return await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+        unit = listing.news(account, mailbox, since)
+        found = await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+        return MessageSet.of(row[0] for row in found.rows), found.vanished if vanished_too else MessageSet()
 
     async def forget(self, most: int = _HISTORY) -> int:
         """Keep about `most` entries of each mailbox's history of what vanished; returns how many were dropped."""

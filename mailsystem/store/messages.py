@@ -8,7 +8,7 @@ account keeps, so that a quota costs no statement of its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from mailsystem.mail.errors import NoSuchMailbox, OverQuota
@@ -16,7 +16,6 @@ from mailsystem.mail.mailbox import (
     AccountId,
     Changes,
     ContentId,
-    Flag,
     Mailbox,
     MailboxId,
     MessageSet,
@@ -26,20 +25,17 @@ from mailsystem.mail.mailbox import (
 from mailsystem.mail.rights import EVERY, Rights, settable
 from mailsystem.store import contents
 from mailsystem.store.contents import Staged
-from mailsystem.store.database import Many, Ring, Row, Sql, Unit
+from mailsystem.store.database import Many, Ring, Sql, Unit
 from mailsystem.store.leaving import Leaving, enqueue
 from mailsystem.store.rows import (
     DELETED_BIT,
     MAILBOX,
-    RETURNED,
     Appended,
     Copied,
     Delivered,
     Drop,
-    FlagOp,
     flags_of,
     mailbox_of,
-    message_of,
     stored,
 )
 
@@ -48,12 +44,6 @@ INSERT: Final = (
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 )
 """One row of `messages`."""
-
-# The ranges lead (CROSS JOIN), or SQLite would walk through the whole mailbox for a single message.
-_AMONG: Final = (
-    "SELECT m.uid FROM RANGES $3 CROSS JOIN messages m"
-    " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi"
-)
 
 
 _TAKEN: Final = (
@@ -222,98 +212,6 @@ def claim_recent(mailbox: Mailbox) -> Unit[tuple[int, int]]:
     return first, end
 
 
-def set_flags(
-    account: AccountId,
-    mailbox: MailboxId,
-    uids: MessageSet,
-    op: FlagOp,
-    flags: frozenset[Flag],
-    since: ModSeq | None = None,
-    rights: Rights = EVERY,
-) -> Unit[Changes]:
-    """Change those flags that `rights` allow to change, with `since` only of messages that have not changed after it.
-
-    `messages` are those that did change.
-    """
-    flags = settable(flags, rights)
-    modseq = yield from next_modseq(account)
-    unchanged = None
-    if since is not None:
-        rows = yield Sql(f"{_AMONG} AND m.modseq <= $4", account, mailbox, uids, since)
-        uids = unchanged = MessageSet.of(row[0] for row in rows)
-    bits, keywords = stored(flags)
-    if keywords or op is FlagOp.SET:
-        changed = yield from _set_each_kind(account, mailbox, uids, _edit(op, flags, rights), modseq)
-    else:
-        value, condition = (
-            ("flags | $4", "flags & $4 <> $4") if op is FlagOp.ADD else ("flags & ~$4", "flags & $4 <> 0")
-        )
-        changed = yield Sql(
-            f"UPDATE messages SET flags = {value}, modseq = $5 WHERE account_id = $1 AND mailbox_id = $2"  # noqa: S608
-            f" AND uid IN ({_AMONG}) AND {condition}"
-            f" RETURNING {RETURNED}",
-            account,
-            mailbox,
-            uids,
-            bits,
-            modseq,
-        )
-    before: ModSeq | None = None
-    if changed:
-        [[before]] = yield Sql("SELECT modseq FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
-        yield from touch(account, mailbox, modseq)
-    return Changes(modseq, sorted(message_of(row) for row in changed), MessageSet(), before, unchanged)
-
-
-def _edit(op: FlagOp, flags: frozenset[Flag], rights: Rights) -> Callable[[frozenset[Flag]], tuple[int, str]]:
-    named = {flag.lower() for flag in flags}
-
-    def edit(old: frozenset[Flag]) -> tuple[int, str]:
-        if op is FlagOp.SET:
-            return stored((*flags, *(old - settable(old, rights))))
-        if op is FlagOp.ADD:
-            return stored((*flags, *old))
-        return stored(flag for flag in old if flag.lower() not in named)
-
-    return edit
-
-
-def _set_each_kind(
-    account: AccountId,
-    mailbox: MailboxId,
-    uids: MessageSet,
-    edit: Callable[[frozenset[Flag]], tuple[int, str]],
-    modseq: ModSeq,
-) -> Unit[list[Row]]:
-    """Few combinations of flags live in a mailbox: one statement for each of them, however many messages there are."""
-    kinds = yield Sql(
-        "SELECT DISTINCT m.flags, m.keywords FROM RANGES $3 CROSS JOIN messages m"
-        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi",
-        account,
-        mailbox,
-        uids,
-    )
-    changed: list[Row] = []
-    for old_bits, old_keywords in kinds:
-        bits, keywords = edit(flags_of(old_bits, old_keywords))
-        if (bits, keywords) == (old_bits, old_keywords):
-            continue
-        changed += yield Sql(
-            "UPDATE messages SET flags = $4, keywords = $5, modseq = $6"  # noqa: S608
-            f" WHERE account_id = $1 AND mailbox_id = $2 AND uid IN ({_AMONG}) AND flags = $7 AND keywords = $8"
-            f" AND modseq <> $6 RETURNING {RETURNED}",
-            account,
-            mailbox,
-            uids,
-            bits,
-            keywords,
-            modseq,
-            old_bits,
-            old_keywords,
-        )
-    return changed
-
-
 def copy(
     account: AccountId,
     mailbox: MailboxId,
@@ -379,8 +277,8 @@ def remove(account: AccountId, mailbox: MailboxId, uids: Sequence[Uid], modseq: 
         list(uids),
     )
     yield Many(
-        "INSERT INTO vanished (account_id, mailbox_id, modseq, uid) VALUES ($1, $2, $3, $4)",
-        [(account, mailbox, modseq, uid) for uid in uids],
+        "INSERT INTO vanished (account_id, mailbox_id, modseq, uid, last) VALUES ($1, $2, $3, $4, $5)",
+        [(account, mailbox, modseq, first, last) for first, last in MessageSet.of(uids).ranges],
     )
     yield from touch(account, mailbox, modseq)
 

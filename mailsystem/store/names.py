@@ -197,6 +197,7 @@ def _drop(account: AccountId, mailbox: MailboxId, now: float) -> Unit[list[Conte
     was = [ContentId(row[0]) for row in rows]
     yield from contents.orphan(set(was), now)
     yield Sql("DELETE FROM vanished WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
+    yield Sql("DELETE FROM flagged WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM rights WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM annotations WHERE account_id = $1 AND mailbox_id = $2", account, mailbox)
     yield Sql("DELETE FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)

@@ -19,16 +19,14 @@ from mailsystem.mail.mailbox import (
     AccountId,
     ContentId,
     Flag,
-    Mailbox,
     MailboxId,
     Message,
     MessageSet,
     ModSeq,
-    Status,
     Uid,
 )
 from mailsystem.store.database import Row
-from mailsystem.store.rows import DELETED_BIT, SEEN_BIT, Having, bit_of, flags_of
+from mailsystem.store.rows import SEEN_BIT, Having, bit_of, flags_of
 
 _ROW_OCTETS: Final = 48
 _KIND_OCTETS: Final = 512
@@ -46,7 +44,7 @@ N = TypeVar("N", int, float)
 class _Kinds(dict[tuple[int, str], int]):
     """From flags as they are stored to the number of that kind, made where it is missing."""
 
-    __slots__ = ("flags", "octets", "stored", "tally")
+    __slots__ = ("flags", "stored", "tally")
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,27 +52,21 @@ class _Kinds(dict[tuple[int, str], int]):
         self.flags: list[frozenset[Flag]] = []
         self.tally: list[int] = []
         """How many messages have those flags."""
-        self.octets: list[int] = []
-        """The size of all these together."""
 
     def __missing__(self, stored: tuple[int, str]) -> int:
         self[stored] = number = len(self)
         self.stored.append(stored)
         self.flags.append(flags_of(*stored))
         self.tally.append(0)
-        self.octets.append(0)
         return number
 
-    def count(self, kinds: array[int], sizes: array[int], sign: int) -> None:
+    def count(self, kinds: array[int], sign: int) -> None:
         """So many more messages, or with a negative `sign` fewer."""
-        found = Counter(kinds)
-        for kind, count in found.items():
-            self.tally[kind] += sign * count
-        if len(found) == 1:
-            self.octets[kinds[0]] += sign * sum(sizes)
+        if is_uniform(kinds):
+            self.tally[kinds[0]] += sign * len(kinds)
             return
-        for kind, size in zip(kinds, sizes, strict=True):
-            self.octets[kind] += sign * size
+        for kind, count in Counter(kinds).items():
+            self.tally[kind] += sign * count
 
 
 class Roll:
@@ -139,7 +131,7 @@ class Roll:
             return
         uids, modseqs, bits, keywords, dates, sizes, contents, saved = zip(*rows, strict=True)
         kinds = array("I", map(self._kinds.__getitem__, zip(bits, keywords, strict=True)))
-        self._kinds.count(kinds, array("Q", sizes), 1)
+        self._kinds.count(kinds, 1)
         self.uids.extend(uids)
         self.modseqs.extend(modseqs)
         self.kinds.extend(kinds)
@@ -172,9 +164,8 @@ class Roll:
     def _become(self, places: Pick, now: array[int], modseq: ModSeq) -> None:
         if not places:
             return
-        sizes = array("Q", self.picked(self.sizes, places))
-        self._kinds.count(array("I", self.picked(self.kinds, places)), sizes, -1)
-        self._kinds.count(now, sizes, 1)
+        self._kinds.count(array("I", self.picked(self.kinds, places)), -1)
+        self._kinds.count(now, 1)
         if isinstance(places, range):
             self.kinds[places.start : places.stop] = now
             self.modseqs[places.start : places.stop] = array("Q", [modseq]) * len(now)
@@ -195,7 +186,7 @@ class Roll:
     def _strike(self, gone: MessageSet) -> None:
         stretches = [(first, stop) for first, stop in self._stretches(gone) if first < stop]
         for first, stop in stretches:
-            self._kinds.count(self.kinds[first:stop], self.sizes[first:stop], -1)
+            self._kinds.count(self.kinds[first:stop], -1)
         self.uids = _without(self.uids, stretches)
         self.modseqs = _without(self.modseqs, stretches)
         self.kinds = _without(self.kinds, stretches)
@@ -227,19 +218,6 @@ class Roll:
         if len(uids.ranges) == 1:
             return range(*self.places(*uids.ranges[0]))
         return [at for first, stop in self._stretches(uids) for at in range(first, stop)]
-
-    def status(self, mailbox: Mailbox, recent_from: int) -> Status:
-        """What STATUS counts, in time that does not grow with the mailbox."""
-        kinds = self._kinds
-        unseen = deleted = deleted_size = 0
-        for (bits, _), count, octets in zip(kinds.stored, kinds.tally, kinds.octets, strict=True):
-            if not bits & SEEN_BIT:
-                unseen += count
-            if bits & DELETED_BIT:
-                deleted += count
-                deleted_size += octets
-        recent = len(self.uids) - bisect_left(self.uids, recent_from)
-        return Status(mailbox, len(self.uids), unseen, deleted, recent, sum(kinds.octets), deleted_size)
 
     @property
     def keywords(self) -> tuple[Flag, ...]:
@@ -287,28 +265,25 @@ class Roll:
 class Called(Sequence[Message]):
     """Messages that have just been given other flags: made into values only where somebody looks at them."""
 
-    __slots__ = ("_contents", "_dates", "_flags", "_kinds", "_modseq", "_saved", "_sizes", "_uids")
+    __slots__ = ("_becomes", "_contents", "_dates", "_flags", "_kinds", "_saved", "_sizes", "_uids", "modseq")
 
-    def __init__(self, roll: Roll, places: Pick) -> None:
-        """As they stand there now, all of them at the ModSeq of the roll."""
+    def __init__(self, roll: Roll, places: Pick, becomes: Mapping[int, int]) -> None:
+        """As they stand there now, but for their flags."""
+        self.modseq = roll.modseq
+        """Of all of them: to be set once it is known."""
         self._uids = roll.picked(roll.uids, places)
         self._kinds = roll.picked(roll.kinds, places)
+        self._becomes = becomes
         self._flags = roll.flags  # a kind is what it is for ever
         self._dates = roll.picked(roll.dates, places)
         self._sizes = roll.picked(roll.sizes, places)
         self._contents = roll.picked(roll.contents, places)
         self._saved = roll.picked(roll.saved, places)
-        self._modseq = roll.modseq
 
     @property
     def contents(self) -> list[ContentId]:
         """Of each of them."""
         return [ContentId(content) for content in self._contents]
-
-    @property
-    def flags(self) -> Iterable[frozenset[Flag]]:
-        """All combinations that some of them have."""
-        return (self._flags[kind] for kind in set(self._kinds))
 
     def __len__(self) -> int:
         return len(self._uids)
@@ -322,13 +297,18 @@ class Called(Sequence[Message]):
             return [self[each] for each in range(*at.indices(len(self._uids)))]
         return Message(
             Uid(self._uids[at]),
-            self._modseq,
-            self._flags[self._kinds[at]],
+            self.modseq,
+            self._flags[self._becomes[self._kinds[at]]],
             self._dates[at],
             self._sizes[at],
             ContentId(self._contents[at]),
             self._saved[at],
         )
+
+
+def is_uniform(kinds: array[int]) -> bool:
+    """Whether there is one kind, and no other one."""
+    return bool(kinds) and kinds == array(kinds.typecode, kinds[:1]) * len(kinds)
 
 
 def _without(column: array[N], stretches: Sequence[tuple[int, int]]) -> array[N]:

@@ -11,12 +11,13 @@ from collections import OrderedDict
 from typing import Final, TypeAlias, overload
 
 from mailsystem.mail.errors import NoSuchMailbox
-from mailsystem.mail.mailbox import AccountId, MailboxId, ModSeq, Uid
-from mailsystem.store import listing, rights
+from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId, MessageSet, ModSeq, Uid
+from mailsystem.mail.rights import EVERY, settable
+from mailsystem.store import flagging, listing, rights
 from mailsystem.store.database import Database, Sql, Unit
 from mailsystem.store.listing import FEW
-from mailsystem.store.roll import Roll
-from mailsystem.store.rows import MESSAGE
+from mailsystem.store.roll import Called, Roll
+from mailsystem.store.rows import MESSAGE, FlagOp
 
 MOST_OCTETS: Final = 64 << 20
 """Of all rolls together, unless a single one is larger: more than a million messages."""
@@ -66,6 +67,10 @@ class Rolls:
                 news = await self._database.read(unit_, brief=True)
                 if news is None:
                     news = await self._database.read(listing.news(account, mailbox, since))
+                    if len(news.rows) > _SLICE:
+                        # In a thread, slice by slice: here it would hold others up.
+                        self._keep(key, await self._read(key, brief=False))
+                        continue
             except NoSuchMailbox:
                 self._drop(key)
                 raise
@@ -73,16 +78,59 @@ class Rolls:
                 continue  # meanwhile somebody else has brought it forward
             if news.modseq != since:
                 roll.follow(*news)
-                if roll.is_worn:
-                    self._drop(key)
-                    continue
+            if roll.is_worn:
+                self._drop(key)
+                continue
             self._keep(key, roll)
             return roll
 
-    def known(self, account: AccountId, mailbox: MailboxId) -> Roll | None:
-        """The roll that is in memory, as it stood when it was last looked at."""
-        known = self._rolls.get((account, mailbox))
-        return None if known is None else known[0]
+    def at(self, mailbox: Mailbox) -> Roll | None:
+        """The roll of a mailbox that has just been looked at, if it is in memory and nothing has changed since."""
+        key = mailbox.account, mailbox.id
+        known = self._rolls.get(key)
+        if known is None or known[0].modseq != mailbox.modseq:
+            return None
+        self._rolls.move_to_end(key)
+        return known[0]
+
+    async def changes(
+        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+    ) -> Changes:
+        """What came to pass after `since`. Raises `NoSuchMailbox`."""
+        unit = rights.within(actor, account, mailbox, "r", listing.changes(account, mailbox, since, FEW))
+        few = await self._database.read(unit, brief=True)
+        if few is not None:
+            return few
+        many = listing.changes(account, mailbox, since)
+        return await self._database.read(rights.within(actor, account, mailbox, "r", many))
+
+    async def flag(
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: MessageSet,
+        op: FlagOp,
+        flags: frozenset[Flag],
+        since: ModSeq | None,
+    ) -> Changes | None:
+        """STORE by the owner, as `Mailboxes.set_flags`, worked out in memory; None where the rows must tell what changes."""
+        flags = settable(flags, EVERY)
+        if not flags and op is not FlagOp.SET:
+            return None
+        roll = await self.look(account, mailbox, about=len(uids))
+        plan = None if roll is None else flagging.planned(roll, uids, op, flags, since)
+        if roll is None or plan is None:
+            return None
+        if not plan.places:
+            return Changes(plan.seen, [], MessageSet(), None, plan.unchanged)
+        called = Called(roll, plan.places, plan.becomes)
+        modseq = await self._database.write(flagging.carried_out(plan))
+        if modseq is None:
+            return None  # somebody else was quicker
+        called.modseq = modseq
+        if roll.modseq == plan.seen:  # nobody has brought it forward meanwhile
+            roll.change(plan.places, plan.becomes, modseq)
+        return Changes(modseq, called, MessageSet(), plan.seen, plan.unchanged, called.contents)
 
     async def _read(self, key: _Key, *, brief: bool) -> Roll:
         if brief:

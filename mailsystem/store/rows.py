@@ -26,7 +26,6 @@ from mailsystem.mail.mailbox import (
     Message,
     MessageSet,
     ModSeq,
-    Status,
     Uid,
 )
 from mailsystem.mail.rights import EVERY, Rights
@@ -87,7 +86,7 @@ class Copied:
 class Opened:
     """What SELECT tells of a mailbox, all from one snapshot."""
 
-    status: Status
+    mailbox: Mailbox
     uids: array[int]
     """All of them, ascending; the caller's own to change."""
     recent: MessageSet

@@ -156,11 +156,11 @@ async def test_the_conditional_stores_of_rfc_7162(door: Door) -> None:
         C1: c103 UID STORE 20:30 (UNCHANGEDSINCE 1) +FLAGS (\\Seen)
         S1: c103 OK STORE completed
         C1: c104 STORE * (UNCHANGEDSINCE {start}) +FLAGS.SILENT (\\Deleted $Processed)
-        S1: * 10 FETCH (UID 10 MODSEQ ({start + 6}))
+        S1: * 10 FETCH (UID 10 MODSEQ ({start + 4}))
         S1: c104 OK STORE completed
-        C1: c105 STORE 8,10 (UNCHANGEDSINCE {start + 6}) +FLAGS.SILENT (\\Deleted)
+        C1: c105 STORE 8,10 (UNCHANGEDSINCE {start + 4}) +FLAGS.SILENT (\\Deleted)
         S1: * 8 FETCH (UID 8 MODSEQ ({start + 3}))
-        S1: * 10 FETCH (UID 10 MODSEQ ({start + 6}))
+        S1: * 10 FETCH (UID 10 MODSEQ ({start + 4}))
         S1: c105 OK STORE completed
         """,
         c1=one,

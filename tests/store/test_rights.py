@@ -89,9 +89,9 @@ async def test_what_the_owner_uses_a_mailbox_for_is_not_told_to_others(shared: S
     [(mailbox, _)] = await shared.others(shared.bob)
     assert (mailbox.name, mailbox.special_use) == ("Archive", None)
     opened = await shared.vault.there.mailboxes.open(shared.bob.id, mailbox.shown, claim_recent=False)
-    assert opened.status.mailbox.special_use is None
+    assert opened.mailbox.special_use is None
     mine = await shared.vault.there.mailboxes.open(shared.ann.id, "Archive", claim_recent=False)
-    assert mine.status.mailbox.special_use == "\\Archive"
+    assert mine.mailbox.special_use == "\\Archive"
 
 
 async def test_the_owner_sees_it_as_before_and_not_among_the_others(shared: Shared) -> None:
@@ -118,13 +118,13 @@ async def test_a_selected_mailbox_tells_ones_rights_and_what_the_owner_sees_stay
     mailboxes = shared.vault.there.mailboxes
     opened = await mailboxes.open(shared.bob.id, TEAM, claim_recent=True)
     assert opened.rights == frozenset("lr")
-    assert opened.status.mailbox.shown == TEAM
+    assert opened.mailbox.shown == TEAM
     assert list(opened.recent) == [1, 2, 3]
     mine = await mailboxes.open(shared.ann.id, "Team", claim_recent=True)
-    assert (list(mine.recent), mine.rights, mine.status.mailbox.shown) == ([1, 2, 3], EVERY, "Team")
+    assert (list(mine.recent), mine.rights, mine.mailbox.shown) == ([1, 2, 3], EVERY, "Team")
     again = await mailboxes.open(shared.bob.id, TEAM, claim_recent=False)
-    assert (again.rights, again.status.mailbox.shown) == (frozenset("lr"), TEAM)
-    assert (await mailboxes.open(shared.ann.id, "Team", claim_recent=False)).status.mailbox.shown == "Team"
+    assert (again.rights, again.mailbox.shown) == (frozenset("lr"), TEAM)
+    assert (await mailboxes.open(shared.ann.id, "Team", claim_recent=False)).mailbox.shown == "Team"
 
 
 async def test_a_login_with_a_slash_is_one_level(shared: Shared) -> None:

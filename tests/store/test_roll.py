@@ -6,13 +6,14 @@ import asyncio
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from vault import Vault, letter, post, spooled
+from vault import Vault, as_schema_1, letter, post, spooled
 
-from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.errors import NoSuchMailbox, Unavailable
 from mailsystem.mail.mailbox import DELETED, FLAGGED, SEEN, AccountId, Flag, MailboxId, MessageSet, ModSeq, Uid
-from mailsystem.store import FlagOp, Having, Store
+from mailsystem.store import FlagOp, Having, Store, open_store
 from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 
@@ -57,11 +58,14 @@ async def check(store: Store, account: AccountId, mailbox: MailboxId) -> Roll:
     assert list(roll.sizes) == [row.size for row in rows]
     assert list(roll.contents) == [row.content for row in rows]
     assert list(roll.saved) == [row.savedate for row in rows]
+    for since in (0, 5, 20, roll.modseq - 3, roll.modseq - 1, roll.modseq):
+        changes = await store.mailboxes.changes(account, mailbox, ModSeq(since))
+        assert list(changes.messages) == [row for row in rows if row.modseq > since]
+        changed, _ = await store.mailboxes.changed(account, mailbox, ModSeq(since), vanished_too=False)
+        assert list(changed) == [row.uid for row in rows if row.modseq > since]
     [there] = [each for each in await store.mailboxes.list(account) if each.id == mailbox]
     assert (roll.uidnext, roll.modseq) == (there.uidnext, there.modseq)
-    status = await store.mailboxes.status(account, there.name)
     opened = await store.mailboxes.open(account, there.name, claim_recent=False)
-    assert opened.status == status
     assert list(opened.uids) == list(roll.uids)
     assert opened.first_unseen == next((row.uid for row in rows if SEEN not in row.flags), None)
     assert opened.keywords == tuple(sorted({flag for row in rows for flag in row.flags if flag[0] != "\\"}))
@@ -79,7 +83,7 @@ async def test_whatever_is_done_by_whomever_the_roll_says_what_the_rows_say(vaul
 
     for _ in range(25):
         store = chance.choice((vault.here, vault.there))
-        match chance.randrange(6):
+        match chance.randrange(7):
             case 0 | 1:
                 await post(vault, *(str(n) for n in range(chance.randint(1, 9))))
             case 2 | 3:
@@ -91,6 +95,8 @@ async def test_whatever_is_done_by_whomever_the_roll_says_what_the_rows_say(vaul
                 await store.mailboxes.expunge(ann, box, chance.choice((some(), None)))
             case 5:
                 await store.mailboxes.copy(ann, box, some(), chance.choice(("INBOX", "Archive")))
+            case 6:
+                await store.mailboxes.forget(2)
         if chance.random() < 0.7:
             await check(chance.choice((vault.here, vault.there)), ann, box)
     await check(vault.here, ann, box)
@@ -106,13 +112,121 @@ async def test_what_has_not_changed_is_not_read_again(vault: Vault) -> None:
         assert again.uids == opened.uids
     assert not [each for each in said if "FROM messages" in each]
     with statements(vault.here) as said:
-        await vault.here.mailboxes.changes(ann, box, opened.status.mailbox.modseq)
+        await vault.here.mailboxes.changes(ann, box, opened.mailbox.modseq)
     assert len(said) == 1
     await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([7]), FlagOp.ADD, frozenset({SEEN}))
     with statements(vault.here) as said:
         roll = await rolls_of(vault.here).look(ann, box)
     assert SEEN in roll.flags[roll.kinds[6]]
-    assert len(said) == 3  # its ModSeq, what is new, what is gone
+    assert len(said) == 4  # its ModSeq, the log of changes, what has come, what was flagged
+
+
+async def test_what_was_changed_before_there_was_a_log_is_told_all_the_same(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        ann = (await store.accounts.add("ann@example.org", None)).id
+        for number in range(6):
+            await store.mailboxes.append(ann, "INBOX", spooled(store, letter(str(number))))
+        box = (await store.mailboxes.find(ann, "INBOX")).id
+        await store.mailboxes.set_flags(ann, box, MessageSet.of([1, 2, 5]), FlagOp.ADD, frozenset({SEEN}))
+        await store.mailboxes.expunge(ann, box, MessageSet.of([2]), quietly=True)
+        await store.mailboxes.set_flags(ann, box, MessageSet.of([2, 4]), FlagOp.ADD, frozenset({DELETED}))
+        await store.mailboxes.expunge(ann, box, None)
+        before = [await store.mailboxes.changes(ann, box, ModSeq(since)) for since in range(12)]
+    as_schema_1(tmp_path)
+    async with open_store(tmp_path) as store:
+        assert [await store.mailboxes.changes(ann, box, ModSeq(since)) for since in range(12)] == before
+        await store.mailboxes.set_flags(ann, box, MessageSet.of([1, 3]), FlagOp.ADD, frozenset({JUNK}))
+        await store.mailboxes.append(ann, "INBOX", spooled(store, letter("new")))
+        await check(store, ann, box)
+        now = (await store.mailboxes.find(ann, "INBOX")).modseq
+        late = await store.mailboxes.changes(ann, box, ModSeq(now - 2))
+        assert [message.uid for message in late.messages] == [1, 3, 7]
+        assert (await store.mailboxes.changes(ann, box, ModSeq(2))).vanished == before[2].vanished
+
+
+async def test_a_change_of_flags_takes_as_few_statements_for_many_messages_as_for_one(vault: Vault) -> None:
+    await post(vault, *(str(n) for n in range(40)))
+    ann, box = vault.ann.id, await inbox(vault)
+    await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
+    for uids, flags in (
+        (ALL, {SEEN}),
+        (MessageSet.of([3]), {DELETED}),
+        (ALL, {JUNK}),
+        (MessageSet.of([7, 9, 30]), {FLAGGED}),
+    ):
+        with statements(vault.here) as said:
+            changes = await vault.here.mailboxes.set_flags(ann, box, uids, FlagOp.ADD, frozenset(flags))
+        assert [message.uid for message in changes.messages] == [uid for uid in range(1, 41) if uid in uids]
+        assert len([each for each in said if each.startswith("UPDATE messages")]) <= 2
+        assert len(said) <= 7
+        await check(vault.here, ann, box)
+        with statements(vault.here) as said:
+            await vault.here.mailboxes.set_flags(ann, box, uids, FlagOp.ADD, frozenset(flags))
+        assert len(said) == 1  # nothing is to be done, and nothing is written
+    with statements(vault.here) as said:
+        await vault.here.mailboxes.set_flags(ann, box, MessageSet.of([7, 8]), FlagOp.REMOVE, frozenset({FLAGGED}))
+    assert len([each for each in said if each.startswith("INSERT INTO flagged")]) == 1
+    assert len(said) == 5
+
+
+async def test_who_was_not_quick_enough_changes_what_is_there_by_now(vault: Vault) -> None:
+    """Many change flags of the same messages at once, from two processes, and nobody's change is lost."""
+    await post(vault, *(str(n) for n in range(9)))
+    ann, box = vault.ann.id, await inbox(vault)
+    words = [Flag(f"k{number}") for number in range(16)]
+    changes = await asyncio.gather(
+        *(
+            (vault.here, vault.there)[number % 2].mailboxes.set_flags(ann, box, ALL, FlagOp.ADD, frozenset({word}))
+            for number, word in enumerate(words)
+        )
+    )
+    assert len({each.modseq for each in changes}) == len(words)
+    roll = await check(vault.here, ann, box)
+    await check(vault.there, ann, box)
+    assert {roll.flags[kind] for kind in roll.kinds} == {frozenset(words)}
+    for each, word in zip(changes, words, strict=True):
+        assert len(each.messages) == 9
+        assert all(message.modseq == each.modseq and word in message.flags for message in each.messages)
+
+
+async def test_a_condition_is_weighed_on_the_roll(vault: Vault) -> None:
+    await post(vault, *(str(n) for n in range(5)))
+    ann, box = vault.ann.id, await inbox(vault)
+    await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
+    before = (await vault.here.mailboxes.find(ann, "INBOX")).modseq
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2, 4]), FlagOp.ADD, frozenset({SEEN}))
+    changes = await vault.here.mailboxes.set_flags(ann, box, ALL, FlagOp.ADD, frozenset({JUNK}), since=before)
+    assert [message.uid for message in changes.messages] == [1, 3, 5]
+    assert changes.unchanged == MessageSet.of([1, 3, 5])
+    await check(vault.here, ann, box)
+    await check(vault.there, ann, box)
+
+
+async def test_a_change_that_fails_is_in_no_roll(vault: Vault) -> None:
+    await post(vault, "a")
+    ann, box = vault.ann.id, await inbox(vault)
+    await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
+    database = vault.here.mailboxes._database
+    connection = database._writer._conn  # type: ignore[attr-defined]
+    connection.execute("CREATE TEMP TRIGGER broken BEFORE INSERT ON flagged BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(Unavailable):
+        await vault.here.mailboxes.set_flags(ann, box, ALL, FlagOp.ADD, frozenset({SEEN}))
+    connection.execute("DROP TRIGGER broken")
+    roll = await check(vault.here, ann, box)
+    assert roll.flags[roll.kinds[0]] == frozenset()
+
+
+async def test_many_news_are_read_apart(vault: Vault) -> None:
+    """A bulk change elsewhere is not taken in row by row on the loop."""
+    await post(vault, *(str(n) for n in range(12)))
+    ann, box = vault.ann.id, await inbox(vault)
+    roll = await rolls_of(vault.here).look(ann, box)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mailsystem.store.listing.FEW", 3)
+        patch.setattr("mailsystem.store.rolls.FEW", 3)
+        patch.setattr("mailsystem.store.rolls._SLICE", 4)
+        await vault.there.mailboxes.set_flags(ann, box, ALL, FlagOp.ADD, frozenset({SEEN}))
+        assert await check(vault.here, ann, box) is not roll
 
 
 async def test_those_who_ask_at_once_make_it_be_read_once(vault: Vault) -> None:

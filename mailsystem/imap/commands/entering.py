@@ -52,7 +52,7 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
         session.send(b"* OK [CLOSED] left the mailbox before\r\n")
     heard = session.store.bell.rung
     opened = await session.store.mailboxes.open(session.account.id, name, claim_recent=not read_only)
-    mailbox = opened.status.mailbox
+    mailbox = opened.mailbox
     view = View(opened.uids, mailbox.modseq, opened.recent)
     keywords = set(opened.keywords)
     examined, read_only = read_only, read_only or not may_change(opened.rights)

@@ -71,7 +71,7 @@ async def _opened(session: Session, name: str) -> Selected | None:
         opened = await session.store.mailboxes.open(session.account.id, name, claim_recent=False)
     except (NoSuchMailbox, NotPermitted):
         return None
-    mailbox = opened.status.mailbox
+    mailbox = opened.mailbox
     return Selected(mailbox, View(opened.uids, mailbox.modseq, opened.recent), read_only=True)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from mailsystem.imap import limiting, news, witness
+from mailsystem.imap import limiting, news, rollcall, witness
 from mailsystem.imap.command import SELECTED, Ok, command
+from mailsystem.imap.dialect import Dialect
+from mailsystem.imap.fetch import Attribute
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.mailbox import Changes, Message, MessageSet, ModSeq
@@ -70,6 +73,12 @@ def _unchanged_since(args: Arguments) -> ModSeq | None:
 
 async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool, *, flags: bool = True) -> None:
     """The flags of every message of the set, changed or not; or only the mod-sequences."""
+    announce = partial(news.tell_keywords, session) if flags else None
+    if (
+        await rollcall.answered(session, _attributes(session.dialect, by_uid, flags), uids, announce=announce)
+        is not None
+    ):
+        return
     if len(changes.messages) == session.view.count(uids):
         await _say(session, changes.messages, by_uid, flags=flags)
         return
@@ -79,11 +88,19 @@ async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: 
         await _say(session, [each.message for each in fetched], by_uid, flags=flags)
 
 
+def _attributes(dialect: Dialect, by_uid: bool, flags: bool) -> Sequence[Attribute]:
+    """What STORE tells of each message, as `Dialect.flags` and `Dialect.counted` tell it."""
+    if not flags:
+        return (Attribute.MODSEQ,) if dialect.uidonly else (Attribute.UID, Attribute.MODSEQ)
+    uid = () if dialect.uidonly or not (by_uid or dialect.condstore or dialect.rev2) else (Attribute.UID,)
+    return (*uid, Attribute.FLAGS, Attribute.MODSEQ) if dialect.condstore else (*uid, Attribute.FLAGS)
+
+
 async def _say(session: Session, messages: Sequence[Message], by_uid: bool, *, flags: bool = True) -> None:
     """Tell the flags of these, or only that they have another mod-sequence (RFC 7162 3.1.3 wants that even of .SILENT)."""
     view, dialect = session.view, session.dialect
     if flags:
-        news.tell_keywords(session, list(messages))
+        news.tell_keywords(session, {message.flags for message in messages})
     for start in range(0, len(messages), 1000):
         some = [(number, m) for m in messages[start : start + 1000] if (number := view.number(m.uid))]
         session.send(dialect.changed(view, some, with_uid=by_uid) if flags else dialect.counted(some))

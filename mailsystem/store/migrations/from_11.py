@@ -155,4 +155,24 @@ FROM_11: Final = (
             for column in ("starts", "fields", "words")
         ),
     ),
+    Migration(
+        17,
+        "a log of flags that were changed, and stretches of what vanished",
+        (
+            # In place of an index by ModSeq, which cost more than the change itself: a row for each stretch of messages.
+            """CREATE TABLE flagged (
+                account_id BIGINT NOT NULL,
+                mailbox_id BIGINT NOT NULL,
+                modseq BIGINT NOT NULL,
+                uid BIGINT NOT NULL,
+                last BIGINT NOT NULL,
+                PRIMARY KEY (account_id, mailbox_id, modseq, uid)) {clustered}""",
+            # Of what changed up to this ModSeq the log does not know all.
+            "ALTER TABLE mailboxes ADD COLUMN logged_from BIGINT NOT NULL DEFAULT 0",
+            "UPDATE mailboxes SET logged_from = modseq",
+            "DROP INDEX messages_by_modseq",
+            "ALTER TABLE vanished ADD COLUMN last BIGINT NOT NULL DEFAULT 0",
+            "UPDATE vanished SET last = uid",
+        ),
+    ),
 )
