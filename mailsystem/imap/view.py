@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, Changes, Message, MessageSet, ModSeq
 
 _NONE: Final = MessageSet()
+_SPARSE: Final = 8
+"""Where one message of so many is meant, each is looked up."""
 
 
 class News(NamedTuple):
@@ -96,6 +98,15 @@ class View:
         """The sequence number of a message; 0 if the client does not know it."""
         at = bisect_left(self.uids, uid)
         return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
+
+    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
+        """The sequence numbers of these messages, in the same order, without those that the client does not know."""
+        if len(uids) * _SPARSE < len(self.uids):
+            return [number for uid in uids if (number := self.number(uid))]
+        if len(uids) == len(self.uids) and self.uids == array(self.uids.typecode, uids):
+            return range(1, len(uids) + 1)
+        known = dict(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
+        return [known[uid] for uid in uids if uid in known]
 
     def pick(self, chosen: MessageSet, by_uid: bool) -> MessageSet:
         """The UIDs of the messages meant by a set of UIDs or of sequence numbers.

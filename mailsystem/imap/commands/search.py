@@ -147,8 +147,7 @@ async def highest(session: Session, selected: Selected, uids: Sequence[int]) -> 
 
 def _numbered(session: Session, uids: Sequence[int], by_uid: bool) -> Sequence[int]:
     """Messages as this command names them, in the same order."""
-    view = session.view
-    return uids if by_uid else [number for uid in uids if (number := view.number(uid))]
+    return uids if by_uid else session.view.numbers(uids)
 
 
 async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
