@@ -18,6 +18,8 @@ from mailsystem.net.waiting import Waiting
 
 READ_LIMIT: Final = 256 * 1024
 """Octets that may wait unread before the peer is left to wait."""
+_AS_THEY_CAME: Final = 32 * 1024
+"""Pieces of so many octets are handed over one by one: to join them would copy each once more."""
 WRITE_LIMIT: Final = 256 * 1024
 """Octets that may wait unsent before `drain` waits."""
 LINGER: Final = 1.0
@@ -107,7 +109,7 @@ class Connection(asyncio.Protocol):
         return self.secure is not None or self.peer.is_loopback
 
     async def read(self, timeout: float) -> bytes:
-        """What has arrived: at least one octet, at most about twice `READ_LIMIT`.
+        """What has arrived, or some of it: at least one octet, at most about twice `READ_LIMIT`.
 
         Raises `Closed` at the end of the stream, `TimeoutError` after `timeout` seconds of silence, and `Stopping`, but
         only while nothing is there to read. Raises `BadStream` where it was to be compressed and is not. May be cancelled:
@@ -121,9 +123,13 @@ class Connection(asyncio.Protocol):
         """The same without waiting: nothing where nothing is there yet. Raises `Closed`, `Stopping` and `BadStream`."""
         data = b""
         while not data and self._is_there:
-            data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-            self._chunks.clear()
-            self.pending = 0
+            if len(self._chunks) > 1 and len(self._chunks[0]) >= _AS_THEY_CAME and self._deflate is None:
+                data = self._chunks.pop(0)
+                self.pending -= len(data)
+            else:
+                data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+                self._chunks.clear()
+                self.pending = 0
             if self._deflate is not None:
                 data = self._deflate.inflate(data, READ_LIMIT)
                 self.pending = len(self._deflate.tail)
@@ -132,7 +138,7 @@ class Connection(asyncio.Protocol):
                 raise Closed(GONE)
             if self.stopping:
                 raise Stopping
-        elif self._held and not self._lost:
+        elif self._held and not self._lost and self.pending < READ_LIMIT:
             self._held = False
             self._transport.resume_reading()
         return data

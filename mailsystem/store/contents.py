@@ -24,7 +24,7 @@ from mailsystem.mail.mailbox import ContentId
 from mailsystem.store.database import Database, Many, Sql, Unit
 from mailsystem.store.opened import Files, Opened, read_at
 from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory, write_at
-from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool
+from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool, keep_freed_memory
 from mailsystem.store.sweeping import Sweep
 from mailsystem.telemetry import Trace
 
@@ -35,7 +35,7 @@ WHOLE: Final = 128 << 10
 HEAD_LIMIT: Final = 256 << 10
 SLICE: Final = 256 << 10
 _ON_LOOP: Final = 32 << 10
-"""A message up to this size is scanned where we stand (some 0.1 ms); larger ones in a thread."""
+"""A message up to this size is scanned, and read, where we stand (some 0.1 ms); larger ones in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Contents:
 
     def prepare(self) -> None:
         """Make the directories; drop what a killed process left half written long ago."""
+        keep_freed_memory()
         for directory in (self._directory, self._incoming):
             directory.mkdir(mode=0o700, exist_ok=True)
         stale = self._clock.now() - 86_400
@@ -120,10 +121,18 @@ class Contents:
 
     async def _to_segment(self, chunks: Sequence[bytes | bytearray], size: int, prefix: bytes) -> Staged:
         def work(descriptor: int, offset: int) -> tuple[Facts, bytes, bytes]:
-            raw = b"".join((prefix, *chunks))
-            write_at(descriptor, offset, memoryview(raw)[len(prefix) :])
-            facts = scan(raw)
-            return facts, hashlib.sha256(raw).digest(), raw[: min(facts.header_size, HEAD_LIMIT)]
+            # Chunk by chunk: a copy of the whole would be new memory each time, and that is dearer than to scan it.
+            scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
+            scanner.feed(prefix)
+            for chunk in chunks:
+                write_at(descriptor, offset, memoryview(chunk))
+                offset += len(chunk)
+                scanner.feed(chunk)
+                digest.update(chunk)
+                if len(head) < HEAD_LIMIT:
+                    head += chunk[: HEAD_LIMIT - len(head)]
+            facts = scanner.close()
+            return facts, digest.digest(), bytes(head[: min(facts.header_size, HEAD_LIMIT)])
 
         place, (facts, digest, head) = await self._segments.append(size, work)
         return Staged(facts, len(prefix), digest, head, None, place)
@@ -159,16 +168,19 @@ class Contents:
 
     async def stream(self, content: ContentId, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Octets [start, end) in slices of about 256 KiB, of which one is in memory at a time. Raises `Unavailable`."""
-        where = await self._database.read(_location(content))
+        where = await self._database.read(_location(content), brief=True)
         end = where.size if end is None else min(end, where.size)
-        head = where.head
-        if start < len(head) and start < end:
-            yield head[start : min(end, len(head))]
-            start = len(head)
+        if start < where.head_size and start < end:
+            head = where.head
+            if head is None:
+                head = await self._database.read(_head(content))
+            yield head[start : min(end, where.head_size)]
+            start = where.head_size
         if start >= end:
             return
         if where.place is None:
-            octets = await self._database.read(_body(content, start - len(head), end - start))
+            brief = where.size <= _ON_LOOP
+            octets = await self._database.read(_body(content, start - where.head_size, end - start), brief=brief)
             for offset in range(0, len(octets), SLICE):
                 yield octets[offset : offset + SLICE]
             return
@@ -198,7 +210,7 @@ class Contents:
             try:
                 return await self._files.take(place.file), place
             except FileNotFoundError:
-                now = (await self._database.read(_location(content))).place
+                now = (await self._database.read(_location(content), brief=True)).place
                 if now is None or now == place:
                     raise
                 place = now
@@ -223,7 +235,7 @@ class Contents:
         Returns how many. Raises `Unavailable` and `OSError`.
         """
         before = self._clock.now() - grace
-        self._segments.retire(before)
+        await self._segments.retire(before)
         try:
             return await self._sweep.run(before)
         finally:
@@ -266,15 +278,29 @@ class _Location(NamedTuple):
     size: int
     prefix_size: int
     place: Place | None
-    head: bytes
+    head_size: int
+    head: bytes | None
+    """None where it is long."""
 
 
 def _location(content: ContentId) -> Unit[_Location]:
-    rows = yield Sql("SELECT size, prefix_size, file, file_offset, head FROM contents WHERE id = $1", content)
+    rows = yield Sql(
+        "SELECT size, prefix_size, file, file_offset, length(head), CASE WHEN length(head) <= $2 THEN head END"
+        " FROM contents WHERE id = $1",
+        content,
+        _ON_LOOP,
+    )
     if not rows:
         raise Unavailable("the message cannot be read")
-    size, prefix_size, file, offset, head = rows[0]
-    return _Location(size, prefix_size, None if file is None else Place(file, offset), head)
+    size, prefix_size, file, offset, head_size, head = rows[0]
+    return _Location(size, prefix_size, None if file is None else Place(file, offset), head_size, head)
+
+
+def _head(content: ContentId) -> Unit[bytes]:
+    rows = yield Sql("SELECT head FROM contents WHERE id = $1", content)
+    if not rows:
+        raise Unavailable("the message cannot be read")
+    return bytes(rows[0][0])
 
 
 def _body(content: ContentId, start: int, length: int) -> Unit[bytes]:

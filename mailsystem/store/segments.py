@@ -3,6 +3,8 @@
 - A *segment* belongs to the process that made it, by a name that nobody else uses, and is locked (`flock`) for as long as that
   may append: two processes never write to one file, and a sweep can see that somebody still does. It is never opened for
   writing again: a process that starts begins a new one.
+- Its space is taken from the disk ahead, `_AHEAD` octets at a time, and what is left is given back when it is closed: so
+  `fdatasync` waits for no change of its size (1.1 ms for 1 MB, and 2.2 ms without).
 - It takes `LARGEST` octets, then comes the next: large enough that making one (two fsyncs) is rare, small enough that one can
   be copied when most of it is dead.
 - Contents have no frame of their own: where each lies is known to the database alone. A place is named by a commit only after
@@ -20,6 +22,7 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -27,6 +30,7 @@ T = TypeVar("T")
 
 LARGEST: Final = 64 << 20
 """Octets of a segment; only one that holds a single content may have more."""
+_AHEAD: Final = 8 << 20
 _APART: Final = 192 << 10
 """A content from this size on is written in a thread of its own; smaller ones one after the other, in one hop for all."""
 _GROUP: Final = 64
@@ -40,13 +44,15 @@ class Place(NamedTuple):
 
 
 class _Segment:
-    __slots__ = ("descriptor", "end", "failed", "name", "users")
+    __slots__ = ("descriptor", "end", "failed", "name", "ready", "users")
 
     def __init__(self, name: str, descriptor: int) -> None:
         self.name = name
         self.descriptor = descriptor
         self.end = 0
         """Where the next content goes."""
+        self.ready = 0
+        """Up to here the disk has kept space for it."""
         self.users = 1
         """Contents on their way into it, and one more while it is the current one."""
         self.failed: OSError | None = None
@@ -73,6 +79,7 @@ class Segments:
         self._making = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def append(self, size: int, work: Callable[[int, int], T]) -> tuple[Place, T]:
         """Let `work(descriptor, offset)` write `size` octets, in a thread; they are on disk when this returns.
@@ -90,7 +97,7 @@ class Segments:
         def written(writing: asyncio.Future[T]) -> None:
             # Whoever waits may have given up: the thread went on, so the file stayed open for it.
             if writing.cancelled() or writing.exception() is not None:
-                leave(segment)
+                self._leave(segment)
             else:
                 self._queue(_Waiting(segment, offset, None, answer))
 
@@ -105,26 +112,36 @@ class Segments:
         if current is not None and current.name == place.file and current.end == place.offset + size:
             current.end = place.offset
 
-    def retire(self, before: float = math.inf) -> None:
+    async def retire(self, before: float = math.inf) -> None:
         """Append nothing more to the current segment, if nothing has been since `before`: so it can be swept."""
         current = self._current
         if current is not None and os.fstat(current.descriptor).st_mtime <= before:
-            self._current = None
-            leave(current)
+            self._replace(None)
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def close(self) -> None:
         """Let what is on its way arrive, and close all files."""
         while self._worker is not None:
             await asyncio.wait([self._worker])
-        self.retire()
+        await self.retire()
 
     async def _reserve(self, size: int) -> tuple[_Segment, int]:
-        while (segment := self._fitting(size)) is None:
+        while (segment := self._fitting(size)) is None or segment.end + size > segment.ready:
             async with self._making:
-                if self._fitting(size) is None:
+                segment = self._fitting(size)
+                if segment is None:
                     made = await asyncio.to_thread(_make, self._directory)
-                    self.retire()
-                    self._current = made
+                    self._replace(made)
+                elif segment.end + size > segment.ready:
+                    # Nobody writes there yet: where the system has no way to do it, the library writes zeros.
+                    ready = segment.end + max(size, _AHEAD)
+                    segment.users += 1
+                    try:
+                        await asyncio.to_thread(_allocate, segment.descriptor, segment.ready, ready)
+                    finally:
+                        self._leave(segment)
+                    segment.ready = ready
         offset = segment.end
         segment.end += size
         segment.users += 1
@@ -148,7 +165,7 @@ class Segments:
                 group, self._waiting = self._waiting[:_GROUP], self._waiting[_GROUP:]
                 outcomes = await asyncio.to_thread(_settle, group)
                 for one, outcome in zip(group, outcomes, strict=True):
-                    leave(one.segment)
+                    self._leave(one.segment)
                     if one.answer.done():
                         continue
                     if isinstance(outcome, BaseException):
@@ -158,12 +175,18 @@ class Segments:
         finally:
             self._worker = None
 
+    def _replace(self, segment: _Segment | None) -> None:
+        was, self._current = self._current, segment
+        if was is not None:
+            self._leave(was)
 
-def leave(segment: _Segment) -> None:
-    """One user less; the last one closes the file, and so unlocks it."""
-    segment.users -= 1
-    if not segment.users:
-        os.close(segment.descriptor)
+    def _leave(self, segment: _Segment) -> None:
+        """One user less; the last one closes the file, and so unlocks it."""
+        segment.users -= 1
+        if not segment.users:
+            closing = asyncio.get_running_loop().run_in_executor(None, _close, segment)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def _settle(group: Sequence[_Waiting]) -> list[tuple[Any] | BaseException]:
@@ -198,6 +221,18 @@ def _make(directory: Path) -> _Segment:
         os.close(descriptor)
         raise
     return _Segment(name, descriptor)
+
+
+def _allocate(descriptor: int, start: int, end: int) -> None:
+    # Where there is no room, whoever writes hears of it.
+    with suppress(OSError):
+        os.posix_fallocate(descriptor, start, end - start)
+
+
+def _close(segment: _Segment) -> None:
+    with suppress(OSError):
+        os.ftruncate(segment.descriptor, segment.end)
+    os.close(segment.descriptor)
 
 
 def folder_of(directory: Path, name: str) -> Path:
