@@ -231,7 +231,9 @@ def _allocate(descriptor: int, start: int, end: int) -> None:
 
 def _close(segment: _Segment) -> None:
     with suppress(OSError):
+        written = os.fstat(segment.descriptor)
         os.ftruncate(segment.descriptor, segment.end)
+        os.utime(segment.descriptor, ns=(written.st_atime_ns, written.st_mtime_ns))  # the sweep asks for the last content
     os.close(segment.descriptor)
 
 
