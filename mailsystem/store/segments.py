@@ -128,24 +128,29 @@ class Segments:
 
     async def _reserve(self, size: int) -> tuple[_Segment, int]:
         while (segment := self._fitting(size)) is None or segment.end + size > segment.ready:
-            async with self._making:
-                segment = self._fitting(size)
-                if segment is None:
-                    made = await asyncio.to_thread(_make, self._directory)
-                    self._replace(made)
-                elif segment.end + size > segment.ready:
-                    # Nobody writes there yet: where the system has no way to do it, the library writes zeros.
-                    ready = segment.end + max(size, _AHEAD)
-                    segment.users += 1
-                    try:
-                        await asyncio.to_thread(_allocate, segment.descriptor, segment.ready, ready)
-                    finally:
-                        self._leave(segment)
-                    segment.ready = ready
+            # A task of its own: whoever waits may give up, and what was made is there for the next.
+            await asyncio.shield(asyncio.create_task(self._make_ready(size)))
         offset = segment.end
         segment.end += size
         segment.users += 1
         return segment, offset
+
+    async def _make_ready(self, size: int) -> None:
+        """Let there be a current segment with so much space. Raises `OSError`."""
+        async with self._making:
+            segment = self._fitting(size)
+            if segment is None:
+                segment = await asyncio.to_thread(_make, self._directory)
+                self._replace(segment)
+            if segment.end + size > segment.ready:
+                # Nobody writes there yet: where the system has no way to do it, the library writes zeros.
+                ready = segment.end + max(size, _AHEAD)
+                segment.users += 1
+                try:
+                    await asyncio.to_thread(_allocate, segment.descriptor, segment.ready, ready)
+                finally:
+                    self._leave(segment)
+                segment.ready = ready
 
     def _fitting(self, size: int) -> _Segment | None:
         current = self._current
@@ -233,7 +238,9 @@ def _close(segment: _Segment) -> None:
     with suppress(OSError):
         written = os.fstat(segment.descriptor)
         os.ftruncate(segment.descriptor, segment.end)
-        os.utime(segment.descriptor, ns=(written.st_atime_ns, written.st_mtime_ns))  # the sweep asks for the last content
+        os.utime(
+            segment.descriptor, ns=(written.st_atime_ns, written.st_mtime_ns)
+        )  # the sweep asks for the last content
     os.close(segment.descriptor)
 
 

@@ -246,7 +246,9 @@ async def test_a_begun_message_leaves_nothing_behind(house: House, tmp_path: Pat
                 await begun(client)
                 await client.send(chunk(b"x" * 400_000))
                 assert (await client.reply()).startswith("250")
-                assert list(incoming.iterdir())
+                async with asyncio.timeout(5):
+                    while not list(incoming.iterdir()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.005)
                 await client.send(ending)
                 if ending.startswith(b"BDAT"):
                     client.reset()
