@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
+from typing import Final
 
 from mailsystem.mail.envelope import Peer
+from mailsystem.net.counts import Counts, Own
+
+_ALL: Final = ""
 
 
 class Limits:
-    """Counts connections; one for all the listeners of a process, since a place does not become two by its second port."""
+    """Counts connections; one for all the listeners, since a place does not become two by its second port."""
 
-    __slots__ = ("_from", "_most", "_most_from", "open")
+    __slots__ = ("_counts", "_most", "_most_from")
 
-    def __init__(self, most: int = 0, most_from_one: int = 0) -> None:
-        """`most` in all and `most_from_one` from one place (see `place`); 0 sets no limit."""
+    def __init__(self, most: int = 0, most_from_one: int = 0, counts: Counts | None = None) -> None:
+        """`most` in all and `most_from_one` from one place (see `place`); 0 sets no limit.
+
+        Processes that share `counts` share the limits.
+        """
         self._most = most
         self._most_from = most_from_one
-        self._from: Counter[str] = Counter()
-        self.open = 0
+        self._counts: Counts = Own() if counts is None else counts
+
+    @property
+    def open(self) -> int:
         """Connections now."""
+        return self._counts.under_way(_ALL)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes take in connections, too."""
+        return self._counts.is_shared
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether more connections are open here than in another process that takes some in: then it is that one's turn."""
+        return self._counts.is_ahead(_ALL)
 
     def enter(self, peer: Peer) -> str | None:
         """Let `peer` in and count it, or say why not: then it is not counted and never leaves."""
-        if self._most and self.open >= self._most:
-            return "too many connections"
-        if self._most_from and not peer.is_loopback:
-            where = place(peer.host)
-            if self._from[where] >= self._most_from:
-                return "too many connections from one address"
-            self._from[where] += 1
-        self.open += 1
+        counts = self._counts
+        with counts.locked():
+            if self._most and counts.under_way(_ALL) >= self._most:
+                return "too many connections"
+            if self._most_from and not peer.is_loopback:
+                where = place(peer.host)
+                if counts.under_way(where) >= self._most_from:
+                    return "too many connections from one address"
+                counts.enter(where)
+            counts.enter(_ALL)
         return None
 
     def leave(self, peer: Peer) -> None:
         """One that was let in is gone."""
-        self.open -= 1
-        if self._most_from and not peer.is_loopback:
-            where = place(peer.host)
-            self._from[where] -= 1
-            if not self._from[where]:
-                del self._from[where]
+        with self._counts.locked():
+            self._counts.leave(_ALL)
+            if self._most_from and not peer.is_loopback:
+                self._counts.leave(place(peer.host))
 
 
 def place(host: str) -> str:

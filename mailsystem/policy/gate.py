@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from mailsystem.directory import POSTMASTER
@@ -18,6 +18,7 @@ from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.mail.errors import NoSuchRecipient, Rejected, TooMany, Unavailable
+from mailsystem.net.counts import Counts, own
 from mailsystem.policy.blocklists import BlockLists, Lookup
 from mailsystem.policy.meter import Allowance, Meter, network_of
 from mailsystem.store import Caps, Sending, Suppression
@@ -25,6 +26,8 @@ from mailsystem.store.greylist import Greylist
 from mailsystem.telemetry import Trace
 
 HOUR: Final = 3600.0
+SHARED: Final = ("messages of a login", "messages of an address", "who was told of a cap")
+"""What several processes count together, by the names under which they ask for it."""
 _NUMBER: Final = re.compile(r"[0-9a-f]*[0-9][0-9a-f]*")
 
 
@@ -44,10 +47,12 @@ class Gatekeeper:
         sending: Sending | None = None,
         caps: Caps | None = None,
         trace: Trace | None = None,
+        counts: Callable[[str], Counts] = own,
     ) -> None:
         """0 is no limit. `block_lists` are zones, asked by `lookup` or else by dnspython.
 
         `caps` are those of everybody who has none of their own, held against what `sending` knows.
+        `counts` gives what is counted under a name of `SHARED`; where processes share it, they share the limits.
         """
         self._trace = trace or Trace()
         self._lists = BlockLists(block_lists, clock, lookup=lookup, trace=self._trace)
@@ -55,9 +60,10 @@ class Gatekeeper:
         self._suppression = suppression
         self._sending = sending
         self._caps = caps or Caps()
-        self._by_login = _hourly(clock, messages_per_hour_login)
-        self._by_address = _hourly(clock, messages_per_hour_address)
-        self._told = Meter(clock, [Allowance(1, HOUR)])
+        of_login, of_address, told = map(counts, SHARED)
+        self._by_login = _hourly(clock, messages_per_hour_login, of_login)
+        self._by_address = _hourly(clock, messages_per_hour_address, of_address)
+        self._told = Meter(clock, [Allowance(1, HOUR)], told)
 
     async def connect(self, peer: Peer) -> None:
         """Nobody is turned away here: who is listed may still be one of ours who logs in from a hotel."""
@@ -140,5 +146,5 @@ def stem(sender: Address) -> str:
     return f"{_NUMBER.sub('#', local)}@{sender.domain}"
 
 
-def _hourly(clock: Clock, count: int) -> Meter | None:
-    return Meter(clock, [Allowance(count, HOUR)]) if count else None
+def _hourly(clock: Clock, count: int, counts: Counts) -> Meter | None:
+    return Meter(clock, [Allowance(count, HOUR)], counts) if count else None

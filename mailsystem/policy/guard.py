@@ -8,20 +8,20 @@ networks from which its password was right lately answer only for their own mist
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from mailsystem.directory import Directory, login_name
 from mailsystem.directory.protocol import Away, Claimed, Target
-from mailsystem.directory.remembered import Remembered
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, SyntaxFault, TooMany
 from mailsystem.mail.sasl import Ask, Credentials
+from mailsystem.net.counts import Counts, own
 from mailsystem.policy.meter import Allowance, Meter, networks
 
 DAY: Final = 86_400.0
@@ -35,19 +35,33 @@ LOOPBACK_FACTOR: Final = 100
 AT_HOME_FOR: Final = 30 * DAY
 PATIENCE: Final = 30.0
 """Seconds that an attempt waits for others like it to end, when all of them together could be too many."""
+_LOOK_AGAIN: Final = 0.05
+"""Seconds after which it is seen that one of them has ended in another process."""
+SHARED: Final = ("guesses from a network", "guesses from a network for a login", "guesses for a login", "at home")
+"""What several processes count together, by the names under which they ask for it."""
 
 
 class Guard:
     """The directory that doors are given."""
 
-    def __init__(self, directory: Directory, clock: Clock, *, default_domain: str = "") -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        clock: Clock,
+        *,
+        default_domain: str = "",
+        counts: Callable[[str], Counts] = own,
+    ) -> None:
+        """`counts` gives what is counted under a name of `SHARED`; where processes share it, they are one guard."""
         self._directory = directory
         self._default_domain = default_domain
-        self._by_network = Meter(clock, BY_NETWORK)
-        self._by_login_and_network = Meter(clock, BY_LOGIN_AND_NETWORK)
-        self._by_login = Meter(clock, BY_LOGIN)
-        self._at_home: Remembered[bool] = Remembered(clock, AT_HOME_FOR, 100_000)
-        self._pending: Counter[tuple[Meter, str]] = Counter()
+        self._clock = clock
+        by_network, by_login_and_network, by_login, self._at_home = map(counts, SHARED)
+        self._by_network = Meter(clock, BY_NETWORK, by_network)
+        self._by_login_and_network = Meter(clock, BY_LOGIN_AND_NETWORK, by_login_and_network)
+        self._by_login = Meter(clock, BY_LOGIN, by_login)
+        self._locked = by_network.locked
+        self._look_again = _LOOK_AGAIN if by_network.is_shared else None
         self._settled = asyncio.Event()
 
     async def login(self, credentials: Credentials, peer: Peer) -> Account:
@@ -112,23 +126,36 @@ class Guard:
         """Reserve a place in every count, so that a thousand guesses at one moment are no more than ten. Raises `TooMany`."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not all(count.has_room(self._pending[count.meter, count.key]) for count in counts):
+                while not self._has_entered(counts):
                     if not all(count.has_room(0) for count in counts):
                         raise TooMany("too many wrong passwords, try again later")
-                    await self._settled.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._look_again):
+                            await self._settled.wait()
         except TimeoutError:
             raise TooMany("too many logins at once, try again later") from None
-        for count in counts:
-            self._pending[count.meter, count.key] += 1
+
+    def _has_entered(self, counts: Iterable[_Count]) -> bool:
+        with self._locked():
+            if not all(count.has_room(count.meter.under_way(count.key)) for count in counts):
+                return False
+            for count in counts:
+                count.meter.enter(count.key)
+        return True
 
     def _leave(self, counts: Iterable[_Count]) -> None:
         for count in counts:
-            place = (count.meter, count.key)
-            self._pending[place] -= 1
-            if not self._pending[place]:
-                del self._pending[place]
+            count.meter.leave(count.key)
         self._settled.set()
         self._settled = asyncio.Event()
+
+    def _is_at_home(self, pair: str) -> bool:
+        known = self._at_home.levels(pair)
+        return known is not None and 0 <= self._clock.now() - known[0] < AT_HOME_FOR
+
+    def _came_home(self, pair: str) -> None:
+        self._by_login_and_network.clear(pair)
+        self._at_home.put(pair, self._clock.now(), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +194,7 @@ class Attempt:
         if login:  # a token alone does not say
             self._login = guard._login(login)
             own = _Count(guard._by_login_and_network, self._pair)
-            if guard._at_home.get(self._pair):
+            if guard._is_at_home(self._pair):
                 # An owner answers for this login alone, not for a neighbour's forgotten phone behind the same address. What
                 # goes wrong still counts for the address.
                 self._asked, self._blamed = [own], [*self._around, own]
@@ -184,11 +211,11 @@ class Attempt:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._entered:
-            self._guard._leave(self._asked)
-        if kind is None and self._login:
-            self._guard._by_login_and_network.clear(self._pair)
-            self._guard._at_home.put(self._pair, True)
-        elif kind is not None and issubclass(kind, AuthFailed):
-            for count in self._blamed:
-                count.count()
+        with self._guard._locked():
+            if kind is None and self._login:
+                self._guard._came_home(self._pair)
+            elif kind is not None and issubclass(kind, AuthFailed):
+                for count in self._blamed:
+                    count.count()
+            if self._entered:
+                self._guard._leave(self._asked)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from mailsystem.mail.clock import Clock
+from mailsystem.net.counts import Counts, Own
 
-MOST_KEYS: Final = 100_000
 _ROUNDING: Final = 1e-6
 
 
@@ -23,17 +22,12 @@ class Allowance:
 
 
 class Meter:
-    """How many of something each key has used of its allowances."""
+    """How many of something each key has used of its allowances, two at most. Those who share `counts` share what is used."""
 
-    def __init__(self, clock: Clock, allowances: Sequence[Allowance], *, most: int = MOST_KEYS) -> None:
+    def __init__(self, clock: Clock, allowances: Sequence[Allowance], counts: Counts | None = None) -> None:
         self._clock = clock
         self._allowances = tuple(allowances)
-        self._most = most
-        # By when it was last written; a key's levels are as of that time.
-        self._levels: OrderedDict[str, tuple[float, tuple[float, ...]]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._levels)
+        self._counts: Counts = Own() if counts is None else counts
 
     def has_room(self, key: str, *, beside: int = 0, factor: float = 1.0) -> bool:
         """Whether one more is allowed, `beside` others that are not yet counted; `factor` widens every allowance."""
@@ -45,17 +39,25 @@ class Meter:
 
     def count(self, key: str, *, factor: float = 1.0) -> None:
         """One more; a wider allowance is also sooner forgotten. Past the bound, whoever was quiet longest is forgotten."""
-        levels = tuple(level + 1 / factor for level in self._now(key))
-        self._levels[key] = (self._clock.now(), levels)
-        self._levels.move_to_end(key)
-        while len(self._levels) > self._most:
-            self._levels.popitem(last=False)
+        with self._counts.locked():
+            self._counts.put(key, self._clock.now(), [level + 1 / factor for level in self._now(key)])
 
     def clear(self, key: str) -> None:
-        self._levels.pop(key, None)
+        self._counts.drop(key)
+
+    # Those that are not counted yet, and may never be.
+
+    def under_way(self, key: str) -> int:
+        return self._counts.under_way(key)
+
+    def enter(self, key: str) -> None:
+        self._counts.enter(key)
+
+    def leave(self, key: str) -> None:
+        self._counts.leave(key)
 
     def _now(self, key: str) -> tuple[float, ...]:
-        known = self._levels.get(key)
+        known = self._counts.levels(key)
         if known is None:
             return (0.0,) * len(self._allowances)
         since, levels = known
@@ -63,7 +65,7 @@ class Meter:
         passed = max(0.0, self._clock.now() - since)
         return tuple(
             max(0.0, level - passed * allowance.count / allowance.seconds)
-            for level, allowance in zip(levels, self._allowances, strict=True)
+            for level, allowance in zip(levels, self._allowances, strict=False)  # shared counts have always two levels
         )
 
 

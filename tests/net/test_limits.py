@@ -12,6 +12,7 @@ import pytest
 
 from mailsystem.mail.envelope import UNIX, Peer
 from mailsystem.net import Bound, Closed, Connection, Limits, Terms, listen
+from mailsystem.net.counts import Common
 from mailsystem.net.limits import place
 from mailsystem.telemetry import Event, Trace
 
@@ -79,7 +80,44 @@ def test_nothing_is_kept_of_who_is_gone() -> None:
         assert limits.enter(peer) is None
         limits.leave(peer)
     assert limits.open == 0
-    assert not limits._from
+    assert not limits._counts._under_way
+
+
+def test_processes_that_count_together_have_one_limit() -> None:
+    common = Common(2, ["connections"])
+    here, there = (Limits(4, 2, common.counts("connections")) for _ in range(2))
+    one, other = Peer("192.0.2.1", 1), Peer("192.0.2.2", 2)
+    common.join(0)
+    assert here.enter(one) is None
+    common.join(1)
+    assert there.enter(one) is None
+    assert there.enter(one) == "too many connections from one address"
+    assert there.enter(other) is None
+    common.join(0)
+    assert here.enter(other) is None
+    assert here.enter(Peer("192.0.2.3", 3)) == "too many connections"
+    here.leave(one)
+    common.join(1)
+    assert there.enter(one) is None
+    assert there.open == here.open == 4
+
+
+def test_who_has_fewer_connections_is_next() -> None:
+    common = Common(3, ["connections"])
+    limits = [Limits(0, 0, common.counts("connections")) for _ in range(3)]
+    for number in (0, 1):  # the third does not work yet, or has died
+        common.join(number)
+        common.begin()
+        assert not limits[number].is_ahead
+    limits[1].enter(Peer("192.0.2.1", 1))
+    assert limits[1].is_ahead
+    common.join(0)
+    assert not limits[0].is_ahead
+    limits[0].enter(Peer("192.0.2.1", 1))
+    assert not limits[0].is_ahead
+    common.bury(1)
+    limits[0].enter(Peer("192.0.2.1", 1))
+    assert not limits[0].is_ahead
 
 
 async def test_one_too_many_is_told_so_and_the_next_is_let_in_when_somebody_leaves() -> None:

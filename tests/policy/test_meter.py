@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from vault import TestClock
 
+from mailsystem.net.counts import Common, Own
 from mailsystem.policy.meter import Allowance, Meter, network_of, networks
 
 
@@ -61,14 +62,31 @@ def test_a_clock_that_is_set_back_lets_nothing_decay(clock: TestClock) -> None:
 
 
 def test_memory_is_bounded_and_who_was_quiet_longest_is_forgotten(clock: TestClock) -> None:
-    meter = Meter(clock, [Allowance(1, 60.0)], most=100)
+    counts = Own(most=100)
+    meter = Meter(clock, [Allowance(1, 60.0)], counts)
     for n in range(1000):
         meter.count(str(n))
         meter.count("always")
-    assert len(meter) == 100
+    assert len(counts) == 100
     assert not meter.has_room("always")
     assert not meter.has_room("999")
     assert meter.has_room("1")
+
+
+def test_what_one_process_counts_another_knows(clock: TestClock) -> None:
+    common = Common(2, ["guesses"])
+    for allowances in ([Allowance(4, 60.0)], [Allowance(4, 60.0), Allowance(5, 6000.0)]):
+        here, there = (Meter(clock, allowances, common.counts("guesses")) for _ in range(2))
+        for _ in range(2):
+            for number, meter in enumerate((here, there)):
+                common.join(number)
+                assert meter.has_room("ann")
+                meter.count("ann")
+        assert not here.has_room("ann")
+        assert here.has_room("bob")
+        clock.time += 15
+        assert there.has_room("ann")
+        here.clear("ann")
 
 
 @pytest.mark.parametrize(
