@@ -20,22 +20,34 @@ class StartupError(Exception):
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, trace: Trace | None = None, recorder: Recorder | None = None, *, parents: bool = False
+    settings: Settings,
+    trace: Trace | None = None,
+    recorder: Recorder | None = None,
+    *,
+    parents: bool = False,
+    indexed: bool = True,
+    housekeeping: bool = True,
 ) -> AsyncIterator[Store]:
-    """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers.
+    """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers. Of
+    several processes of one server, one is `indexed` and one does the `housekeeping`.
 
     A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
     pen, must not look like a server without any mail. Raises `StartupError`."""
     directory = settings.data_dir
-    _check_directory(directory, parents=parents)
+    check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
         own: dict[str, Any] = {
             "tls_memory_days": settings.queue.tls_memory_days,
             "suppress_after": settings.queue.suppress_after,
-            "indexed": trace is not None,
+            "indexed": indexed and trace is not None,
+            "housekeeping": housekeeping,
         }
         if trace is not None:
-            own |= {"trace": trace, "recorder": recorder, "journal_days": settings.journal.days}
+            own |= {
+                "trace": trace,
+                "recorder": recorder,
+                "journal_days": settings.journal.days if housekeeping else None,
+            }
         try:
             store = await stack.enter_async_context(open_store(directory, **own))
         except Exception as error:
@@ -44,7 +56,8 @@ async def opened(
         yield store
 
 
-def _check_directory(directory: Path, *, parents: bool) -> None:
+def check_directory(directory: Path, *, parents: bool) -> None:
+    """Make the directory of the data where it is missing. Raises `StartupError`."""
     advice = "choose another with --data-dir or MAILSYSTEM_DATA_DIR"
     try:
         directory.mkdir(mode=0o700, parents=parents, exist_ok=True)

@@ -74,6 +74,7 @@ async def open_store(
     spool_limit: int = SPOOL_LIMIT,
     segment: int = LARGEST,
     indexed: bool = True,
+    housekeeping: bool = True,
     tls_memory_days: float = DAYS,
     suppress_after: int = AFTER,
     recorder: Recorder | None = None,
@@ -81,7 +82,8 @@ async def open_store(
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
-    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open. What `recorder` hears goes into
+    With `indexed`, this one takes its turns at indexing what is new, for as long as it is open; with `housekeeping`, it takes
+    away what nobody needs any more. Of processes that are one program, one of them does. What `recorder` hears goes into
     the journal, of which `journal_days` are kept; None leaves that to others. `suppress_after` failures in a row suppress an
     address. Messages above `inline_limit` octets share files of about `segment` octets, and those above `spool_limit` have
     one each.
@@ -107,11 +109,10 @@ async def open_store(
         index = Index(database, contents, clock=clock)
         maildrops = Maildrops(database, clock=clock)
         mailboxes = Mailboxes(database, contents, clock=clock)
-        chores = [
-            asyncio.create_task(_sweep(contents, mailboxes, trace)),
-            asyncio.create_task(accounts.history.keep()),
-            asyncio.create_task(_expire(maildrops, trace)),
-        ]
+        chores = [asyncio.create_task(accounts.history.keep())]
+        if housekeeping:
+            chores.append(asyncio.create_task(_sweep(contents, mailboxes, trace)))
+            chores.append(asyncio.create_task(_expire(maildrops, trace)))
         journal = Journal(database, clock=clock)
         if recorder is not None:
             chores.append(asyncio.create_task(journal.keep(recorder, trace)))

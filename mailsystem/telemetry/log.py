@@ -10,7 +10,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TextIO
@@ -44,6 +45,7 @@ LEVEL_OF: Final = {
     "signing failed": "warning",
     "capped": "warning",
     "checkpoint failed": "warning",
+    "worker ended": "error",
     "store failed": "error",
     "bug": "error",
 }
@@ -156,12 +158,13 @@ class Log:
     """Writes the events of at least one level, rendered, to a stream from a thread of its own.
 
     The loop that says an event never waits for a terminal or a pipe. Use it in a `with`; all that was said is written when it
-    is left.
+    is left. Processes that write to one stream write their lines `alone`.
     """
 
     def __init__(self, stream: TextIO, render: Render, *, level: str = "info") -> None:
         self._stream = stream
         self._render = render
+        self.alone: Callable[[], AbstractContextManager[None]] = nullcontext
         self._quiet = frozenset(LEVELS[: LEVELS.index(level)])
         self._waiting: SimpleQueue[Event | None] = SimpleQueue()
         self._dropped = 0
@@ -178,6 +181,11 @@ class Log:
             self._dropped += 1
         else:
             self._waiting.put(event)
+
+    def at_once(self, event: Event) -> None:
+        """Write one event now, without a thread: for a process that must have none."""
+        if LEVEL_OF.get(event.name, "info") not in self._quiet:
+            self._put_down([self._render(event)])
 
     def __enter__(self) -> Log:
         self._thread.start()
@@ -200,12 +208,18 @@ class Log:
             if dropped:
                 events.insert(0, Event(time.time(), "log fell behind", "app", 0, {"dropped": dropped}))
             going = None not in events
-            lines = [self._render(event) for event in events if event is not None]
-            try:
-                self._stream.write("".join(line + "\n" for line in lines if line is not None))
+            self._put_down([self._render(event) for event in events if event is not None])
+
+    def _put_down(self, lines: Sequence[str | None]) -> None:
+        text = "".join(line + "\n" for line in lines if line is not None)
+        if not text:
+            return
+        try:
+            with self.alone():
+                self._stream.write(text)
                 self._stream.flush()
-            except (OSError, ValueError):
-                pass  # nobody reads any more: that must not end a mail server
+        except (OSError, ValueError):
+            pass  # nobody reads any more: that must not end a mail server
 
 
 def text_log(stream: TextIO, *, level: str = "info", colour: bool | None = None) -> Log:

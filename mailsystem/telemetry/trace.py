@@ -25,14 +25,20 @@ class Event:
     door: str
     """Which room speaks: `smtp`, `pop3`, `imap`, `store`, `app`."""
     session: int
-    """Counts the sessions of this process; 0 is the program itself."""
+    """Counts the sessions of the program; 0 is the program itself."""
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
 Sink = Callable[[Event], None]
 """Hears events. One that has a method `wants(name)` hears those alone for whose name that says yes, at any time."""
 
-_sessions = itertools.count(1)
+_next_session: Callable[[], int] = itertools.count(1).__next__
+
+
+def number_sessions(next_number: Callable[[], int]) -> None:
+    """Take the numbers of sessions from there, where several processes are one program."""
+    global _next_session
+    _next_session = next_number
 
 
 class Trace:
@@ -80,7 +86,7 @@ class Trace:
             lines=self._lines,
             contents=self._contents,
             door=door,
-            session=next(_sessions),
+            session=_next_session(),
             context={**self.context, **context},
         )
         child._hearers = self._hearers
