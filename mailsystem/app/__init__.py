@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mailsystem.app.listeners import (
@@ -18,17 +18,19 @@ from mailsystem.app.listeners import (
     TLS_AT_ONCE,
     Listener,
     Role,
-    is_open,
+    doors_of,
     listening,
     place_of,
 )
 from mailsystem.app.queue import outward
 from mailsystem.app.startup import StartupError, opened
 from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
+from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
 from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
+from mailsystem.net.counts import Counts, own
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.policy.guard import Guard
 from mailsystem.policy.relay import is_of_anybody, open_relay_reasons
@@ -47,6 +49,7 @@ __all__ = [
     "Listener",
     "Role",
     "Running",
+    "Share",
     "StartupError",
     "certificates",
     "opened",
@@ -82,24 +85,24 @@ async def running(
     sink: bool = False,
     own_certificate: bool = False,
     sinks: Sequence[Sink] = (),
+    share: Share | None = None,
 ) -> AsyncIterator[Running]:
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
     With `sink`, every recipient and every password is good. With `own_certificate`, and in a sink, a certificate is made
     where the settings name none, so that TLS is there to be tried: with that it is there from the beginning, in a sink
-    a moment later. Raises `StartupError`.
+    a moment later. With a `share`, this is one of several processes that do the same work: it takes its part of it, at the
+    doors that were opened for all of them. Raises `StartupError`.
     """
-    unknown = sorted(set(roles) - {*ROLES, *HISTORIC})
-    if unknown or not roles:
-        asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
-        raise StartupError(f"{asked}; the roles are {', '.join([*ROLES, *HISTORIC])}")
+    wanted = doors_of(roles, settings)
     recorder = Recorder() if settings.journal.days else None
     readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
     trace = Trace(readers, lines=settings.log.lines and bool(sinks), contents=bool(recorder))
-    wanted = [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and is_open(name, settings)]
+    counts = own if share is None else share.common.counts
 
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink))
+        part = {} if share is None else {"indexed": share.indexes, "housekeeping": share.keeps_house}
+        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink, **part))
         await _check_relaying(store, settings, sink=sink)
         keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
@@ -110,17 +113,16 @@ async def running(
             raise StartupError(
                 f"{secure[0]} speaks TLS at once and needs a certificate; name one by tls.cert and tls.key"
             )
-        directory = await (_everybody if sink else _accounts)(store, settings)
+        directory = await _everybody(store, settings) if sink else await _accounts(store, settings, counts)
         common: dict[str, Any] = {
             "tls": keys.context if keys is not None else None,
             "cleartext_login": settings.cleartext_login,
             "hostname": settings.hostname,
-            "terms": Terms(
-                Limits(settings.limits.connections, settings.limits.connections_per_address), settings.proxies
-            ),
             "grace": settings.grace,
         }
-        gate = None if sink else _gate(store, settings, trace)
+        limits = Limits(settings.limits.connections, settings.limits.connections_per_address, counts("connections"))
+        terms = Terms(limits, settings.proxies)
+        gate = None if sink else _gate(store, settings, trace, counts)
         caps = None if sink else _caps(settings)
         sending = bool(settings.queue.sink_allow) or not sink
         delivery = Delivery(
@@ -133,7 +135,9 @@ async def running(
         )
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         for name in wanted:
-            place = {**common, **place_of(name, settings)}
+            place = {**common, **place_of(name, settings), "terms": terms}
+            if share is not None:
+                place["terms"] = replace(terms, sockets=share.sockets[name])
             # Doors are imported when they are wanted: a process that only speaks IMAP does not wait for aiosmtpd.
             match LISTENERS.get(name) or HISTORIC[name]:
                 case "smtp":
@@ -176,12 +180,14 @@ async def running(
         bound = await stack.enter_async_context(listening(doors, settings))
         if keys is not None and keys.waiting:
             keys.ask()
-        if "queue" in roles and sending:
+        if "queue" in roles and sending and (share is None or share.keeps_house):
             await stack.enter_async_context(outward(store, delivery, settings, trace))
-        trace.event("listening", **{name: str(place) for name, place in bound.items()})
-        stack.callback(trace.event, "stopping")
+        if share is None:  # of many, it is said once
+            trace.event("listening", **{name: str(place) for name, place in bound.items()})
+            stack.callback(trace.event, "stopping")
         yield Running(store, directory, bound, keys)
-    trace.event("stopped")
+    if share is None:
+        trace.event("stopped")
 
 
 async def _historic(name: Listener, settings: Settings, place: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +234,7 @@ async def _check_relaying(store: Store, settings: Settings, *, sink: bool) -> No
         raise StartupError(reasons[0])
 
 
-async def _accounts(store: Store, settings: Settings) -> Directory:
+async def _accounts(store: Store, settings: Settings, counts: Callable[[str], Counts]) -> Directory:
     oauth, accounts = settings.oauth, settings.accounts
     secret = oauth.client_secret.get_secret_value() if oauth.client_secret is not None else ""
     try:
@@ -251,10 +257,10 @@ async def _accounts(store: Store, settings: Settings) -> Directory:
         tokens=tokens,
     )
     await directory.warm()
-    return Guard(directory, store.clock, default_domain=settings.default_domain)
+    return Guard(directory, store.clock, default_domain=settings.default_domain, counts=counts)
 
 
-def _gate(store: Store, settings: Settings, trace: Trace) -> Gatekeeper:
+def _gate(store: Store, settings: Settings, trace: Trace, counts: Callable[[str], Counts]) -> Gatekeeper:
     limits, policy = settings.limits, settings.policy
     return Gatekeeper(
         store.clock,
@@ -266,6 +272,7 @@ def _gate(store: Store, settings: Settings, trace: Trace) -> Gatekeeper:
         sending=store.sending,
         caps=_caps(settings),
         trace=trace,
+        counts=counts,
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final, Literal
 
 from mailsystem.app.startup import StartupError, said
 from mailsystem.mail.errors import MailError
 from mailsystem.net import Bound
+from mailsystem.net.listening import opened
 from mailsystem.settings import Settings
 
 Role = Literal["smtp", "pop3", "imap", "queue", "pop2", "pop1"]
@@ -37,6 +38,15 @@ TLS_AT_ONCE: Final = frozenset({"submissions", "pop3s", "imaps"})
 def is_open(name: Listener, settings: Settings) -> bool:
     own = getattr(settings, name)
     return own.port is not None or (name == "lmtp" and own.path is not None)
+
+
+def doors_of(roles: Collection[Role], settings: Settings) -> list[Listener]:
+    """Where those roles listen. Raises `StartupError` for a role that there is not."""
+    unknown = sorted(set(roles) - {*ROLES, *HISTORIC})
+    if unknown or not roles:
+        asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
+        raise StartupError(f"{asked}; the roles are {', '.join([*ROLES, *HISTORIC])}")
+    return [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and is_open(name, settings)]
 
 
 def place_of(name: Listener, settings: Settings) -> dict[str, Any]:
@@ -84,6 +94,20 @@ async def listening(
     finally:
         stop.set()
         await asyncio.gather(*tasks)
+
+
+@contextmanager
+def opened_doors(names: Sequence[Listener], settings: Settings) -> Iterator[dict[Listener, list[socket.socket]]]:
+    """The sockets of doors that several processes will listen at. Blocks. Raises `StartupError`."""
+    with ExitStack() as stack:
+        sockets: dict[Listener, list[socket.socket]] = {}
+        for name in names:
+            place = place_of(name, settings)
+            try:
+                sockets[name] = stack.enter_context(opened(place["host"], place["port"], place.get("path")))
+            except OSError as error:
+                raise StartupError(why_not(error, name, settings)) from error
+        yield sockets
 
 
 def why_not(error: OSError | MailError, name: Listener, settings: Settings) -> str:

@@ -79,6 +79,13 @@ Pop1Port = Annotated[
     int | None,
     typer.Option("--pop1-port", metavar="PORT", help="Port for POP1, where that is served; 0 takes a free one."),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", help="Processes that share the work; one for each core by default."),
+]
+SinkWorkers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Processes that share the work; one by default.")
+]
 ReadyFile = Annotated[
     Path | None,
     typer.Option(

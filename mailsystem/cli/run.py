@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mailsystem.app import Role
     from mailsystem.net import Bound
-    from mailsystem.settings import Loaded
+    from mailsystem.settings import Loaded, Settings
     from mailsystem.telemetry.log import Log
 
 _M_MMAP_THRESHOLD: Final = -3
@@ -43,6 +43,7 @@ def sink(
     smtp_port: options.SmtpPort = None,
     pop3_port: options.Pop3Port = None,
     imap_port: options.ImapPort = None,
+    workers: options.SinkWorkers = None,
     ready_file: options.ReadyFile = None,
     config: options.Config = None,
     log_format: options.Format = None,
@@ -85,6 +86,7 @@ def serve(
     imaps_port: options.ImapsPort = None,
     pop2_port: options.Pop2Port = None,
     pop1_port: options.Pop1Port = None,
+    workers: options.Workers = None,
     ready_file: options.ReadyFile = None,
     config: options.Config = None,
     log_format: options.Format = None,
@@ -103,6 +105,9 @@ def serve(
     The queue carries mail to other servers. Where each door is a process of its
     own, one must be the queue, or that mail waits.
 
+    The doors are served by as many workers as there are cores, which share what
+    comes in; one that dies is started again.
+
     Two doors are there for history's sake, if they are named: pop2 of 1985 on
     port 109 and pop1 of 1984 on 918, for this machine only, whatever --host
     says; the settings pop2.host and pop2.anywhere can let in others.
@@ -115,6 +120,7 @@ serve_epilog = examples(
     "mailsystem serve",
     "mailsystem serve imap --data-dir /srv/mail",
     "mailsystem serve smtp --smtp-port 2525 --log-format json",
+    "mailsystem serve --workers 4",
     "mailsystem serve queue",
     "mailsystem serve pop2 pop1 --pop2-port 1109 --pop1-port 1918",
 )
@@ -125,6 +131,7 @@ def _flags(given: Mapping[str, Any]) -> dict[str, object]:
     return {
         "data_dir": given["data_dir"],
         "host": given["host"],
+        "workers": given["workers"],
         **{f"{name}.port": given.get(f"{name}_port") for name in _LISTENERS},
         "log.format": given["log_format"] and given["log_format"].value,
         "log.level": given["log_level"] and given["log_level"].value,
@@ -153,16 +160,14 @@ def _run(
         # A name that the terminal cannot spell must not silence the log.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         _keep_large_buffers_apart()
+        named: list[Role] = [role.value for role in dict.fromkeys(roles)]
+        if loaded.settings.workers > 1 and named != [options.Role.QUEUE]:
+            from mailsystem.cli import together
+
+            together.serve(loaded, named, sink=sink, ready_file=ready_file, starting=starting)
+            return
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(
-                _serve(
-                    loaded,
-                    [role.value for role in dict.fromkeys(roles)],
-                    sink=sink,
-                    ready_file=ready_file,
-                    starting=starting,
-                )
-            )
+            runner.run(_serve(loaded, named, sink=sink, ready_file=ready_file, starting=starting))
 
 
 async def _serve(
@@ -175,23 +180,28 @@ async def _serve(
 
     told = asyncio.Event()
     settings = loaded.settings
-    with _ready(ready_file) as ready, _log(loaded, sink=sink) as log:
+    with ready_teller(ready_file) as ready, log_of(loaded, sink=sink) as log:
         _on_signals(told, quiet=settings.log.format == "json")
         async with running(settings, roles, sink=sink, sinks=[log]) as house:
             if not sink and not sys.stdin.isatty():
                 # A terminal that is closed says so with the same signal, and means the end.
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, house.reload)
-            ready({"pid": os.getpid(), **{name: _place(bound) for name, bound in house.bound.items()}})
-            # A server's journal has the event; a person before a terminal gets more.
-            if settings.log.format == "text" and (sink or sys.stdout.isatty()):
-                from mailsystem.cli import banner
-
-                typer.echo(banner.of(house.bound, settings, sink=sink))
+            listens(house.bound, settings, ready, sink=sink)
             starting.close()
             await told.wait()
 
 
-def _log(loaded: Loaded, *, sink: bool) -> Log:
+def listens(bound: Mapping[str, Bound], settings: Settings, ready: Callable[[object], None], *, sink: bool) -> None:
+    """Say so to whoever waits for it."""
+    ready({"pid": os.getpid(), **{name: _place(place) for name, place in bound.items()}})
+    # A server's journal has the event; a person before a terminal gets more.
+    if settings.log.format == "text" and (sink or sys.stdout.isatty()):
+        from mailsystem.cli import banner
+
+        typer.echo(banner.of(bound, settings, sink=sink))
+
+
+def log_of(loaded: Loaded, *, sink: bool) -> Log:
     from mailsystem.telemetry import log
 
     wanted = loaded.settings.log
@@ -219,16 +229,20 @@ def _on_signals(told: asyncio.Event, *, quiet: bool) -> None:
             return
         asked = loop.time()
         told.set()
-        if not quiet and sys.stdout.isatty():
-            typer.echo("\nstopping; once more Ctrl-C ends it at once")
+        says_it_stops(quiet=quiet)
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
 
 
+def says_it_stops(*, quiet: bool) -> None:
+    if not quiet and sys.stdout.isatty():
+        typer.echo("\nstopping; once more Ctrl-C ends it at once")
+
+
 @contextmanager
-def _ready(file: Path | None) -> Iterator[Any]:
+def ready_teller(file: Path | None) -> Iterator[Any]:
     """Gives what writes the ready file, in one piece; a stale one is gone before, and this one when the program ends."""
     if file is None:
         yield lambda told: None

@@ -10,11 +10,11 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import SyntaxFault
@@ -25,6 +25,8 @@ from mailsystem.telemetry import Trace
 
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting anybody when the system has no room for more."""
+TURN: Final = 0.002
+"""Seconds that a process leaves to others to take in who comes, where more connections are open here than there."""
 BACKLOG: Final = 1024
 TLS_BUFFER: Final = 32 * 1024
 """Octets that asyncio keeps for what comes in on each TLS connection: it would take 256 KiB, idle or not."""
@@ -54,9 +56,11 @@ class Terms:
     """On what terms a door lets anybody in."""
 
     limits: Limits | None = None
-    """Shared by all doors of the process."""
+    """Shared by all doors, and perhaps by several processes."""
     proxies: tuple[proxy.Network, ...] = ()
     """Who begins each connection with a PROXY header that says for whom."""
+    sockets: Sequence[socket.socket] = ()
+    """Where the door listens, if that was opened before: several processes may listen at one place."""
 
 
 def is_loopback(host: str) -> bool:
@@ -99,7 +103,24 @@ class _Listener:
             self._loop.add_reader(sock, self._accept, sock)
 
     def _accept(self, sock: socket.socket) -> None:
-        for _ in range(100):  # then the sessions have a turn
+        limits = self._terms.limits
+        if limits is None or not limits.is_shared:
+            self._take_in(sock, 100)  # then the sessions have a turn
+        elif not limits.is_ahead:
+            # One at a time, so that it is counted before the next comes: all processes are woken, and share them evenly.
+            self._take_in(sock, 1)
+        else:
+            self._loop.remove_reader(sock)
+            self._loop.call_later(TURN, self._take_turn, sock)
+
+    def _take_turn(self, sock: socket.socket) -> None:
+        """The others had theirs; if they were too busy, it is ours after all."""
+        if not self._stopping:
+            self.start(sock)
+            self._take_in(sock, 1)
+
+    def _take_in(self, sock: socket.socket, most: int) -> None:
+        for _ in range(most):
             try:
                 accepted, address = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -210,20 +231,26 @@ async def listen(
 ) -> AsyncIterator[Bound]:
     """Serve every peer that connects to `host`:`port` (0 takes a free one) in a task of its own; with `tls` at once.
 
-    With `path`, it is a unix socket there and nothing else, open to whoever may enter its directory. `full` is said to
-    those whom the limits of `terms` keep out.
+    With `path`, it is a unix socket there and nothing else, open to whoever may enter its directory. Where `terms` has
+    sockets, it is those instead. `full` is said to those whom the limits of `terms` keep out.
     When `serve` returns, the connection is flushed and closed; when it raises, it is cut. On exit nobody is accepted
     any more, idle reads raise `Stopping`, and what still runs after `grace` seconds is cancelled. Raises `OSError`.
     """
     loop = asyncio.get_running_loop()
     asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
     listener = _Listener(serve, tls, terms, full, trace or Trace())
-    sockets = await _bind(host, port) if path is None else [_bind_path(path)]
+    if terms.sockets:
+        sockets, path = list(terms.sockets), None  # who has opened them removes their traces
+    elif path is None:
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        sockets = _bind(found, port, host)
+    else:
+        sockets = [_bind_path(path)]
     try:
         for sock in sockets:
             sock.listen(BACKLOG)
             listener.start(sock)
-        yield _place(sockets[0])
+        yield place_of(sockets)
     finally:
         for sock in sockets:
             loop.remove_reader(sock)
@@ -233,10 +260,26 @@ async def listen(
         await listener.stop(grace)
 
 
-async def _bind(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of `host`, all with one port number even where it is ours to choose."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+@contextmanager
+def opened(host: str, port: int, path: Path | None = None) -> Iterator[list[socket.socket]]:
+    """The sockets of a door, for several processes that are forked while they are open. Nobody gets in before one of them
+    listens. Blocks. Raises `OSError`."""
+    if path is None:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        sockets = _bind(found, port, host)
+    else:
+        sockets = [_bind_path(path)]
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+        if path is not None:
+            _unlink(path)
+
+
+def _bind(found: Sequence[tuple[Any, ...]], port: int, host: str) -> list[socket.socket]:
+    """A socket for each address that was `found` for `host`, all with one port number even where it is ours to choose."""
     for attempt in range(20):
         sockets: list[socket.socket] = []
         chosen = port
@@ -275,8 +318,9 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
     raise failed or OSError(errno.EADDRNOTAVAIL, f"no address for {host!r}")
 
 
-def _place(sock: socket.socket) -> Bound:
-    name = sock.getsockname()
+def place_of(sockets: Sequence[socket.socket]) -> Bound:
+    """Where a door with these sockets listens."""
+    name = sockets[0].getsockname()
     return Bound(os.path.abspath(name), 0) if isinstance(name, str) else Bound(name[0], name[1])
 
 

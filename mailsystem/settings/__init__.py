@@ -92,6 +92,7 @@ def sink_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]
         "host": "127.0.0.1",
         "hostname": "localhost",
         "default_domain": "localhost",
+        "workers": 1,
         "smtp.port": 1025,
         "pop3.port": 1110,
         "imap.port": 1143,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -35,6 +36,14 @@ def _network(value: object) -> object:
         return ipaddress.ip_network(value) if isinstance(value, str) else value
     except ValueError:
         raise ValueError("should be addresses or networks such as 192.0.2.1 or 2001:db8::/32") from None
+
+
+def _cores() -> int:
+    """Processors that we may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
 
 
 def _or_off(value: object) -> object:
@@ -208,7 +217,9 @@ class Limits(Group):
         " expect; 0 sets no limit.",
     )
     connections: int = Field(
-        default=20_000, ge=0, description="Most connections that this process has open at once; 0 sets no limit."
+        default=20_000,
+        ge=0,
+        description="Most connections that are open at once, at all workers together; 0 sets no limit.",
     )
     connections_per_address: int = Field(
         default=200,
@@ -330,6 +341,12 @@ class Settings(BaseModel):
     )
     default_domain: str = Field(
         default="", description="Domain that completes a login without one; empty completes nothing."
+    )
+    workers: int = Field(
+        default_factory=_cores,
+        ge=1,
+        le=512,
+        description="Processes that share the work at all doors; by default one for each core, and one for a sink.",
     )
     smtp: Smtp = defaults(Smtp)
     submission: Submission = defaults(Submission)

@@ -17,7 +17,7 @@ import pytest
 from wire import Imap, Smtp
 
 ROUNDS = 25
-"""For each of the two seeds."""
+"""For each number of workers."""
 INLINE_LIMIT = 128 * 1024
 """Larger messages are kept in files, smaller ones in the database: both must survive."""
 
@@ -95,13 +95,14 @@ class Load:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**9) for _ in range(2)], ids=["first", "second"])
-def test_what_was_promised_survives_a_killed_process(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_promised_survives_a_killed_process(workers: int, tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**9)
     print(f"seed {seed}")
     chance = random.Random(seed)
     ledger = Ledger()
     for turn in range(ROUNDS):
-        running = program.sink(tmp_path).wait_ready()
+        running = program.sink(tmp_path, args=["--workers", str(workers)]).wait_ready()
         try:
             load = Load(running, ledger, f"{seed}-{turn}")
             load.first_promise.wait(10)

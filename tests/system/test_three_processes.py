@@ -1,4 +1,4 @@
-"""SMTP, POP3 and IMAP in processes of their own over one data directory."""
+"""SMTP, POP3 and IMAP in processes of their own over one data directory, and in workers that each have all of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGIN, PASSWORD = "ann@example.org", "correct horse"
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Three processes."""
+    """Three programs, or one three times."""
 
     smtp: program.Program
     pop3: program.Program
@@ -42,7 +42,8 @@ class Doors:
 
 
 @pytest.fixture
-def doors(tmp_path: Path) -> Iterator[Doors]:
+def apart(tmp_path: Path) -> Iterator[Doors]:
+    """A process for each door."""
     data = tmp_path / "data"
     program.add_domain("example.org", home=tmp_path, data_dir=data)
     program.add_user(LOGIN, PASSWORD, home=tmp_path, data_dir=data)
@@ -55,6 +56,22 @@ def doors(tmp_path: Path) -> Iterator[Doors]:
             {"pid", "imap"},
         )
         yield Doors(smtp, pop3, imap)
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Doors]:
+    """Two processes for all doors."""
+    data = tmp_path / "data"
+    program.add_domain("example.org", home=tmp_path, data_dir=data)
+    program.add_user(LOGIN, PASSWORD, home=tmp_path, data_dir=data)
+    with program.serve(tmp_path, data_dir=data, args=["--workers", "2"]) as both:
+        yield Doors(both, both, both)
+
+
+@pytest.fixture(params=["apart", "workers"])
+def doors(request: pytest.FixtureRequest) -> Doors:
+    made: Doors = request.getfixturevalue(request.param)
+    return made
 
 
 def test_three_processes_may_start_at_once_on_an_empty_directory(tmp_path: Path) -> None:
@@ -88,7 +105,8 @@ def test_an_idling_client_hears_within_milliseconds_of_what_another_process_acce
     assert statistics.median(delays) < 200
 
 
-def test_a_killed_process_holds_up_no_other(doors: Doors) -> None:
+def test_a_killed_process_holds_up_no_other(apart: Doors) -> None:
+    doors = apart
     stop = threading.Event()
 
     def send() -> None:
