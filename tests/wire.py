@@ -93,9 +93,13 @@ class Smtp(Wire):
 
     def __init__(self, place: Place, *, hello: bool = True, timeout: float = PATIENCE) -> None:
         super().__init__(place, timeout=timeout)
-        self.greeting = self.reply()
-        if hello:
-            self.say(b"EHLO client.example", expect=250)
+        try:
+            self.greeting = self.reply()
+            if hello:
+                self.say(b"EHLO client.example", expect=250)
+        except BaseException:
+            self.close()
+            raise
 
     def reply(self) -> tuple[int, str]:
         texts = []

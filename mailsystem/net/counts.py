@@ -61,8 +61,8 @@ class Counts(Protocol):
         """One that has entered is not any more."""
         ...
 
-    def is_ahead(self, key: str) -> bool:
-        """Whether more of it is under way here than in another process."""
+    def ahead(self, key: str) -> int:
+        """How many more are under way here than in the process that has the fewest."""
         ...
 
 
@@ -106,8 +106,8 @@ class Own:
         if not self._under_way[key]:
             del self._under_way[key]
 
-    def is_ahead(self, key: str) -> bool:
-        return False
+    def ahead(self, key: str) -> int:
+        return 0
 
 
 def own(name: str) -> Counts:
@@ -237,10 +237,10 @@ class Shared:
                 self._change(at, -1)
                 self._free(at)
 
-    def is_ahead(self, key: str) -> bool:
+    def ahead(self, key: str) -> int:
         each = self._each(key)
         own = each[self._common.number]
-        return any(one < own for one, works in zip(each, self._common.at_work, strict=True) if works)
+        return own - min(own, *(one for one, works in zip(each, self._common.at_work, strict=True) if works), own)
 
     def clear(self, number: int) -> None:
         """Nothing is under way any more in process `number`."""

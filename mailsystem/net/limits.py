@@ -36,9 +36,9 @@ class Limits:
         return self._counts.is_shared
 
     @property
-    def is_ahead(self) -> bool:
-        """Whether more connections are open here than in another process that takes some in: then it is that one's turn."""
-        return self._counts.is_ahead(_ALL)
+    def ahead(self) -> int:
+        """How many more connections are open here than in the process with the fewest: then it is that one's turn."""
+        return self._counts.ahead(_ALL)
 
     def enter(self, peer: Peer) -> str | None:
         """Let `peer` in and count it, or say why not: then it is not counted and never leaves."""

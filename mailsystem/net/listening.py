@@ -26,7 +26,8 @@ from mailsystem.telemetry import Trace
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting anybody when the system has no room for more."""
 TURN: Final = 0.002
-"""Seconds that a process leaves to others to take in who comes, where more connections are open here than there."""
+"""Seconds that a process leaves to others to take in who comes, for each connection that is open here and not there."""
+_MOST_TURNS: Final = 5
 BACKLOG: Final = 1024
 TLS_BUFFER: Final = 32 * 1024
 """Octets that asyncio keeps for what comes in on each TLS connection: it would take 256 KiB, idle or not."""
@@ -106,12 +107,12 @@ class _Listener:
         limits = self._terms.limits
         if limits is None or not limits.is_shared:
             self._take_in(sock, 100)  # then the sessions have a turn
-        elif not limits.is_ahead:
+        elif not (ahead := limits.ahead):
             # One at a time, so that it is counted before the next comes: all processes are woken, and share them evenly.
             self._take_in(sock, 1)
         else:
             self._loop.remove_reader(sock)
-            self._loop.call_later(TURN, self._take_turn, sock)
+            self._loop.call_later(TURN * min(ahead, _MOST_TURNS), self._take_turn, sock)
 
     def _take_turn(self, sock: socket.socket) -> None:
         """The others had theirs; if they were too busy, it is ours after all."""

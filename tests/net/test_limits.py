@@ -14,6 +14,7 @@ from mailsystem.mail.envelope import UNIX, Peer
 from mailsystem.net import Bound, Closed, Connection, Limits, Terms, listen
 from mailsystem.net.counts import Common
 from mailsystem.net.limits import place
+from mailsystem.net.listening import TURN, opened
 from mailsystem.telemetry import Event, Trace
 
 FULL = b"421 full\r\n"
@@ -108,16 +109,37 @@ def test_who_has_fewer_connections_is_next() -> None:
     for number in (0, 1):  # the third does not work yet, or has died
         common.join(number)
         common.begin()
-        assert not limits[number].is_ahead
+        assert not limits[number].ahead
     limits[1].enter(Peer("192.0.2.1", 1))
-    assert limits[1].is_ahead
+    assert limits[1].ahead == 1
     common.join(0)
-    assert not limits[0].is_ahead
-    limits[0].enter(Peer("192.0.2.1", 1))
-    assert not limits[0].is_ahead
+    assert not limits[0].ahead
+    for ahead in (0, 1, 2):
+        limits[0].enter(Peer("192.0.2.1", 1))
+        assert limits[0].ahead == ahead
     common.bury(1)
-    limits[0].enter(Peer("192.0.2.1", 1))
-    assert not limits[0].is_ahead
+    assert not limits[0].ahead, "nobody else is there"
+
+
+async def test_a_process_with_more_connections_lets_the_others_go_first_but_leaves_nobody_outside() -> None:
+    common = Common(2, ["connections"])
+    here = Limits(0, 0, common.counts("connections"))
+    common.join(1)
+    common.begin()
+    common.join(0)
+    common.begin()
+    here.enter(Peer("192.0.2.1", 1))
+    taken: list[int] = []
+    with opened("127.0.0.1", 0) as sockets:
+        async with listen(greet, "", 0, terms=Terms(here, sockets=[sock.dup() for sock in sockets])) as bound:
+            begun = asyncio.get_running_loop().time()
+            for _ in range(3):  # nobody else takes them in
+                said, writer = await knock(bound)
+                assert said == b"hello\r\n"
+                taken.append(here.open)
+                writer.close()
+            assert asyncio.get_running_loop().time() - begun > 3 * TURN
+    assert taken[0] == 2
 
 
 async def test_one_too_many_is_told_so_and_the_next_is_let_in_when_somebody_leaves() -> None:
