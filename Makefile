@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.dev
 
-.PHONY: run demo test check format bench clean
+.PHONY: run demo test check format bench bench-check clean
 .DEFAULT_GOAL := run
 
 $(BIN)/python:
@@ -40,8 +40,11 @@ format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV)  ## benchmarks: ratios side by side in one run
+bench: $(DEV)  ## benchmarks: ratios to other servers, side by side in one run; ARGS="--quick" for a small look
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-check: $(DEV)  ## whether anything costs more CPU than the stored reference says; ARGS="--update" writes it
+	$(BIN)/python -m benchmarks check $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
