@@ -142,7 +142,7 @@ async def timed(session: Any, key: Key, repeats: int) -> tuple[float, list[int]]
 
 async def session_of(store: Store, account: Any) -> Any:
     opened = await store.mailboxes.open(account.id, "INBOX", claim_recent=False)
-    mailbox = opened.status.mailbox
+    mailbox = opened.mailbox
     selected = Selected(mailbox, View(opened.uids, mailbox.modseq, opened.recent), True)
     return SimpleNamespace(store=store, account=account, selected=selected)
 

@@ -162,6 +162,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "pop1.host": "::1",
         "pop1.anywhere": "true",
         "bare_newline": "accept",
+        "durable_flags": "false",
         "log.format": "json",
         "log.level": "error",
         "log.lines": "true",

@@ -39,6 +39,7 @@ async def opened(
         own: dict[str, Any] = {
             "tls_memory_days": settings.queue.tls_memory_days,
             "suppress_after": settings.queue.suppress_after,
+            "durable_flags": settings.durable_flags,
             "indexed": indexed and trace is not None,
             "housekeeping": housekeeping,
         }

@@ -102,6 +102,7 @@ def sink_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]
         "limits.connections": 0,
         "limits.connections_per_address": 0,
         "bare_newline": "accept",
+        "durable_flags": False,
     }
 
 

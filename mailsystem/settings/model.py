@@ -380,6 +380,11 @@ class Settings(BaseModel):
     )
     log: Log = defaults(Log)
     journal: Journal = defaults(Journal)
+    durable_flags: bool = Field(
+        default=True,
+        description="Answer a change of flags once it is on disk, as messages always are. Without, it is answered at once, as "
+        "by other servers: a power cut may undo those of the last seconds, the end of a process none.",
+    )
     grace: float = Field(
         default=5.0, ge=0, le=600, description="Seconds that open sessions are given to end when the program stops."
     )

@@ -54,11 +54,12 @@ class Mailboxes(Naming):
     UIDs that do not exist (any more) are passed over in silence. A `MessageSet` of UIDs may span holes: best one range.
     """
 
-    def __init__(self, database: Database, contents: Contents, *, clock: Clock) -> None:
+    def __init__(self, database: Database, contents: Contents, *, clock: Clock, durable_flags: bool = True) -> None:
         super().__init__(database, clock)
         self._contents = contents
         self._counts = counting.Counts()
-        self._rolls = Rolls(database)
+        self._rolls = Rolls(database, durable_flags=durable_flags)
+        self._durable_flags = durable_flags
 
     async def status(self, account: AccountId, name: str) -> Status:
         """Raises `NoSuchMailbox`."""
@@ -293,7 +294,7 @@ class Mailboxes(Naming):
                 raise NotPermitted
             return (yield from flagging.set_flags(account, mailbox, uids, op, flags, since, have))
 
-        return await self._database.write(unit())
+        return await self._database.write(unit(), durable=self._durable_flags)
 
     async def copy(
         self,

@@ -29,8 +29,9 @@ _Key: TypeAlias = tuple[AccountId, MailboxId]
 
 
 class Rolls:
-    def __init__(self, database: Database, *, most_octets: int = MOST_OCTETS) -> None:
+    def __init__(self, database: Database, *, durable_flags: bool = True, most_octets: int = MOST_OCTETS) -> None:
         self._database = database
+        self._durable_flags = durable_flags
         self._most_octets = most_octets
         self._rolls: OrderedDict[_Key, tuple[Roll, int]] = OrderedDict()
         self._octets = 0
@@ -124,7 +125,9 @@ class Rolls:
         if not plan.places:
             return Changes(plan.seen, [], MessageSet(), None, plan.unchanged)
         called = Called(roll, plan.places, plan.becomes)
-        modseq = await self._database.write(flagging.carried_out(plan))
+        modseq = await self._database.write(
+            flagging.carried_out(plan), durable=self._durable_flags, brief=len(plan.places) <= FEW
+        )
         if modseq is None:
             return None  # somebody else was quicker
         called.modseq = modseq

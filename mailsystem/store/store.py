@@ -12,7 +12,7 @@ from typing import Final
 from mailsystem.mail.clock import Clock, SystemClock
 from mailsystem.mail.errors import MailError, Unavailable
 from mailsystem.mail.mailbox import AccountId, ContentId
-from mailsystem.store import migrations, sqlite
+from mailsystem.store import boots, migrations, sqlite
 from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
@@ -77,6 +77,7 @@ async def open_store(
     housekeeping: bool = True,
     tls_memory_days: float = DAYS,
     suppress_after: int = AFTER,
+    durable_flags: bool = True,
     recorder: Recorder | None = None,
     journal_days: float | None = None,
 ) -> AsyncIterator[Store]:
@@ -86,7 +87,8 @@ async def open_store(
     away what nobody needs any more. Of processes that are one program, one of them does. What `recorder` hears goes into
     the journal, of which `journal_days` are kept; None leaves that to others. `suppress_after` failures in a row suppress an
     address. Messages above `inline_limit` octets share files of about `segment` octets, and those above `spool_limit` have
-    one each.
+    one each. Without `durable_flags` a change of flags is answered before it is on disk: a power cut may undo those of the
+    last seconds, the end of a process none.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -95,6 +97,7 @@ async def open_store(
     await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
     async with sqlite.open_sqlite(directory, trace) as database:
         await _migrate(database)
+        await database.write(boots.noticed(await asyncio.to_thread(boots.current)))
         contents = Contents(
             database,
             directory / "contents",
@@ -108,7 +111,7 @@ async def open_store(
         accounts = Accounts(database, clock=clock)
         index = Index(database, contents, clock=clock)
         maildrops = Maildrops(database, clock=clock)
-        mailboxes = Mailboxes(database, contents, clock=clock)
+        mailboxes = Mailboxes(database, contents, clock=clock, durable_flags=durable_flags)
         chores = [asyncio.create_task(accounts.history.keep())]
         if housekeeping:
             chores.append(asyncio.create_task(_sweep(contents, mailboxes, trace)))

@@ -175,4 +175,9 @@ FROM_11: Final = (
             "UPDATE vanished SET last = uid",
         ),
     ),
+    Migration(
+        18,
+        "the machine's last start",
+        ("CREATE TABLE boots (id TEXT PRIMARY KEY)",),
+    ),
 )
