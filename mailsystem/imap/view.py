@@ -36,11 +36,12 @@ class News(NamedTuple):
 class View:
     """The numbering of one selected mailbox. A sequence number is a position in `uids`, plus one."""
 
-    __slots__ = ("_gone", "_highest", "_recent", "_told", "modseq", "saved", "uids")
+    __slots__ = ("_gone", "_highest", "_is_lent", "_recent", "_told", "modseq", "saved", "uids")
 
     def __init__(self, uids: Iterable[int], modseq: ModSeq, recent: MessageSet = _NONE) -> None:
         self.uids: array[int] = uids if isinstance(uids, array) else array("I", uids)
         """Every UID the client knows of, ascending."""
+        self._is_lent = True
         self.modseq = modseq
         """Everything up to here has been told, or is held back in `_gone`."""
         self.saved = _NONE
@@ -189,6 +190,9 @@ class View:
             self._recent[-1] = (self._recent[-1][0], came[-1])
         else:
             self._recent.append((came[0], came[-1]))
+        if self._is_lent:
+            # What a view begins with belongs to others, too.
+            self.uids, self._is_lent = self.uids[:], False
         self.uids.extend(came)
         self._highest = came[-1]
 
@@ -209,6 +213,6 @@ class View:
         self._gone.clear()
         if expunged:
             kept.extend(uids[at:])
-            self.uids = kept
+            self.uids, self._is_lent = kept, False
             expunged.reverse()
         return expunged, MessageSet.of(vanished)

@@ -92,7 +92,7 @@ class Mailboxes(Naming):
                 roll = await self._rolls.look(mailbox.account, mailbox.id)
         # Everything is told as the roll has it: one moment, if perhaps a later one than that in which the name was found.
         mailbox = replace(mailbox, uidnext=roll.uidnext, modseq=roll.modseq)
-        uids = roll.uids[:]
+        uids = roll.lent()
         recent = (
             MessageSet(((recent_from, min(upto - 1, uids[-1])),)) if uids and uids[-1] >= recent_from else MessageSet()
         )

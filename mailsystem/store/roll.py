@@ -73,6 +73,7 @@ class Roll:
     """All messages of one mailbox, by ascending UID: each column has one place for each of them."""
 
     __slots__ = (
+        "_is_lent",
         "_kinds",
         "_seen_below",
         "account",
@@ -104,6 +105,7 @@ class Roll:
         self.saved = array("d")
         self._kinds = _Kinds()
         self._seen_below = 0
+        self._is_lent = False
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -123,6 +125,11 @@ class Roll:
         """Whether it remembers so many combinations of flags that nobody has that it is better read anew."""
         return len(self.flags) > _SPARE_KINDS + len(self.uids)
 
+    def lent(self) -> array[int]:
+        """All UIDs as they are now: not to be changed, here or there, so that it costs nothing in a large mailbox."""
+        self._is_lent = True
+        return self.uids
+
     # Following the mailbox
 
     def enter(self, rows: Sequence[Row]) -> None:
@@ -132,6 +139,7 @@ class Roll:
         uids, modseqs, bits, keywords, dates, sizes, contents, saved = zip(*rows, strict=True)
         kinds = array("I", map(self._kinds.__getitem__, zip(bits, keywords, strict=True)))
         self._kinds.count(kinds, 1)
+        self._own()
         self.uids.extend(uids)
         self.modseqs.extend(modseqs)
         self.kinds.extend(kinds)
@@ -173,7 +181,8 @@ class Roll:
             for at, kind in zip(places, now, strict=True):
                 self.kinds[at] = kind
                 self.modseqs[at] = modseq
-        self._seen_below = min(self._seen_below, self.uids[places[0]])
+        if not all(self._kinds.stored[kind][0] & SEEN_BIT for kind in set(now)):
+            self._seen_below = min(self._seen_below, self.uids[places[0]])
 
     def kind(self, bits: int, keywords: str) -> int:
         """The number of these flags, as they are stored."""
@@ -185,6 +194,7 @@ class Roll:
 
     def _strike(self, gone: MessageSet) -> None:
         stretches = [(first, stop) for first, stop in self._stretches(gone) if first < stop]
+        self._own()
         for first, stop in stretches:
             self._kinds.count(self.kinds[first:stop], -1)
         self.uids = _without(self.uids, stretches)
@@ -194,6 +204,10 @@ class Roll:
         self.sizes = _without(self.sizes, stretches)
         self.contents = _without(self.contents, stretches)
         self.saved = _without(self.saved, stretches)
+
+    def _own(self) -> None:
+        if self._is_lent:
+            self.uids, self._is_lent = self.uids[:], False
 
     def _stretches(self, uids: MessageSet) -> Iterator[tuple[int, int]]:
         for low, high in uids.ranges:
@@ -231,10 +245,11 @@ class Roll:
         unseen = [not bits & SEEN_BIT for bits, _ in self._kinds.stored]
         if not any(compress(self._kinds.tally, unseen)):
             return None
-        first = bisect_left(self.uids, self._seen_below)
-        found = next(compress(self.uids[first:], map(unseen.__getitem__, self.kinds[first:])))
-        self._seen_below = found  # what becomes unseen below this takes it back
-        return Uid(found)
+        at = bisect_left(self.uids, self._seen_below)
+        while not unseen[self.kinds[at]]:
+            at += 1
+        self._seen_below = self.uids[at]  # what becomes unseen below this takes it back, so each is passed but once
+        return Uid(self._seen_below)
 
     def having(self, what: Having) -> Callable[[], Sequence[int]]:
         """What finds the UIDs of the messages of which this is true, ascending: of those that are there now, in any thread."""

@@ -187,5 +187,6 @@ def _whole(account: AccountId, mailbox: MailboxId) -> Unit[Roll]:
         )
         roll.enter(rows)
         if len(rows) < _SLICE:
+            _ = roll.first_unseen  # looked for here, where it holds nobody up
             return roll
         last = rows[-1][0]

@@ -88,7 +88,7 @@ class Opened:
 
     mailbox: Mailbox
     uids: array[int]
-    """All of them, ascending; the caller's own to change."""
+    """All of them, ascending; not to be changed, for others hold them too."""
     recent: MessageSet
     first_unseen: Uid | None
     keywords: tuple[Flag, ...]

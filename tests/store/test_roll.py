@@ -169,6 +169,19 @@ async def test_a_change_of_flags_takes_as_few_statements_for_many_messages_as_fo
     assert len(said) == 5
 
 
+async def test_the_uids_that_somebody_holds_stay_as_they_are(vault: Vault) -> None:
+    await post(vault, "a", "b", "c")
+    ann, box = vault.ann.id, await inbox(vault)
+    held = [(await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)).uids]
+    assert (await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)).uids is held[0]
+    await post(vault, "d")
+    held.append((await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)).uids)
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2]), FlagOp.ADD, frozenset({DELETED}))
+    await vault.there.mailboxes.expunge(ann, box, None)
+    held.append((await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)).uids)
+    assert [list(each) for each in held] == [[1, 2, 3], [1, 2, 3, 4], [1, 3, 4]]
+
+
 async def test_who_was_not_quick_enough_changes_what_is_there_by_now(vault: Vault) -> None:
     """Many change flags of the same messages at once, from two processes, and nobody's change is lost."""
     await post(vault, *(str(n) for n in range(9)))
