@@ -9,7 +9,6 @@ from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import (
     AccountId,
-    Changes,
     Mailbox,
     MailboxId,
     Message,
@@ -163,9 +162,16 @@ class News(NamedTuple):
 @overload
 def news(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[News]: ...
 @overload
-def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int) -> Unit[News | None]: ...
-def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None) -> Unit[News | None]:
-    """What came to pass after `since`; None where that may be more than `most` messages. Raises `NoSuchMailbox`."""
+def news(
+    account: AccountId, mailbox: MailboxId, since: ModSeq, most: int, kept: News | None = None
+) -> Unit[News | None]: ...
+def news(
+    account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None, kept: News | None = None
+) -> Unit[News | None]:
+    """What came to pass after `since`; None where that may be more than `most` messages. Raises `NoSuchMailbox`.
+
+    What somebody else was told of since then is `kept`, and still holds where nothing has come to pass meanwhile.
+    """
     rows = yield Sql(
         "SELECT modseq, forgotten, logged_from, uidnext FROM mailboxes WHERE account_id = $1 AND id = $2",
         account,
@@ -176,6 +182,8 @@ def news(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None
     modseq, forgotten, logged_from, uidnext = rows[0]
     if modseq <= since:
         return News([], MessageSet(), uidnext, since)
+    if kept is not None and kept.modseq == modseq:
+        return kept
     if most is not None and since < max(forgotten, logged_from) and uidnext > most:
         return None
     limit = _ALL if most is None else most + 1
@@ -235,16 +243,6 @@ def _flagged(account: AccountId, mailbox: MailboxId, among: MessageSet, since: M
             since,
         )
     )
-
-
-@overload
-def changes(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Changes]: ...
-@overload
-def changes(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int) -> Unit[Changes | None]: ...
-def changes(account: AccountId, mailbox: MailboxId, since: ModSeq, most: int | None = None) -> Unit[Changes | None]:
-    """What came to pass after `since`, as values. Otherwise as `news`."""
-    found = yield from news(account, mailbox, since) if most is None else news(account, mailbox, since, most)
-    return None if found is None else Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
 
 
 def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:

@@ -15,15 +15,18 @@ from mailsystem.mail.mailbox import AccountId, Changes, Flag, Mailbox, MailboxId
 from mailsystem.mail.rights import EVERY, settable
 from mailsystem.store import flagging, listing, rights
 from mailsystem.store.database import Database, Sql, Unit
-from mailsystem.store.listing import FEW
+from mailsystem.store.listing import FEW, News
 from mailsystem.store.roll import Called, Roll
-from mailsystem.store.rows import MESSAGE, FlagOp
+from mailsystem.store.rows import MESSAGE, FlagOp, message_of
 
 MOST_OCTETS: Final = 64 << 20
 """Of all rolls together, unless a single one is larger: more than a million messages."""
 _SLICE: Final = 2000
 _WORTH: Final = 50
 """A roll is not read for the sake of fewer than one message in so many."""
+
+_MOST_TOLD: Final = 64
+"""Mailboxes of which the latest news are kept for the next who asks; each of at most `FEW` messages."""
 
 _Key: TypeAlias = tuple[AccountId, MailboxId]
 
@@ -35,6 +38,7 @@ class Rolls:
         self._most_octets = most_octets
         self._rolls: OrderedDict[_Key, tuple[Roll, int]] = OrderedDict()
         self._octets = 0
+        self._told: OrderedDict[_Key, tuple[ModSeq, News]] = OrderedDict()
         self._reading: dict[_Key, asyncio.Future[Roll]] = {}
 
     @overload
@@ -98,12 +102,22 @@ class Rolls:
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes:
         """What came to pass after `since`. Raises `NoSuchMailbox`."""
-        unit = rights.within(actor, account, mailbox, "r", listing.changes(account, mailbox, since, FEW))
-        few = await self._database.read(unit, brief=True)
-        if few is not None:
-            return few
-        many = listing.changes(account, mailbox, since)
-        return await self._database.read(rights.within(actor, account, mailbox, "r", many))
+        key = account, mailbox
+        # Many who watch one mailbox ask the same, one after the other.
+        before, kept = self._told.get(key, (None, None))
+        if before != since:
+            kept = None
+        unit = rights.within(actor, account, mailbox, "r", listing.news(account, mailbox, since, FEW, kept))
+        found = await self._database.read(unit, brief=True)
+        if found is None:
+            many = listing.news(account, mailbox, since)
+            found = await self._database.read(rights.within(actor, account, mailbox, "r", many))
+        elif found is not kept and found.modseq != since:
+            self._told[key] = since, found
+            self._told.move_to_end(key)
+            if len(self._told) > _MOST_TOLD:
+                self._told.popitem(last=False)
+        return Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
 
     async def flag(
         self,

@@ -169,6 +169,20 @@ async def test_a_change_of_flags_takes_as_few_statements_for_many_messages_as_fo
     assert len(said) == 5
 
 
+async def test_many_who_watch_one_mailbox_make_its_news_be_read_once(vault: Vault) -> None:
+    await post(vault, "a", "b")
+    ann, box = vault.ann.id, await inbox(vault)
+    before = (await vault.here.mailboxes.find(ann, "INBOX")).modseq
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2]), FlagOp.ADD, frozenset({SEEN}))
+    with statements(vault.here) as said:
+        told = [await vault.here.mailboxes.changes(ann, box, before) for _ in range(10)]
+    assert [[message.uid for message in each.messages] for each in told] == [[2]] * 10
+    assert len([each for each in said if "messages m" in each]) == 1
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([1]), FlagOp.ADD, frozenset({SEEN}))
+    assert [message.uid for message in (await vault.here.mailboxes.changes(ann, box, before)).messages] == [1, 2]
+    assert [message.uid for message in (await vault.here.mailboxes.changes(ann, box, told[0].modseq)).messages] == [1]
+
+
 async def test_the_uids_that_somebody_holds_stay_as_they_are(vault: Vault) -> None:
     await post(vault, "a", "b", "c")
     ann, box = vault.ann.id, await inbox(vault)
