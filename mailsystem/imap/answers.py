@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import accumulate, compress, groupby
+from typing import Final, NamedTuple
 
 from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
-from mailsystem.imap.fetched import beginning, encoded, extent, octets_of, picked
+from mailsystem.imap.fetched import ALONE, Rendering, encoded, extent, octets_of, rendering
 from mailsystem.imap.rollcall import answered
 from mailsystem.imap.session import FLUSH_AT, Session
+from mailsystem.imap.structure import pick_fields
 from mailsystem.imap.witness import flagged
-from mailsystem.mail.mailbox import SEEN, Changes, ContentId, MessageSet
+from mailsystem.mail.kept import Columns, Kept
+from mailsystem.mail.mailbox import SEEN, Changes, ContentId, Message, MessageSet
+from mailsystem.mail.objectid import LOOKED_AT
 from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.transfer import Identity
 from mailsystem.net import Closed
 from mailsystem.store import Fetched, FlagOp, Want
-from mailsystem.store.contents import HEAD_LIMIT
 
 _LONGEST_HEADER: Final = 8 << 20
 """Octets of a header block in which fields are looked for; what is longer holds no mail."""
-
-
-def _want(items: Items) -> Want:
-    want = Want.NONE
-    if items.wants_facts:
-        want |= Want.FACTS
-    if items.wants_head:
-        want |= Want.HEAD
-    if items.wants_raw:
-        want |= Want.RAW
-    if items.wants_preview:
-        want |= Want.PREVIEW
-    return want
+_WRITTEN_AT_ONCE: Final = 256 << 10
+_CHANGED: Final = 1
+_ALONE: Final = 2
 
 
 class Answers:
@@ -44,47 +38,73 @@ class Answers:
         self._attributes = items.attributes
         self._octets = items.octets
         dialect = session.dialect
-        changed = items.including(Attribute.FLAGS)
-        if dialect.condstore:
-            changed = changed.including(Attribute.MODSEQ)  # RFC 7162 3.1: whatever it was that changed the flags
-            if not dialect.uidonly:
-                changed = changed.including(Attribute.UID)  # RFC 7162 3.2.4
-        self._begin = beginning(items.attributes, uidonly=dialect.uidonly)
-        self._begin_changed = beginning(changed.attributes, uidonly=dialect.uidonly)
+        self._usual = rendering(items, uidonly=dialect.uidonly)
         # RFC 9051 has no `\\Recent`.
-        self._is_recent = _never if dialect.rev2 else session.view.is_recent
-        self._want = _want(items)
+        self._recent = None if dialect.rev2 or not session.view.recent else session.view.is_recent
         self._previews = Attribute.PREVIEW in items.attributes
         self._marks_seen = items.marks_seen and not session.read_only
-        self._changed: frozenset[int] = frozenset()
+        self._changed: Mapping[int, Message] = {}
         """Messages that became `\\Seen` by this."""
         self.told = 0
         """How many were answered for."""
         self.read: list[ContentId] | None = [] if items.reads and session.trace.wants_contents else None
         """What the client got to read; None where nobody follows that."""
+        things = dict.fromkeys(self._usual.things)
+        if self._marks_seen:
+            changed = items.including(Attribute.FLAGS)
+            if dialect.condstore:
+                changed = changed.including(Attribute.MODSEQ)  # RFC 7162 3.1: whatever it was that changed the flags
+                if not dialect.uidonly:
+                    changed = changed.including(Attribute.UID)  # RFC 7162 3.2.4
+            self._telling = rendering(changed, uidonly=dialect.uidonly)
+            things |= dict.fromkeys(self._telling.things)
+        if self.read is not None:
+            things[Kept.CONTENT] = None
+        self._things = tuple(things)
 
     async def say(self, uids: MessageSet) -> None:
         """Answer for every message there still is."""
-        session = self._session
-        if not self._octets and self._want is Want.NONE:
+        session, changes = self._session, None
+        if not self._octets:
             told = await answered(session, self._attributes, uids)
             if told is not None:
                 self.told = told
                 return
-        changes: Changes | None = None
-        async for slice_ in session.store.mailboxes.fetch(
-            session.mailbox.account, session.mailbox.id, uids, self._want, actor=session.account.id
+        async for columns, said in session.store.fetching.made(
+            session.mailbox.account, session.mailbox.id, uids, self._things, self._written, actor=session.account.id
         ):
-            if self._marks_seen and changes is None and not all(SEEN in each.message.flags for each in slice_):
-                changes, slice_ = await self._see(uids, slice_)
-            if self._previews and any(each.preview is None for each in slice_):
-                slice_ = await self._with_previews(slice_)
-            await (self._slice(slice_) if self._octets else self._plain_slice(slice_))
+            if said is not None:
+                await self._say(said, columns)
+                continue
+            if self._marks_seen and changes is None and not all(SEEN in held for held in columns[Kept.FLAGS]):
+                changes = await self._see(uids)
+                columns = self._with_flags(columns)
+            if self._previews and None in columns[Kept.PREVIEW]:
+                columns = await self._with_previews(columns)
+            await self._slice(columns)
         if changes is not None:
             # RFC 3501 7.4.2: the flags went with the answers, they are no news.
             session.view.told(changes)
 
-    async def _see(self, uids: MessageSet, slice_: Sequence[Fetched]) -> tuple[Changes, Sequence[Fetched]]:
+    def _written(self, columns: Columns) -> tuple[Columns, list[bytes] | None]:
+        """What there is to say of a slice, where that is short and nothing unusual: in the thread that has just read it.
+
+        What was read is warm there; and nobody else changes the view while a command runs. What is long costs less where
+        it is sent.
+        """
+        numbers = self._session.view.numbered(columns[Kept.UID])
+        if (
+            self._marks_seen
+            or Kept.REST in columns
+            or not isinstance(numbers, range)
+            or not self._usual.direct
+            or (self._previews and None in columns[Kept.PREVIEW])
+            or any(None in columns[thing] for thing in self._usual.wholes)
+        ):
+            return columns, None
+        return columns, self._joined(self._usual, numbers, columns)
+
+    async def _see(self, uids: MessageSet) -> Changes:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
         session = self._session
         changes = await session.store.mailboxes.set_flags(
@@ -97,49 +117,128 @@ class Answers:
             quietly=True,
         )
         flagged(session, "+\\Seen", changes)
-        now = {message.uid: message for message in changes.messages}
-        self._changed = frozenset(now)
-        return changes, [each._replace(message=now.get(each.message.uid, each.message)) for each in slice_]
+        self._changed = {message.uid: message for message in changes.messages}
+        return changes
 
-    async def _plain_slice(self, slice_: Sequence[Fetched]) -> None:
-        session, begin, is_recent, number_of = self._session, self._begin, self._is_recent, self._session.view.number
-        lines = [
-            begin(number, fetched, is_recent(fetched.message.uid))
-            for fetched in slice_
-            if (number := number_of(fetched.message.uid))
-        ]
-        if lines:
-            session.send(b")\r\n".join(lines) + b")\r\n")
+    def _with_flags(self, columns: Columns) -> Columns:
+        """As they are now."""
+        now = [self._changed.get(uid) for uid in columns[Kept.UID]]
+        fresh: dict[Kept, Sequence[object]] = {
+            Kept.FLAGS: [
+                held if message is None else message.flags
+                for message, held in zip(now, columns[Kept.FLAGS], strict=True)
+            ]
+        }
+        if Kept.MODSEQ in columns:
+            fresh[Kept.MODSEQ] = [
+                modseq if message is None else message.modseq
+                for message, modseq in zip(now, columns[Kept.MODSEQ], strict=True)
+            ]
+        return {**columns, **fresh}
+
+    async def _slice(self, columns: Columns) -> None:
+        numbers: Sequence[int] = self._session.view.numbered(columns[Kept.UID])
+        if not isinstance(numbers, range) and 0 in numbers:
+            columns = {thing: tuple(compress(values, numbers)) for thing, values in columns.items()}
+            numbers = [number for number in numbers if number]
+        if not numbers:
+            return
+        kinds = self._kinds(columns)
+        if not any(kinds):
+            await self._say(self._joined(self._usual, numbers, columns), columns)
+            return
+        at = 0
+        for kind, run in groupby(kinds):
+            stop = at + len(list(run))
+            some = {thing: values[at:stop] for thing, values in columns.items()}
+            form = self._telling if kind & _CHANGED else self._usual
+            if kind & _ALONE:
+                for place, number in enumerate(numbers[at:stop]):
+                    one = {thing: values[place : place + 1] for thing, values in some.items()}
+                    await self._one(form, number, one)
+            else:
+                await self._say(self._joined(form, numbers[at:stop], some), some)
+            at = stop
+
+    def _kinds(self, columns: Columns) -> list[int]:
+        """For each message whether it was changed, and whether it has to be read alone."""
+        count = len(columns[Kept.UID])
+        kinds = [0 if self._usual.direct else _ALONE] * count
+        if self._changed:
+            kinds = [
+                kind | _CHANGED * (uid in self._changed) for kind, uid in zip(kinds, columns[Kept.UID], strict=True)
+            ]
+        for thing in self._usual.wholes:
+            if None in columns[thing]:
+                kinds = [kind | _ALONE * (value is None) for kind, value in zip(kinds, columns[thing], strict=True)]
+        return kinds
+
+    def _joined(self, form: Rendering, numbers: Sequence[int], columns: Columns) -> list[bytes]:
+        """The answers for messages of which everything is here, so much at once that one who takes nothing holds no more."""
+        pieces = form.lines(numbers, columns, self._recent)
+        ends = list(accumulate(map(len, pieces)))
+        joined: list[bytes] = []
+        at, said = 0, 0
+        while at < len(pieces):
+            stop = bisect_left(ends, said + _WRITTEN_AT_ONCE, at) + 1
+            joined.append(b"".join(pieces[at:stop]))
+            at = stop
+            said = ends[min(stop, len(ends)) - 1]
+        return joined
+
+    async def _say(self, said: list[bytes], columns: Columns) -> None:
+        session = self._session
+        for each in said:
+            session.send(each)
             if session.buffered > FLUSH_AT:
                 await session.flush()
-        self.told += len(lines)
+        self._count(columns)
 
-    async def _slice(self, slice_: Sequence[Fetched]) -> None:
-        session, view = self._session, self._session.view
-        for fetched in slice_:
-            message = fetched.message
-            number = view.number(message.uid)
-            known = await self._with_facts(fetched) if number else None
-            if known is None:
-                continue
-            begin = self._begin_changed if message.uid in self._changed else self._begin
-            shown = fetched if known is fetched else fetched._replace(facts=known.facts)
-            begun = begin(number, shown, self._is_recent(message.uid))
-            line = _Line(session, begun)
-            for item in self._octets:
-                await line.add(item, known)
-            line.end()
-            self.told += 1
-            if self.read is not None:
-                self.read.append(message.content)
-            if session.buffered > FLUSH_AT:
-                await session.flush()
+    async def _one(self, form: Rendering, number: int, columns: Columns) -> None:
+        """Answer for one message of which not everything is here, or is not to be said as it stands."""
+        session = self._session
+        if not columns.keys() >= set(ALONE):
+            async for found in session.store.fetching.columns(
+                session.mailbox.account,
+                session.mailbox.id,
+                MessageSet.of(columns[Kept.UID]),
+                ALONE,
+                actor=session.account.id,
+            ):
+                columns = {**columns, **found}
+                break
+            else:
+                return  # it is gone
+        known = {thing: values[0] for thing, values in columns.items()}
+        head, rest = known.get(Kept.HEAD), known.get(Kept.REST)
+        message = _Message(
+            known[Kept.CONTENT],
+            known[Kept.SIZE],
+            known[Kept.HEADER_SIZE],
+            known[Kept.PARTS],
+            head,
+            head + rest if head is not None and rest is not None else None,
+        )
+        if head is None and form.shows_threads:
+            columns = {**columns, Kept.HEAD: [await session.store.contents.read(message.content, 0, LOOKED_AT)]}
+        line = _Line(session, form.beginning(number, columns, self._recent))
+        for item in self._octets:
+            await line.add(item, message)
+        line.end()
+        self._count(columns)
+        if session.buffered > FLUSH_AT:
+            await session.flush()
 
-    async def _with_previews(self, slice_: Sequence[Fetched]) -> Sequence[Fetched]:
+    def _count(self, columns: Columns) -> None:
+        self.told += len(columns[Kept.UID])
+        if self.read is not None:
+            self.read += columns[Kept.CONTENT]
+
+    async def _with_previews(self, columns: Columns) -> Columns:
         """Read those that nobody has read yet, so that their first words can be told all the same (RFC 8970 3.1)."""
         session = self._session
-        missing = MessageSet.of(each.message.uid for each in slice_ if each.preview is None)
-        found: dict[int, str] = {}
+        known = dict(zip(columns[Kept.UID], columns[Kept.PREVIEW], strict=True))
+        missing = MessageSet.of(uid for uid, words in known.items() if words is None)
         async for unread in session.store.mailboxes.fetch(
             session.mailbox.account,
             session.mailbox.id,
@@ -151,19 +250,8 @@ class Answers:
                 await session.store.contents.read(each.message.content, 0, REACH) if each.raw is None else each.raw
                 for each in unread
             ]
-            found |= await asyncio.to_thread(_previews, unread, beginnings)
-        return [each._replace(preview=found.get(each.message.uid, each.preview)) for each in slice_]
-
-    async def _with_facts(self, fetched: Fetched) -> Fetched | None:
-        """A header block may be longer than what is kept apart of it: then only the facts tell where it ends."""
-        if fetched.head is None or len(fetched.head) < HEAD_LIMIT:
-            return fetched
-        session, one = self._session, MessageSet.of([fetched.message.uid])
-        async for slice_ in session.store.mailboxes.fetch(
-            session.mailbox.account, session.mailbox.id, one, Want.FACTS, actor=session.account.id
-        ):
-            return fetched._replace(facts=slice_[0].facts, head=None)
-        return None
+            known |= await asyncio.to_thread(_previews, unread, beginnings)
+        return {**columns, Kept.PREVIEW: list(known.values())}
 
 
 def _previews(messages: Sequence[Fetched], beginnings: Sequence[bytes]) -> dict[int, str]:
@@ -175,8 +263,15 @@ def _previews(messages: Sequence[Fetched], beginnings: Sequence[bytes]) -> dict[
     }
 
 
-def _never(uid: int) -> bool:
-    return False
+class _Message(NamedTuple):
+    """What it takes to read one message's octets."""
+
+    content: ContentId
+    size: int
+    header_size: int
+    parts: bytes
+    head: bytes | None
+    raw: bytes | None
 
 
 class _Line:
@@ -189,48 +284,47 @@ class _Line:
         self._space = b"" if begun.endswith(b"(") else b" "
         self._sent = False
 
-    async def add(self, piece: Piece, fetched: Fetched) -> None:
+    async def add(self, piece: Piece, message: _Message) -> None:
         """Say what `piece` asks for. Raises `MailError`, and `Closed` where the promised octets do not come."""
         if isinstance(piece, DecodedSize):
-            await self._measure(piece, fetched)
+            await self._measure(piece, message)
         elif piece.decoded:
-            await self._decode(piece, fetched)
+            await self._decode(piece, message)
         else:
-            await self._quote(piece, fetched)
+            await self._quote(piece, message)
 
-    async def _quote(self, item: Octets, fetched: Fetched) -> None:
+    async def _quote(self, item: Octets, message: _Message) -> None:
         """`BODY[section]`: octets as they came."""
-        message, facts, head, raw = fetched[:4]
-        octets = octets_of(item, facts, head, raw)
+        octets = octets_of(item, *message[2:])
         if octets is None:
-            first, last = extent(item.section, message.size, facts)
+            first, last = extent(item.section, message.size, message.header_size, message.parts)
             if not item.section.picks_fields:
                 first, last = item.within(first, last)
                 await self._stream(
-                    b"%b {%d}" % (item.name, last - first), self._pieces(fetched, first, last), last - first
+                    b"%b {%d}" % (item.name, last - first), self._pieces(message, first, last), last - first
                 )
                 return
             contents = self._session.store.contents
             header = await contents.read(message.content, first, min(last, first + _LONGEST_HEADER))
-            octets = await asyncio.to_thread(picked, header, item.section)
+            octets = await asyncio.to_thread(pick_fields, header, item.section)
             first, last = item.within(0, len(octets))
             octets = octets[first:last]
         # RFC 3501 4.3 has no NUL in literals, and some write 0x80 instead. Here a message comes out as it went in: sizes,
         # digests and signatures hold, and clients count octets anyway.
         self._add(b"%b {%d}\r\n%b" % (item.name, len(octets), octets))
 
-    async def _measure(self, item: DecodedSize, fetched: Fetched) -> None:
+    async def _measure(self, item: DecodedSize, message: _Message) -> None:
         """`BINARY.SIZE[section]`, exactly: whoever says so many octets must not say fewer later."""
         size = 0
-        async for piece in self._decoded(item, fetched):
+        async for piece in self._decoded(item, message):
             size += len(piece)
         self._add(b"%b %d" % (item.name, size))
 
-    async def _decode(self, item: Octets, fetched: Fetched) -> None:
+    async def _decode(self, item: Octets, message: _Message) -> None:
         """`BINARY[section]`: octets with their transfer encoding undone, as a literal8, which may hold any of them."""
         size = 0
         whole: list[bytes] | None = []
-        async for piece in self._decoded(item, fetched):
+        async for piece in self._decoded(item, message):
             size += len(piece)
             if whole is not None:
                 whole.append(piece)
@@ -242,21 +336,21 @@ class _Line:
             self._add(b"%b\r\n%b" % (announced, b"".join(whole)[first:last]))
         else:
             # How long a part is once it is decoded is only known at its end. So a large one is read twice, but never held.
-            await self._stream(announced, self._decoded(item, fetched), last - first, skip=first)
+            await self._stream(announced, self._decoded(item, message), last - first, skip=first)
 
-    async def _decoded(self, item: Piece, fetched: Fetched) -> AsyncIterator[bytes]:
+    async def _decoded(self, item: Piece, message: _Message) -> AsyncIterator[bytes]:
         """The octets of BINARY, piece by piece. Raises `UnknownEncoding`."""
-        first, last, make = encoded(item.section, fetched.message.size, fetched.facts)
+        first, last, make = encoded(item.section, message.size, message.parts)
         undo = make()
-        if fetched.raw is not None:
-            yield undo.feed(fetched.raw[first:last])
+        if message.raw is not None:
+            yield undo.feed(message.raw[first:last])
         elif first < last:
-            async for piece in self._pieces(fetched, first, last):
+            async for piece in self._pieces(message, first, last):
                 yield undo.feed(piece) if isinstance(undo, Identity) else await asyncio.to_thread(undo.feed, piece)
         yield undo.close()
 
-    def _pieces(self, fetched: Fetched, first: int, last: int) -> AsyncIterator[bytes]:
-        return self._session.store.contents.stream(fetched.message.content, first, last)
+    def _pieces(self, message: _Message, first: int, last: int) -> AsyncIterator[bytes]:
+        return self._session.store.contents.stream(message.content, first, last)
 
     async def _stream(self, announced: bytes, pieces: AsyncIterator[bytes], left: int, skip: int = 0) -> None:
         """Say octets that are not in memory, `left` of them after the first `skip`: one piece after the other, as the

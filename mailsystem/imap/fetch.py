@@ -27,6 +27,8 @@ _USUAL: Final = 400
 class Attribute(Enum):
     """What is known of a message without its octets."""
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own hashes the name, in Python
+
     UID = "UID"
     FLAGS = "FLAGS"
     INTERNALDATE = "INTERNALDATE"
@@ -56,6 +58,10 @@ class Octets:
     """Whether it leaves `\\Seen` alone."""
     decoded: bool = False
     """BINARY: with the transfer encoding of the part undone, and the partial counts in what comes out (RFC 3516 4.2)."""
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.start) or self.count is not None
 
     def within(self, first: int, last: int) -> tuple[int, int]:
         """Of the octets [first, last) of the section, those that the partial asks for; beyond the end there are none."""
@@ -88,7 +94,6 @@ _ITEMS: Final[dict[str, Item]] = {
     "RFC822.HEADER": Octets(b"RFC822.HEADER", Section((), Specifier.HEADER)),
     "RFC822.TEXT": Octets(b"RFC822.TEXT", Section((), Specifier.TEXT), peek=False),
 }
-_OF_FACTS: Final = (Attribute.ENVELOPE, Attribute.BODY, Attribute.BODYSTRUCTURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +109,9 @@ class Items:
         return not all(item.peek for item in self.octets)
 
     @property
-    def wants_preview(self) -> bool:
-        return Attribute.PREVIEW in self.attributes or Attribute.LAZY_PREVIEW in self.attributes
-
-    @property
-    def wants_facts(self) -> bool:
-        return any(attribute in _OF_FACTS for attribute in self.attributes) or any(
-            item.section.path or item.section.specifier is Specifier.TEXT for item in self.octets
-        )
-
-    @property
-    def wants_head(self) -> bool:
-        return Attribute.THREADID in self.attributes or any(item.section.is_header for item in self.octets)
+    def wants_parts(self) -> bool:
+        """Whether it takes the parts of a message to answer this."""
+        return any(item.section.path for item in self.octets)
 
     @property
     def reads(self) -> bool:
@@ -124,6 +120,7 @@ class Items:
 
     @property
     def wants_raw(self) -> bool:
+        """Whether it takes more than the header block of a message to answer this."""
         return any(not item.section.is_header for item in self.octets)
 
     def including(self, attribute: Attribute) -> Items:

@@ -9,6 +9,9 @@ import re
 import time
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import repeat
+from math import floor
+from operator import itemgetter
 from typing import Final
 
 from mailsystem.imap import utf7
@@ -82,10 +85,33 @@ def flags(held: frozenset[Flag], recent: bool = False) -> bytes:
     return b"(" + " ".join(ordered).encode("ascii") + b")"
 
 
+DATE_TIME: Final = b'"%b %b:%02d +0000"'
+"""date-time, in UTC, of what `moment` or `moments` give: `"17-Jul-1996 02:44:25 +0000"`."""
+
+
 def internaldate(seconds: float) -> bytes:
-    """date-time, in UTC: `"17-Jul-1996 02:44:25 +0000"`."""
-    t = time.gmtime(seconds)
-    return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (t[2], _MONTHS[t[1]], t[0], t[3], t[4], t[5])
+    """date-time, in UTC"""
+    days, rest = divmod(floor(seconds), 86400)
+    return DATE_TIME % (_day(days), _clock(rest // 60), rest % 60)
+
+
+def moments(seconds: Iterable[float]) -> tuple[Iterable[bytes], Iterable[bytes], Iterable[int]]:
+    """What `DATE_TIME` wants, for many moments: days, hours with minutes, and seconds."""
+    split = list(map(divmod, map(floor, seconds), repeat(86400)))
+    times = list(map(divmod, map(itemgetter(1), split), repeat(60)))
+    return map(_day, map(itemgetter(0), split)), map(_clock, map(itemgetter(0), times)), map(itemgetter(1), times)
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> bytes:
+    """date, so many days after the epoch"""
+    t = time.gmtime(days * 86400)
+    return b"%2d-%b-%04d" % (t[2], _MONTHS[t[1]], t[0])
+
+
+@lru_cache(maxsize=1440)
+def _clock(minutes: int) -> bytes:
+    return b"%02d:%02d" % divmod(minutes, 60)
 
 
 def listed(response: bytes, attributes: Iterable[str], name: bytes, extended: bytes = b"") -> bytes:

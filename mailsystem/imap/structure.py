@@ -194,18 +194,20 @@ def pick_fields(head: bytes, section: Section) -> bytes:
 @lru_cache(maxsize=256)
 def picker(fields: tuple[bytes, ...], drop: bool) -> Callable[[bytes], bytes]:
     """`pick_fields` for the fields of these names (in capitals), or for all but those."""
-    # One regular expression finds every wanted field; it starts with a literal line feed, which is searched at the speed of
-    # memchr: 2 µs for a usual header, where a look at each line takes 8.
+    # One regular expression finds every wanted field, and those that stand together as one; it starts with a literal line
+    # feed, which is searched at the speed of memchr: 1 µs for a usual header, where a look at each line takes 8.
     names = b"|".join(map(re.escape, fields))
-    pattern = re.compile(rb"\n((?i:" + names + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+)")
+    field = rb"(?i:" + names + rb")[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+"
+    pattern = re.compile(rb"\n((?:" + field + rb")++)")
+    cut_off = re.compile(rb"\n((?i:" + names + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+)")
 
     def without(head: bytes) -> bytes:
         text = b"\n" + head
         if text.endswith(b"\n"):
-            return pattern.sub(b"", text)[1:]
+            return cut_off.sub(b"", text)[1:]
         # A header cut off in mid-line: what follows a field is a line feed or nothing.
         kept, at = [], 1
-        for found in pattern.finditer(text):
+        for found in cut_off.finditer(text):
             kept.append(text[at : found.start() + 1])
             at = found.end() + 1
         return b"".join((*kept, text[at:]))
@@ -213,8 +215,8 @@ def picker(fields: tuple[bytes, ...], drop: bool) -> Callable[[bytes], bytes]:
     def only(head: bytes) -> bytes:
         text = b"\n" + head
         if not text.endswith(b"\n"):
-            return b"".join([text[found.start() + 1 : found.end() + 1] for found in pattern.finditer(text)])
+            return b"".join([text[found.start() + 1 : found.end() + 1] for found in cut_off.finditer(text)])
         blank = b"\r\n" if text.endswith(b"\n\r\n") else b"\n" if text.endswith(b"\n\n") else b""
-        return b"\n".join((*pattern.findall(text), blank))
+        return b"".join((*pattern.findall(text), blank))
 
     return without if drop else only

@@ -109,6 +109,14 @@ class View:
         known = dict(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
         return [known[uid] for uid in uids if uid in known]
 
+    def numbered(self, uids: Sequence[int]) -> Sequence[int]:
+        """The sequence numbers of messages with ascending UIDs; 0 for those that the client does not know."""
+        first = self.number(uids[0]) if uids else 0
+        # Mostly they are neighbours, which is seen at once.
+        if first and self.uids[first - 1 : first - 1 + len(uids)] == array(self.uids.typecode, uids):
+            return range(first, first + len(uids))
+        return [self.number(uid) for uid in uids]
+
     def pick(self, chosen: MessageSet, by_uid: bool) -> MessageSet:
         """The UIDs of the messages meant by a set of UIDs or of sequence numbers.
 

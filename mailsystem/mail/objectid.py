@@ -8,7 +8,7 @@ from typing import Final
 
 from mailsystem.mail.mailbox import ContentId
 
-_LOOKED_AT: Final = 64 << 10
+LOOKED_AT: Final = 64 << 10
 """Octets of a header block in which the ids are looked for."""
 _FIELD = re.compile(
     rb"\n((?i:references|in-reply-to|message-id))[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)",
@@ -28,7 +28,7 @@ def threadid(head: bytes) -> str | None:
     That is the first id in References, else in In-Reply-To, else the message's own; None where it names none of them.
     """
     found: dict[bytes, bytes] = {}
-    for name, value in _FIELD.findall(b"\n" + head[:_LOOKED_AT]):
+    for name, value in _FIELD.findall(b"\n" + head[:LOOKED_AT]):
         found.setdefault(name.lower(), value)
     for name in (b"references", b"in-reply-to", b"message-id"):
         named = _MESSAGE_ID.search(found.get(name, b""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple, overload
 
 from mailsystem.mail.content import Facts
@@ -21,6 +20,7 @@ from mailsystem.mail.rights import Rights
 from mailsystem.store import counting, messages, rights
 from mailsystem.store.contents import HEAD_LIMIT, WHOLE
 from mailsystem.store.database import Row, Sql, Unit
+from mailsystem.store.fetching import among
 from mailsystem.store.rows import MESSAGE, Fetched, Want, message_of
 
 FEW: Final = 200
@@ -60,24 +60,6 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
     return [message_of(row) for row in rows]
 
 
-def portions(uids: MessageSet, most_rows: int) -> Iterator[MessageSet]:
-    """Cut a set so that each portion is one range, or many small ones that cannot hold more than `most_rows` messages."""
-    small: list[tuple[int, int]] = []
-    room = most_rows
-    for low, high in uids.ranges:
-        count = high - low + 1
-        if small and count > room:
-            yield MessageSet(tuple(small))
-            small, room = [], most_rows
-        if count > room:
-            yield MessageSet(((low, high),))
-        else:
-            small.append((low, high))
-            room -= count
-    if small:
-        yield MessageSet(tuple(small))
-
-
 def fetched(
     account: AccountId, mailbox: MailboxId, portion: MessageSet, want: Want, most_rows: int, most_octets: int
 ) -> Unit[tuple[list[Fetched], MessageSet]]:
@@ -85,7 +67,7 @@ def fetched(
     if want & (Want.RAW | Want.HEAD):
         # These weigh: learn from the sizes how many rows fit, before reading any of them.
         heaviest = WHOLE if want & Want.RAW else HEAD_LIMIT
-        rows = yield _among("m.uid, m.size", "", account, mailbox, portion, most_rows)
+        rows = yield among("m.uid, m.size", "", account, mailbox, portion, most_rows)
         if not rows:
             return [], MessageSet()
         octets, most_rows = 0, len(rows)
@@ -107,35 +89,12 @@ def fetched(
     if want & Want.PREVIEW:
         columns += ", p.text"
         join += " LEFT JOIN previews p ON p.content_id = m.content_id"
-    rows = yield _among(columns, join, account, mailbox, portion, most_rows)
+    rows = yield among(columns, join, account, mailbox, portion, most_rows)
     found = [_fetched(row, want) for row in rows]
     if len(found) < most_rows:
         return found, MessageSet()
     last = found[-1].message.uid
     return found, MessageSet(tuple((max(low, last + 1), high) for low, high in portion.ranges if high > last))
-
-
-def _among(columns: str, join: str, account: AccountId, mailbox: MailboxId, portion: MessageSet, most_rows: int) -> Sql:
-    """One range walks along the key and may stop anywhere; many are looked up one by one (CROSS JOIN: they lead)."""
-    if len(portion.ranges) == 1:
-        [(low, high)] = portion.ranges
-        return Sql(
-            f"SELECT {columns} FROM messages m{join}"  # noqa: S608
-            " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN $3 AND $4 ORDER BY m.uid LIMIT $5",
-            account,
-            mailbox,
-            low,
-            high,
-            most_rows,
-        )
-    return Sql(
-        f"SELECT {columns} FROM RANGES $3 CROSS JOIN messages m{join}"  # noqa: S608
-        " WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid BETWEEN r.lo AND r.hi ORDER BY m.uid LIMIT $4",
-        account,
-        mailbox,
-        portion,
-        most_rows,
-    )
 
 
 def _fetched(row: Row, want: Want) -> Fetched:

@@ -28,6 +28,7 @@ from mailsystem.store import additions, counting, flagging, listing, messages, r
 from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Staged
 from mailsystem.store.database import Database, Unit
+from mailsystem.store.fetching import portions
 from mailsystem.store.leaving import Leaving
 from mailsystem.store.naming import Naming
 from mailsystem.store.roll import Roll
@@ -254,7 +255,7 @@ class Mailboxes(Naming):
 
         Each slice is a snapshot of its own, so that a slow reader holds no old one open.
         """
-        for portion in listing.portions(uids, _SLICE_ROWS):
+        for portion in portions(uids, _SLICE_ROWS):
             rest = portion
             while rest:
                 unit = listing.fetched(account, mailbox, rest, want, _SLICE_ROWS, _SLICE_OCTETS)

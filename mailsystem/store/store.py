@@ -17,6 +17,7 @@ from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
+from mailsystem.store.fetching import Fetching
 from mailsystem.store.greylist import Greylist
 from mailsystem.store.index import Index
 from mailsystem.store.journal import Journal
@@ -46,6 +47,7 @@ class Store:
     """Everything that is kept."""
 
     mailboxes: Mailboxes
+    fetching: Fetching
     contents: Contents
     index: Index
     accounts: Accounts
@@ -126,6 +128,7 @@ async def open_store(
         try:
             yield Store(
                 mailboxes=mailboxes,
+                fetching=Fetching(database),
                 contents=contents,
                 index=index,
                 accounts=accounts,

@@ -258,6 +258,36 @@ async def test_a_large_message_never_is_in_memory(door: Door) -> None:
     assert peak < 6 << 20
 
 
+async def test_small_and_large_messages_are_answered_in_their_order(door: Door) -> None:
+    short = b"From: Ann <ann@example.org>\r\nMessage-ID: <short@example.org>\r\n"
+    long = short.replace(b"short", b"long") + b"X-Filler: " + b"x" * 40_000 + b"\r\n"
+    sent = [
+        short + b"\r\nHello.\r\n",
+        short + b"\r\n" + LINE * 600,
+        long + b"\r\nHello.\r\n",
+        short + b"\r\n" + LINE * 3000,
+        short + b"\r\nGood-bye.\r\n",
+    ]
+    for raw in sent:
+        await door.put(raw)
+    client = await door.client(mailbox="INBOX")
+    asked = "(UID THREADID BODY.PEEK[] BODY.PEEK[HEADER.FIELDS (From)] BODY.PEEK[HEADER] BODY.PEEK[TEXT]<0.4>)"
+    responses = await client.ok(f"UID FETCH 1:* {asked}")
+    got = [fetched(response) for response in responses]
+    assert [number for number, _ in got] == [1, 2, 3, 4, 5]
+    for (_, items), raw in zip(got, sent, strict=True):
+        head, text = raw.split(b"\r\n\r\n", 1)
+        assert items["BODY[]"] == raw
+        assert items["BODY[HEADER]"] == head + b"\r\n\r\n"
+        assert items["BODY[HEADER.FIELDS (FROM)]"] == b"From: Ann <ann@example.org>\r\n\r\n"
+        assert items["BODY[TEXT]<0>"] == text[:4]
+    threads = [items["THREADID"] for _, items in got]
+    assert threads[0] == threads[1] == threads[3] == threads[4] != threads[2] != b"NIL"
+    assert [(await one(client, f"FETCH {number} THREADID"))["THREADID"] for number in range(1, 6)] == threads
+    flags = [await one(client, f"FETCH {number} (FLAGS BODY[HEADER])") for number in range(1, 6)]
+    assert [each["FLAGS"] for each in flags] == [b"(\\Seen \\Recent)"] * 5
+
+
 async def test_two_thousand_messages_stream_in_order(door: Door) -> None:
     bodies = [b"body number %d\r\n" % number * (number % 7 + 1) for number in range(2000)]
     await asyncio.gather(*(door.put(b"Subject: many\r\n\r\n" + body) for body in bodies))

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsystem.imap.fetch import Attribute, Items, Modifiers, Octets, read_request
-from mailsystem.imap.fetched import UnknownEncoding, beginning, encoded, octets_of
+from mailsystem.imap.fetched import UnknownEncoding, encoded, octets_of, rendering
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.structure import Section, Specifier
-from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import MailError, SyntaxFault, TooMany
-from mailsystem.mail.mailbox import RECENT, SEEN, ContentId, Flag, Message, ModSeq, Uid
+from mailsystem.mail.kept import Kept
+from mailsystem.mail.mailbox import RECENT, SEEN, Flag, ModSeq
 
 
 def request(text: str | bytes) -> tuple[Items, Modifiers]:
@@ -27,17 +27,32 @@ def items(text: str | bytes) -> Items:
     return request(text)[0]
 
 
-FACTS = Facts(100, 20, b"(env)", b"(bodystructure)", b"(body)", b"[]")
-MESSAGE = Message(Uid(7), ModSeq(3), frozenset({SEEN, Flag("$Forwarded")}), 837571465.0, 4286, ContentId(1))
+MESSAGE = {
+    Kept.UID: 7,
+    Kept.MODSEQ: 3,
+    Kept.FLAGS: frozenset({SEEN, Flag("$Forwarded")}),
+    Kept.INTERNALDATE: 837571465.0,
+    Kept.SIZE: 4286,
+    Kept.CONTENT: 1,
+    Kept.SAVEDATE: 0.0,
+    Kept.ENVELOPE: b"(env)",
+    Kept.BODY: b"(body)",
+    Kept.BODYSTRUCTURE: b"(bodystructure)",
+    Kept.HEADER_SIZE: 25,
+    Kept.PARTS: b'[["text","plain",0,25,35,1,"7bit",null,null,0]]',
+    Kept.HEAD: b"From: a\r\nSubject: 50%\r\n\r\n",
+    Kept.REST: b"abcdefghij",
+    Kept.PREVIEW: None,
+}
 
 
-class Read(NamedTuple):
-    """A message, and what was read of it."""
-
-    message: Message
-    facts: Facts | None = None
-    head: bytes | None = None
-    preview: str | None = None
+def written(text: str, number: int = 12, *, recent: bool = False, uidonly: bool = False, **other: Any) -> bytes:
+    """The response for one message, of which nothing is known but what has to be read for it."""
+    form = rendering(items(text), uidonly=uidonly)
+    known = {**MESSAGE, **{Kept[thing]: value for thing, value in other.items()}}
+    columns = {thing: [known[thing]] for thing in form.things}
+    assert form.direct
+    return b"".join(form.lines([number], columns, (lambda uid: uid == 7) if recent else None))
 
 
 @pytest.mark.parametrize(
@@ -76,24 +91,22 @@ def test_only_what_is_no_peek_marks_a_message_seen(text: str, sees: bool) -> Non
 @pytest.mark.parametrize(
     ("text", "needs"),
     [
-        ("(FLAGS UID INTERNALDATE RFC822.SIZE)", ""),
-        ("ALL", "facts"),
-        ("BODY.PEEK[HEADER.FIELDS (Date)]", "head"),
-        ("(RFC822.HEADER BODY.PEEK[HEADER] BODY.PEEK[HEADER.FIELDS.NOT (Date)])", "head"),
-        ("BODY[]", "raw"),
-        ("BODY[TEXT]", "facts raw"),
-        ("BODY[1.HEADER.FIELDS (Date)]", "facts raw"),
-        ("(ENVELOPE BODY.PEEK[HEADER])", "facts head"),
-        ("(MODSEQ EMAILID SAVEDATE)", ""),
-        ("THREADID", "head"),
-        ("BINARY[]", "raw"),
-        ("BINARY.SIZE[1.2]", "facts raw"),
+        ("(FLAGS UID INTERNALDATE RFC822.SIZE)", "FLAGS INTERNALDATE SIZE"),
+        ("ALL", "FLAGS INTERNALDATE SIZE ENVELOPE"),
+        ("BODY.PEEK[HEADER.FIELDS (Date)]", "HEAD"),
+        ("(RFC822.HEADER BODY.PEEK[HEADER.FIELDS.NOT (Date)])", "HEAD"),
+        ("BODY[]", "HEAD REST"),
+        ("BODY[TEXT]", "HEAD REST"),
+        ("BODY[1.HEADER.FIELDS (Date)]", "HEAD REST PARTS"),
+        ("(ENVELOPE BODY.PEEK[HEADER])", "ENVELOPE HEAD"),
+        ("(MODSEQ EMAILID SAVEDATE)", "MODSEQ CONTENT SAVEDATE"),
+        ("THREADID", "HEAD"),
+        ("BINARY[]", "HEAD REST CONTENT SIZE HEADER_SIZE PARTS"),
+        ("BINARY.SIZE[1.2]", "HEAD REST CONTENT SIZE HEADER_SIZE PARTS"),
     ],
 )
 def test_nothing_is_read_that_is_not_asked_for(text: str, needs: str) -> None:
-    asked = items(text)
-    have = [("facts", asked.wants_facts), ("head", asked.wants_head), ("raw", asked.wants_raw)]
-    assert " ".join(name for name, wanted in have if wanted) == needs
+    assert " ".join(thing.name for thing in rendering(items(text)).things) == f"UID {needs}"
 
 
 @pytest.mark.parametrize(
@@ -135,31 +148,70 @@ def test_garbage_is_a_mail_error_and_nothing_else(garbage: bytes) -> None:
 )  # fmt: skip
 def test_partials_end_where_the_octets_end(partial: str, part: bytes) -> None:
     [item] = items(f"BODY.PEEK[]{partial}").octets
-    assert octets_of(item, None, None, b"abcdefghij") == part
+    assert octets_of(item, 0, None, None, b"abcdefghij") == part
     assert item.name == b"BODY[]<%d>" % int(partial[1:].split(".")[0])
     [item] = items(f"BODY.PEEK[HEADER]{partial}").octets
-    assert octets_of(item, None, b"abcdefghij", None) == part
+    assert octets_of(item, 0, None, b"abcdefghij", None) == part
 
 
 def test_what_is_not_in_memory_is_not_made_up() -> None:
     whole, header = items("(BODY[] BODY[HEADER])").octets
-    assert octets_of(whole, FACTS, b"head", None) is None
-    assert octets_of(header, FACTS, None, None) is None
+    assert octets_of(whole, 20, b"[]", b"head", None) is None
+    assert octets_of(header, 20, b"[]", None, None) is None
 
 
-def test_a_response_begins_with_its_attributes() -> None:
-    asked = items("(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)").attributes
-    assert beginning(asked)(12, Read(MESSAGE, FACTS), True) == (
+def test_a_response_says_its_attributes() -> None:
+    asked = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE)"
+    assert written(asked, recent=True) == (
         b'* 12 FETCH (UID 7 FLAGS (\\Seen \\Recent $Forwarded) INTERNALDATE "17-Jul-1996 02:44:25 +0000" RFC822.SIZE 4286'
-        b" ENVELOPE (env) BODY (body) BODYSTRUCTURE (bodystructure)"
+        b" ENVELOPE (env) BODY (body) BODYSTRUCTURE (bodystructure))\r\n"
     )
-    assert beginning(())(12, Read(MESSAGE), False) == b"* 12 FETCH ("
-    assert RECENT.encode() not in beginning((Attribute.FLAGS,))(1, Read(MESSAGE), False)
+    assert RECENT.encode() not in written("FLAGS")
+
+
+def test_octets_stand_behind_the_attributes() -> None:
+    head, rest = MESSAGE[Kept.HEAD], MESSAGE[Kept.REST]
+    assert written("BODY.PEEK[]") == b"* 12 FETCH (BODY[] {35}\r\n" + head + rest + b")\r\n"
+    assert written("(UID RFC822.TEXT RFC822.HEADER)") == (
+        b"* 12 FETCH (UID 7 RFC822.TEXT {10}\r\n" + rest + b" RFC822.HEADER {25}\r\n" + head + b")\r\n"
+    )
+    assert written('(BODY[HEADER.FIELDS ("a%b" Subject)] BODY[HEADER.FIELDS.NOT (Subject)])') == (
+        b'* 12 FETCH (BODY[HEADER.FIELDS ("A%B" SUBJECT)] {16}\r\nSubject: 50%\r\n\r\n'
+        b" BODY[HEADER.FIELDS.NOT (SUBJECT)] {11}\r\nFrom: a\r\n\r\n)\r\n"
+    )
+    assert written("(BODY[1] BODY[]<23.4> BODY[HEADER]<0.4> BODY[2] BODY[TEXT]<8.9>)") == (
+        b"* 12 FETCH (BODY[1] {10}\r\n"
+        + rest
+        + b" BODY[]<23> {4}\r\n\r\nab BODY[HEADER]<0> {4}\r\nFrom BODY[2] {0}\r\n"
+        b" BODY[TEXT]<8> {2}\r\nij)\r\n"
+    )
+
+
+def test_a_column_of_messages_is_written_line_by_line() -> None:
+    form = rendering(items("(FLAGS BODY.PEEK[])"))
+    columns = {
+        Kept.UID: (7, 9),
+        Kept.FLAGS: [frozenset(), frozenset({SEEN})],
+        Kept.HEAD: (b"\r\n", b"a: b\r\n\r\n"),
+        Kept.REST: (b"one", b""),
+    }
+    assert b"".join(form.lines(range(1, 3), columns, lambda uid: uid == 7)) == (
+        b"* 1 FETCH (FLAGS (\\Recent) BODY[] {5}\r\n\r\none)\r\n* 2 FETCH (FLAGS (\\Seen) BODY[] {8}\r\na: b\r\n\r\n)\r\n"
+    )
+    assert form.beginning(3, {thing: values[1:] for thing, values in columns.items()}) == b"* 3 FETCH (FLAGS (\\Seen)"
+    assert form.lines([], {thing: [] for thing in columns}) == []
+
+
+def test_what_needs_more_than_columns_is_not_written_from_them() -> None:
+    for text in ("BINARY[1]", "(BODY[] BINARY.SIZE[1])"):
+        assert not rendering(items(text)).direct
+    assert rendering(items("THREADID")).wholes == (Kept.HEAD,)
+    assert rendering(items("BODY[1]")).wholes == (Kept.HEAD, Kept.REST)
+    assert rendering(items("ALL")).wholes == ()
 
 
 def test_days_have_two_places() -> None:
-    early = MESSAGE._replace(internaldate=0.0)
-    assert beginning((Attribute.INTERNALDATE,))(1, Read(early), False).endswith(b'" 1-Jan-1970 00:00:00 +0000"')
+    assert written("INTERNALDATE", INTERNALDATE=0.0).endswith(b'" 1-Jan-1970 00:00:00 +0000")\r\n')
 
 
 def test_the_uid_comes_first_where_it_was_not_asked_for() -> None:
@@ -170,8 +222,7 @@ def test_the_uid_comes_first_where_it_was_not_asked_for() -> None:
 def test_fields_of_a_part_that_is_not_there_are_none() -> None:
     root = b'["text","plain",0,20,100,1,"7bit",null,null,0]'
     item = Octets(b"x", Section((2,), Specifier.FIELDS, (b"DATE",)))
-    facts = Facts(100, 20, b"", b"", b"", b"[" + root + b"]")
-    assert octets_of(item, facts, None, b"x" * 100) == b""
+    assert octets_of(item, 20, b"[" + root + b"]", None, b"x" * 100) == b""
 
 
 @pytest.mark.parametrize(
@@ -192,9 +243,7 @@ def test_modifiers_stand_behind_the_items(text: str, modifiers: Modifiers) -> No
 
 
 def test_who_enabled_uidonly_reads_uids_where_the_numbers_stood() -> None:
-    assert beginning((Attribute.FLAGS, Attribute.MODSEQ), uidonly=True)(12, Read(MESSAGE), False) == (
-        b"* 7 UIDFETCH (FLAGS (\\Seen $Forwarded) MODSEQ (3)"
-    )
+    assert written("(FLAGS MODSEQ)", uidonly=True) == b"* 7 UIDFETCH (FLAGS (\\Seen $Forwarded) MODSEQ (3))\r\n"
 
 
 def test_a_preview_may_be_asked_for_only_where_it_is_known() -> None:
@@ -203,30 +252,28 @@ def test_a_preview_may_be_asked_for_only_where_it_is_known() -> None:
     assert items("(PREVIEW (LAZY) UID)").attributes == (Attribute.LAZY_PREVIEW, Attribute.UID)
     assert items("(PREVIEW (LAZY) PREVIEW)").attributes == (Attribute.PREVIEW,)
     for text, wire in (("Hello", b'"Hello"'), ("", b'""'), (None, b"NIL"), ("Grüße", b"{7}\r\nGr\xc3\xbc\xc3\x9fe")):
-        for attribute in (Attribute.PREVIEW, Attribute.LAZY_PREVIEW):
-            assert beginning((attribute,))(1, Read(MESSAGE, preview=text), False) == b"* 1 FETCH (PREVIEW " + wire
+        for asked in ("PREVIEW", "PREVIEW (LAZY)"):
+            assert written(asked, PREVIEW=text) == b"* 12 FETCH (PREVIEW " + wire + b")\r\n"
 
 
 def test_objectids_and_dates_are_nil_where_there_are_none() -> None:
-    asked = items("(EMAILID THREADID SAVEDATE)").attributes
-    assert beginning(asked)(1, Read(MESSAGE, head=b"\r\n"), False) == (
-        b"* 1 FETCH (EMAILID (M1) THREADID NIL SAVEDATE NIL"
-    )
-    told = beginning(asked)(1, Read(MESSAGE._replace(savedate=837571465.0), head=b"Message-ID: <a@b>\r\n"), False)
+    asked = "(EMAILID THREADID SAVEDATE)"
+    assert written(asked, HEAD=b"\r\n") == b"* 12 FETCH (EMAILID (M1) THREADID NIL SAVEDATE NIL)\r\n"
+    told = written(asked, SAVEDATE=837571465.0, HEAD=b"Message-ID: <a@b>\r\n")
     assert b"THREADID (T" in told
-    assert told.endswith(b'SAVEDATE "17-Jul-1996 02:44:25 +0000"')
+    assert told.endswith(b'SAVEDATE "17-Jul-1996 02:44:25 +0000")\r\n')
 
 
-def facts(encoding: str) -> Facts:
-    return Facts(99, 9, b"", b"", b"", b'[["text","plain",0,9,99,1,"%b",null,null,0]]' % encoding.encode())
+def parts(encoding: str) -> bytes:
+    return b'[["text","plain",0,9,99,1,"%b",null,null,0]]' % encoding.encode()
 
 
 def test_binary_is_made_of_the_body_of_a_part() -> None:
     part, whole, missing = (each.section for each in items("(BINARY[1] BINARY[] BINARY[2])").octets)
-    first, last, make = encoded(part, 99, facts("base64"))
+    first, last, make = encoded(part, 99, parts("base64"))
     assert (first, last, make().feed(b"SGVsbG8=")) == (9, 99, b"Hello")
-    first, last, make = encoded(whole, 99, facts("base64"))
+    first, last, make = encoded(whole, 99, parts("base64"))
     assert (first, last, make().feed(b"SGVsbG8=")) == (0, 99, b"SGVsbG8=")
-    assert encoded(missing, 99, facts("base64"))[:2] == (0, 0)
+    assert encoded(missing, 99, parts("base64"))[:2] == (0, 0)
     with pytest.raises(UnknownEncoding):
-        encoded(part, 99, facts("x-uuencode"))[2]()
+        encoded(part, 99, parts("x-uuencode"))[2]()

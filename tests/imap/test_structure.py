@@ -26,7 +26,7 @@ def section(text: str | bytes, *literals: tuple[int, bytes]) -> Section:
 def cut(raw: bytes, text: str) -> bytes:
     """What our code says the section holds."""
     facts, wanted = scan(raw), section(text)
-    first, last = extent(wanted, len(raw), facts)
+    first, last = extent(wanted, len(raw), facts.header_size, facts.parts)
     return pick_fields(raw[first:last], wanted) if wanted.picks_fields else raw[first:last]
 
 

@@ -16,7 +16,7 @@ from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, FLAGGED, SEEN, Changes, Flag, MessageSet, ModSeq
 from mailsystem.store import Delivered, Drop, FlagOp, Want
 from mailsystem.store.database import Ring, Unit
-from mailsystem.store.listing import portions
+from mailsystem.store.fetching import portions
 from mailsystem.store.messages import deliver
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
