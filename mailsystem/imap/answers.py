@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate, compress, groupby
 from typing import Final, NamedTuple
 
+from mailsystem.imap.dialect import Dialect
 from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
 from mailsystem.imap.fetched import ALONE, Rendering, encoded, extent, octets_of, rendering
 from mailsystem.imap.rollcall import answered
@@ -30,48 +32,76 @@ _CHANGED: Final = 1
 _ALONE: Final = 2
 
 
+class _Plan(NamedTuple):
+    """How one kind of FETCH is answered."""
+
+    usual: Rendering
+    telling: Rendering
+    """For messages that become `\\Seen` by it: with their flags."""
+    things: tuple[Kept, ...]
+    """What is read where nothing becomes `\\Seen`."""
+    things_to_tell: tuple[Kept, ...]
+    previews: bool
+    marks_seen: bool
+    reads: bool
+
+
+@lru_cache(maxsize=256)
+def _plan(items: Items, dialect: Dialect) -> _Plan:
+    usual = rendering(items, uidonly=dialect.uidonly)
+    changed = items.including(Attribute.FLAGS)
+    if dialect.condstore:
+        changed = changed.including(Attribute.MODSEQ)  # RFC 7162 3.1: whatever it was that changed the flags
+        if not dialect.uidonly:
+            changed = changed.including(Attribute.UID)  # RFC 7162 3.2.4
+    telling = rendering(changed, uidonly=dialect.uidonly)
+    return _Plan(
+        usual,
+        telling,
+        usual.things,
+        tuple(dict.fromkeys(usual.things + telling.things)),
+        Attribute.PREVIEW in items.attributes,
+        items.marks_seen,
+        items.reads,
+    )
+
+
 class Answers:
     """The answers to one FETCH."""
 
     def __init__(self, session: Session, items: Items) -> None:
         self._session = session
-        self._attributes = items.attributes
-        self._octets = items.octets
-        dialect = session.dialect
-        self._usual = rendering(items, uidonly=dialect.uidonly)
+        self._items = items
+        self._plan = plan = _plan(items, session.dialect)
+        view = session.view
         # RFC 9051 has no `\\Recent`.
-        self._recent = None if dialect.rev2 or not session.view.recent else session.view.is_recent
-        self._previews = Attribute.PREVIEW in items.attributes
-        self._marks_seen = items.marks_seen and not session.read_only
+        self._recent = None if session.dialect.rev2 or not view.recent else view.is_recent
+        self._marks_seen = plan.marks_seen and not session.read_only
         self._changed: Mapping[int, Message] = {}
         """Messages that became `\\Seen` by this."""
         self.told = 0
         """How many were answered for."""
-        self.read: list[ContentId] | None = [] if items.reads and session.trace.wants_contents else None
+        self.read: list[ContentId] | None = [] if plan.reads and session.trace.wants_contents else None
         """What the client got to read; None where nobody follows that."""
-        things = dict.fromkeys(self._usual.things)
-        if self._marks_seen:
-            changed = items.including(Attribute.FLAGS)
-            if dialect.condstore:
-                changed = changed.including(Attribute.MODSEQ)  # RFC 7162 3.1: whatever it was that changed the flags
-                if not dialect.uidonly:
-                    changed = changed.including(Attribute.UID)  # RFC 7162 3.2.4
-            self._telling = rendering(changed, uidonly=dialect.uidonly)
-            things |= dict.fromkeys(self._telling.things)
-        if self.read is not None:
-            things[Kept.CONTENT] = None
-        self._things = tuple(things)
+
+    @property
+    def reads(self) -> bool:
+        """Whether the client reads more of the messages than a list of mail shows."""
+        return self._plan.reads
 
     async def say(self, uids: MessageSet) -> None:
         """Answer for every message there still is."""
         session, changes = self._session, None
-        if not self._octets:
-            told = await answered(session, self._attributes, uids)
+        if not self._items.octets:
+            told = await answered(session, self._items.attributes, uids)
             if told is not None:
                 self.told = told
                 return
+        things = self._plan.things_to_tell if self._marks_seen else self._plan.things
+        if self.read is not None and Kept.CONTENT not in things:
+            things += (Kept.CONTENT,)
         async for columns, said in session.store.fetching.made(
-            session.mailbox.account, session.mailbox.id, uids, self._things, self._written, actor=session.account.id
+            session.mailbox.account, session.mailbox.id, uids, things, self._written, actor=session.account.id
         ):
             if said is not None:
                 await self._say(said, columns)
@@ -79,7 +109,7 @@ class Answers:
             if self._marks_seen and changes is None and not all(SEEN in held for held in columns[Kept.FLAGS]):
                 changes = await self._see(uids)
                 columns = self._with_flags(columns)
-            if self._previews and None in columns[Kept.PREVIEW]:
+            if self._plan.previews and None in columns[Kept.PREVIEW]:
                 columns = await self._with_previews(columns)
             await self._slice(columns)
         if changes is not None:
@@ -97,12 +127,12 @@ class Answers:
             self._marks_seen
             or Kept.REST in columns
             or not isinstance(numbers, range)
-            or not self._usual.direct
-            or (self._previews and None in columns[Kept.PREVIEW])
-            or any(None in columns[thing] for thing in self._usual.wholes)
+            or not self._plan.usual.direct
+            or (self._plan.previews and None in columns[Kept.PREVIEW])
+            or any(None in columns[thing] for thing in self._plan.usual.wholes)
         ):
             return columns, None
-        return columns, self._joined(self._usual, numbers, columns)
+        return columns, self._joined(self._plan.usual, numbers, columns)
 
     async def _see(self, uids: MessageSet) -> Changes:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
@@ -145,13 +175,13 @@ class Answers:
             return
         kinds = self._kinds(columns)
         if not any(kinds):
-            await self._say(self._joined(self._usual, numbers, columns), columns)
+            await self._say(self._joined(self._plan.usual, numbers, columns), columns)
             return
         at = 0
         for kind, run in groupby(kinds):
             stop = at + len(list(run))
             some = {thing: values[at:stop] for thing, values in columns.items()}
-            form = self._telling if kind & _CHANGED else self._usual
+            form = self._plan.telling if kind & _CHANGED else self._plan.usual
             if kind & _ALONE:
                 for place, number in enumerate(numbers[at:stop]):
                     one = {thing: values[place : place + 1] for thing, values in some.items()}
@@ -163,12 +193,12 @@ class Answers:
     def _kinds(self, columns: Columns) -> list[int]:
         """For each message whether it was changed, and whether it has to be read alone."""
         count = len(columns[Kept.UID])
-        kinds = [0 if self._usual.direct else _ALONE] * count
+        kinds = [0 if self._plan.usual.direct else _ALONE] * count
         if self._changed:
             kinds = [
                 kind | _CHANGED * (uid in self._changed) for kind, uid in zip(kinds, columns[Kept.UID], strict=True)
             ]
-        for thing in self._usual.wholes:
+        for thing in self._plan.usual.wholes:
             if None in columns[thing]:
                 kinds = [kind | _ALONE * (value is None) for kind, value in zip(kinds, columns[thing], strict=True)]
         return kinds
@@ -222,7 +252,7 @@ class Answers:
         if head is None and form.shows_threads:
             columns = {**columns, Kept.HEAD: [await session.store.contents.read(message.content, 0, LOOKED_AT)]}
         line = _Line(session, form.beginning(number, columns, self._recent))
-        for item in self._octets:
+        for item in self._items.octets:
             await line.add(item, message)
         line.end()
         self._count(columns)

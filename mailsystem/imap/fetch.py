@@ -125,7 +125,12 @@ class Items:
 
     def including(self, attribute: Attribute) -> Items:
         """The same, and `attribute` first if it was missing."""
-        return self if attribute in self.attributes else replace(self, attributes=(attribute, *self.attributes))
+        return self if attribute in self.attributes else _with(self, attribute)
+
+
+@lru_cache(maxsize=512)
+def _with(items: Items, attribute: Attribute) -> Items:
+    return replace(items, attributes=(attribute, *items.attributes))
 
 
 @dataclass(frozen=True, slots=True)

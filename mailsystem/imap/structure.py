@@ -23,6 +23,8 @@ _ATOM = re.compile(rb"[^\x00-\x20(){%*\"\\\]\x7f-\xff]+")
 class Specifier(Enum):
     """`section-text`: what of a part is meant; `ALL` is the part's body, or the whole message."""
 
+    __hash__ = object.__hash__  # there is one of each; Enum's own hashes the name, in Python
+
     ALL = b""
     HEADER = b"HEADER"
     FIELDS = b"HEADER.FIELDS"

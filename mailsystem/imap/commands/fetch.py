@@ -42,7 +42,7 @@ async def fetch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         await answers.say(uids)
     finally:
         # What the client has got it has got, even where it is gone before the last of it.
-        if answers.told and items.reads:
+        if answers.told and answers.reads:
             told: dict[str, object] = {"login": session.account.login, "messages": answers.told}
             if answers.read:
                 told |= {"mailbox": session.mailbox.shown, "contents": answers.read}
