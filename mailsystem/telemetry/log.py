@@ -47,6 +47,7 @@ LEVEL_OF: Final = {
     "checkpoint failed": "warning",
     "worker ended": "error",
     "store failed": "error",
+    "content damaged": "error",
     "bug": "error",
 }
 """Every other event is `info`, protocol lines too: there are none unless somebody asked for them."""

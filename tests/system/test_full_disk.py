@@ -30,7 +30,7 @@ def room(running: program.Program, octets: int) -> None:
 def test_a_full_disk_is_told_as_temporary_and_loses_nothing(running: program.Program) -> None:
     promised = []
     with Smtp(running.smtp) as sender:
-        room(running, 1 << 20)
+        room(running, 2 << 20)
         for number in range(100):
             raw = messages.simple(str(number), b"x" * 76 + b"\r\n" + b"y" * 40_000 + b"\r\n")
             code, text = sender.message("bob@example.org", [LOGIN], raw)

@@ -18,8 +18,10 @@ from wire import Imap, Smtp
 
 ROUNDS = 25
 """For each number of workers."""
-INLINE_LIMIT = 128 * 1024
-"""Larger messages are kept in files, smaller ones in the database: both must survive."""
+INLINE_LIMIT = 32 * 1024
+"""Smaller messages are kept in the database, larger ones in files that they share: all must survive."""
+SPOOL_LIMIT = 2 << 20
+"""Larger ones have a file each."""
 
 ANN, BOB = "ann@example.org", "bob@example.org"
 
@@ -74,7 +76,7 @@ class Load:
         self._send(name, (200, 5_000, 60_000), ANN, BOB)
 
     def _large(self, name: str) -> None:
-        self._send(name, (INLINE_LIMIT + 70_000, 700_000), BOB)
+        self._send(name, (INLINE_LIMIT + 70_000, 700_000, SPOOL_LIMIT + 70_000), BOB)
 
     def _append(self, name: str) -> None:
         with Imap(self._running.imap, ANN) as client:
