@@ -169,6 +169,8 @@ class Delivery:
     async def _leaving(self, message: _Message, places: Places) -> list[Leaving]:
         """What the queue gets: once with the sender as it is, and once for each other return path."""
         envelope = message.envelope
+        if not envelope.notifications and all(type(place) is Target for some in places.values() for place in some):
+            return []  # nearly all mail is for here, and asks for nothing
         by_sender: dict[Address, dict[Address, Notification]] = {}
         arrived: dict[Address, tuple[State, Notification]] = {}
         for recipient, some in places.items():
@@ -225,6 +227,8 @@ class Delivery:
         done: Delivered,
         leaving: Sequence[Leaving],
     ) -> None:
+        if not (trace.wants("delivered") or trace.wants("queued")):
+            return
         envelope = message.envelope
         trace.event(
             "delivered",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from aiosmtpd.smtp import Envelope as SmtpEnvelope
 from aiosmtpd.smtp import Session as SmtpSession
@@ -28,6 +28,14 @@ from mailsystem.telemetry import Trace
 
 if TYPE_CHECKING:
     from mailsystem.smtp.receiving import Reception
+
+
+_PROTOCOLS: Final = {
+    (False, False): "ESMTP",
+    (False, True): "UTF8SMTP",
+    (True, False): "LMTP",
+    (True, True): "UTF8LMTP",
+}
 
 
 class Gate(Protocol):
@@ -78,8 +86,7 @@ class MailSession(SmtpSession):
         """The `with` keyword of the Received field (RFC 3848, RFC 6531 4.3)."""
         if not self.extended_smtp:
             return "SMTP"
-        name = {(False, False): "ESMTP", (False, True): "UTF8SMTP", (True, False): "LMTP", (True, True): "UTF8LMTP"}
-        return f"{name[self.lmtp, utf8]}{'S' if self.tls else ''}{'A' if self.account else ''}"
+        return f"{_PROTOCOLS[self.lmtp, utf8]}{'S' if self.tls else ''}{'A' if self.account else ''}"
 
 
 class Transaction(SmtpEnvelope):
@@ -163,10 +170,11 @@ class MailHandler:
     ) -> Reply:
         sender = self._may_relay(session)
         places = await self._directory.resolve(recipient, sending=sender is not None)
-        if envelope.sender and any(isinstance(place, Away) and place.back for place in places):
+        elsewhere = [place for place in places if type(place) is Away]
+        if envelope.sender and any(place.back for place in elsewhere):
             # Whoever has seen one of our return paths could send by it to whom it stands for, whatever they like.
             raise NotPermitted("only reports go back this way")
-        away = Away(recipient) in places
+        away = Away(recipient) in elsewhere
         if self._gate and sender is not None and away:
             await self._gate.relay(sender, recipient, envelope.away)
         if self._gate and envelope.sender is not None:

@@ -35,6 +35,8 @@ def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
     Raises `SyntaxFault`, `TooLarge`, and `Refusal` for a parameter that nobody offered.
     """
     asked = MailParameters()
+    if not text:
+        return asked
     for keyword, value in grammar.parameters(text).items():
         match keyword:
             case "SIZE":
@@ -59,6 +61,8 @@ def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
 
 def of_rcpt(text: bytes) -> Notification | None:
     """NOTIFY and ORCPT; None where neither is given. Raises `SyntaxFault` and `Refusal`."""
+    if not text:
+        return None
     wanted: frozenset[str] | None = None
     original: str | None = None
     for keyword, value in grammar.parameters(text).items():

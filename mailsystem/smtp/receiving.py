@@ -22,7 +22,8 @@ class Reception:
         self.spool = spool
         self.fault: Exception | None = None
         """The first thing that spoke against the message; what follows it is read and dropped."""
-        self.chunks = ChunkReader(binary=binary)
+        self._binary = binary
+        self._chunks: ChunkReader | None = None
         self._rules = rules
         self._hops = Hops()
         self._lacking = Lacking() if rules.kind == "submission" else None
@@ -35,14 +36,27 @@ class Reception:
         """Fields that a submission came without."""
         return self._lacking.fields if self._lacking else ()
 
+    @property
+    def chunks(self) -> ChunkReader:
+        """For BDAT."""
+        if self._chunks is None:
+            self._chunks = ChunkReader(binary=self._binary)
+        return self._chunks
+
     async def keep(self, piece: bytes, *, bare: bool, more: bool = True) -> None:
         """Store a piece, if nothing spoke against the message so far."""
-        if self.fault is None:
-            self.fault = await self._keep(piece, bare=bare, more=more)
-            if self.fault is not None:
-                self.spool.discard()
+        if self.fault is not None:
+            return
+        self.fault = self._keep(piece, bare=bare)
+        if self.fault is None and more and self.spool.wants_flush:
+            try:
+                await self.spool.flush()
+            except Exception as error:
+                self.fault = error
+        if self.fault is not None:
+            self.spool.discard()
 
-    async def _keep(self, piece: bytes, *, bare: bool, more: bool) -> Exception | None:
+    def _keep(self, piece: bytes, *, bare: bool) -> Exception | None:
         """Store a piece; returns what speaks against the message.
 
         8-bit octets are taken without BODY=8BITMIME and lines of any length, since refusing them helps nobody. So are
@@ -60,12 +74,7 @@ class Reception:
             self._lacking.feed(piece)
         if self.spool.size + len(piece) > self._rules.size_limit:
             return Refusal(replies.MESSAGE_TOO_LARGE)
-        try:
-            self.spool.write(piece)
-            if more and self.spool.wants_flush:
-                await self.spool.flush()
-        except Exception as error:
-            return error
+        self.spool.write(piece)
         return None
 
     # Pace: only the time spent waiting for the client counts against its rate, not what our own disk takes.
