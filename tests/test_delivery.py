@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -204,3 +205,10 @@ def test_another_spelling_of_helo_or_address_is_told_as_it_is() -> None:
     assert b"from One.example.net ([192.0.2.8])" in trace_fields(
         replace(first, helo="One.example.net", peer=Peer("192.0.2.8", 1)), "1", "mx", 0.0
     )
+
+
+async def test_the_ids_of_messages_ascend_and_none_is_given_twice(store: Store) -> None:
+    delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx.example.org")
+    given = [await delivery.deliver(envelope("ann@example.org"), spooled(store), trace=Trace()) for _ in range(20)]
+    assert given == sorted(set(given))
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in given)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vault import TestClock, Vault, spooled
 
 from mailsystem.mail.address import Address
@@ -244,6 +247,19 @@ async def test_a_message_id_is_taken_out_of_the_envelope(vault: Vault, value: by
     assert found == name
     if name:
         assert named(name) == name
+
+
+@given(st.text('<>@"\\\\ ()a\u00e4.{}', max_size=12), st.booleans())
+def test_the_usual_message_id_is_read_like_any_other(inner: str, usual: bool) -> None:
+    from mailsystem.mail.content import scan
+
+    value = f"<{inner}>" if usual else inner
+    envelope = scan(f"In-Reply-To: <x>\r\nMessage-ID: {value}\r\n\r\n".encode()).envelope
+    spelled = scan(f"In-Reply-To: <x>\r\nMessage-ID:  {value} {{\r\n\r\n".encode()).envelope
+    # With a word behind it, it is never the usual one.
+    assert message_id(envelope) == named(value.strip())
+    if "<" in value and re.search("<[^<>]+>", value):
+        assert message_id(spelled) == message_id(envelope)
 
 
 def test_without_a_message_id_there_is_none_and_surely_not_that_of_another_field() -> None:
