@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +16,8 @@ from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, NoSuchRecipient, NotPermitted, SyntaxFault
 from mailsystem.mail.sasl import Credentials
 from mailsystem.store import Store, open_store
+
+T = TypeVar("T")
 
 PEER = Peer("127.0.0.1", 4711)
 
@@ -90,6 +94,47 @@ async def test_addresses_resolve_through_aliases_and_details(store: Store, direc
     assert await resolve("ann+shop@example.org") == {ann.id}
     assert await resolve("info@example.org") == {ann.id, bob.id}, "a circle of aliases ends"
     assert await resolve("info+x@example.org") == {ann.id, bob.id}
+
+
+def at_once(asked: Coroutine[Any, Any, T]) -> T:
+    """The answer of what does not wait for another thread."""
+    try:
+        asked.send(None)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    raise AssertionError("it waits")
+
+
+async def test_what_a_recipient_leads_to_is_looked_up_where_we_stand(
+    store: Store, directory: AccountsDirectory
+) -> None:
+    ann = await store.accounts.add("ann@example.org", None)
+    await store.accounts.set_alias("info@example.org", ["ann+x@example.org"])
+    assert at_once(directory.resolve(Address.parse("info@example.org"))) == (Target(ann.id),)
+    assert at_once(directory.may_send(ann, Address.parse("info@example.org")))
+    await store.greylist.wait("192.0.2.0/24", "bob", "ann@example.org")
+    assert at_once(store.greylist.wait("192.0.2.0/24", "bob", "ann@example.org")) > 0
+    assert at_once(store.suppression.of(["ann@example.org"])) == []
+
+
+async def test_a_long_way_lets_others_have_their_turn(store: Store, directory: AccountsDirectory) -> None:
+    people = [f"p{number}@example.org" for number in range(100)]
+    for name in people:
+        await store.accounts.add(name, None)
+    await store.accounts.set_alias("all@example.org", people)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    others = asyncio.create_task(other())
+    assert len(await directory.resolve(Address.parse("all@example.org"))) == 100
+    others.cancel()
+    assert turns >= 2
 
 
 async def test_unknown_people_and_foreign_domains_are_told_apart(store: Store, directory: AccountsDirectory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -34,6 +35,8 @@ POSTMASTER: Final = "postmaster"
 
 _MOST_HOPS: Final = 10
 _MOST_TARGETS: Final = 1000
+_AT_ONCE: Final = 32
+"""Addresses of one way that are looked up before others get their turn: each takes some 20 us where we stand."""
 _MOST_PASSWORD: Final = 1024
 _RESOLVED_FOR: Final = 2.0
 _PROVEN_FOR: Final = 300.0
@@ -211,6 +214,8 @@ class AccountsDirectory(Authenticating):
                 if hop.key in seen:
                     continue
                 seen.add(hop.key)
+                if len(seen) % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 route = await self._route(hop)
                 yield hop, route
                 if (caught or not route.caught) and not route.disabled:

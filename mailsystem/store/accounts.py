@@ -67,14 +67,14 @@ class Accounts:
 
     async def ensure(self, login: str) -> Account:
         """The account of that login, made without a password if it is not there."""
-        known = await self._database.read(_find(login))
+        known = await self._database.read(_find(login), brief=True)
         if known is None:
             known = await self._database.write(_add(login, None, None, (), self._clock.now(), strict=False))
         return known
 
     async def find(self, login: str) -> Account:
         """Raises `NoSuchRecipient`."""
-        return await self._database.read(_known(login))
+        return await self._database.read(_known(login), brief=True)
 
     async def list(self) -> list[AccountSummary]:
         """All accounts by login."""
@@ -82,7 +82,7 @@ class Accounts:
 
     async def summary(self, login: str) -> AccountSummary:
         """One of them. Raises `NoSuchRecipient`."""
-        return await self._database.read(_summary(login))
+        return await self._database.read(_summary(login), brief=True)
 
     async def remove(self, login: str) -> None:
         """Drop an account with all its mail. Raises `NoSuchRecipient`."""
@@ -233,7 +233,8 @@ class Accounts:
 
         With `folder`, the mail goes into that mailbox of theirs, if there is one.
         """
-        return await self._database.read(routes.find(address, domain, base, folder))
+        # For a folder, all the mailboxes of an account may have to be looked at.
+        return await self._database.read(routes.find(address, domain, base, folder), brief=folder is None)
 
 
 def _must(statement: Sql, failure: Exception) -> Unit[None]:

@@ -36,7 +36,7 @@ class Greylist:
             self._swept = now
             await self.sweep()
         # One that is known and was touched lately is only read: the usual case costs no write.
-        left, change = await self._database.read(_look(network, sender, recipient, now))
+        left, change = await self._database.read(_look(network, sender, recipient, now), brief=True)
         if change:
             left = await self._database.write(_touch(network, sender, recipient, now), durable=False)
         return left

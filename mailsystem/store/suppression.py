@@ -27,6 +27,7 @@ Not 5.1.2, which is about a whole domain and soon mended; nor that it is full (5
 5.7), or what says nothing (5.0.0, 5.1.0, 5.2.0): the next message may well arrive.
 """
 _LONGEST: Final = 500
+_FEW: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Suppression:
         wanted = list(addresses)
         if not wanted:
             return []
-        return [one for one in await self._database.read(_find(wanted)) if self._counts(one)]
+        found = await self._database.read(_find(wanted), brief=len(wanted) <= _FEW)
+        return [one for one in found if self._counts(one)]
 
     async def all(self) -> list[Suppressed]:
         """Every suppressed address, by domain."""
