@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 from mailsystem.directory.protocol import Claimed
@@ -55,14 +56,7 @@ class Authenticating(ABC):
 
     def mechanisms(self, *, secure: bool, binding: bool) -> tuple[str, ...]:
         """What is offered, the strongest first: nothing where it is not `secure`, and -PLUS where channels can be bound."""
-        if not secure:
-            return ()
-        offered = {*sasl.PASSWORDS}
-        if self.scram:
-            offered |= {sasl.SCRAM, sasl.SCRAM_PLUS} if binding else {sasl.SCRAM}
-        if self._tokens is not None:
-            offered |= {*sasl.TOKENS}
-        return tuple(name for name in sasl.MECHANISMS if name in offered)
+        return _offered(self.scram, binding, self._tokens is not None) if secure else ()
 
     async def authenticate(
         self,
@@ -145,3 +139,13 @@ class Authenticating(ABC):
         if not agreed:
             raise AuthFailed
         return await self.vouched(login)
+
+
+@cache
+def _offered(scram: bool, binding: bool, tokens: bool) -> tuple[str, ...]:
+    offered = {*sasl.PASSWORDS}
+    if scram:
+        offered |= {sasl.SCRAM, sasl.SCRAM_PLUS} if binding else {sasl.SCRAM}
+    if tokens:
+        offered |= {*sasl.TOKENS}
+    return tuple(name for name in sasl.MECHANISMS if name in offered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Final, TypeAlias
 
@@ -123,21 +123,25 @@ def capabilities(session: Session) -> bytes:
     Everything is listed before login too: there are clients that never ask again. After it, what was switched off for the
     account is left out: some clients fail at what they are offered.
     """
-    words = [*_always()]
-    words.append(f"APPENDLIMIT={session.options.largest_message}")
-    if session.options.messages_per_command:
-        words.append(f"MESSAGELIMIT={session.options.messages_per_command}")
+    now: list[str] = []
     if session.state is State.NOT_AUTHENTICATED:
         # RFC 7888 6: who is not known yet may send only small literals without waiting.
-        words += ["LITERAL-", "SASL-IR"]
+        now += ["LITERAL-", "SASL-IR"]
         if session.may_start_tls:
-            words.append("STARTTLS")
+            now.append("STARTTLS")
         if session.may_log_in:
-            words += [f"AUTH={name}" for name in session.mechanisms]
+            now += [f"AUTH={name}" for name in session.mechanisms]
         else:
-            words.append("LOGINDISABLED")
+            now.append("LOGINDISABLED")
     else:
-        words.append("LITERAL+")
-    if hidden := session.hidden:
-        words = [word for word in words if word.upper() not in hidden]
-    return " ".join(words).encode("ascii")
+        now.append("LITERAL+")
+    options = session.options
+    return _listed(options.largest_message, options.messages_per_command, tuple(now), session.hidden)
+
+
+@lru_cache(maxsize=256)
+def _listed(largest_message: int, messages_per_command: int, now: tuple[str, ...], hidden: frozenset[str]) -> bytes:
+    words = [*_always(), f"APPENDLIMIT={largest_message}"]
+    if messages_per_command:
+        words.append(f"MESSAGELIMIT={messages_per_command}")
+    return " ".join(word for word in (*words, *now) if word.upper() not in hidden).encode("ascii")
