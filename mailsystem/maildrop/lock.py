@@ -62,7 +62,11 @@ class Lock:
             return []
         await self._stop_renewing()
         self.check()
-        removed = await self._maildrops.finish(self._lease, handled)
+        removed: Sequence[ContentId] = []
+        if handled:
+            removed = await self._maildrops.finish(self._lease, handled)
+        else:
+            self._maildrops.give_back(self._lease)
         self._lease = None
         return removed
 
@@ -72,7 +76,10 @@ class Lock:
         lease, self._lease = self._lease, None
         if lease is not None and not self.lost:
             try:
-                await self._maildrops.release(lease, undone=undone)
+                if undone:
+                    await self._maildrops.release(lease, undone=True)
+                else:
+                    self._maildrops.give_back(lease)
             except MailError as error:
                 self._trace.event("lease kept", reason=str(error))  # it ends by itself
 

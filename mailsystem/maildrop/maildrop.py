@@ -9,7 +9,7 @@ from mailsystem.mail.errors import MailError
 from mailsystem.mail.mailbox import INBOX, MessageSet
 from mailsystem.maildrop.lock import Lock
 from mailsystem.maildrop.reading import Reading
-from mailsystem.maildrop.view import View
+from mailsystem.maildrop.view import NOTHING, View
 from mailsystem.store import Choices, Handled, Store
 from mailsystem.telemetry import Trace
 
@@ -31,7 +31,7 @@ class Maildrop:
         self._utf8 = utf8
         self._delay: int | None = login_delay
         self._lock = Lock(store.maildrops, trace)
-        self._show(View())
+        self._show(NOTHING)
 
     def _show(self, view: View) -> None:
         self.view = view
@@ -57,7 +57,7 @@ class Maildrop:
 
         Raises `NoSuchMailbox`, and then there are none.
         """
-        self._show(View())
+        self._show(NOTHING)
         if mailbox is None:
             found = await self._store.maildrops.listing(self.account.id)
         else:
@@ -74,6 +74,10 @@ class Maildrop:
     def check(self) -> None:
         """Raises `InUse` when the mail may be in somebody else's hands by now."""
         self._lock.check()
+
+    async def whole(self, number: int) -> bytes | None:
+        """A small message, as this client can take it; None for one that has to be read in slices. Raises `MailError`."""
+        return await self._reading.whole(number)
 
     def octets(self, number: int) -> AsyncGenerator[bytes, None]:
         """A message in slices, as this client can take it. Raises `MailError`, and that before the first of them."""
@@ -103,7 +107,7 @@ class Maildrop:
             raise
         # What another client has removed meanwhile went, too.
         removed = max(len(gone), self.view.marked)
-        self._show(View())
+        self._show(NOTHING)
         if removed:
             to = {"target": "Trash"} if self.choices.trash else {}
             self._trace.event("deleted", login=self.account.login, messages=removed, contents=gone, **to)
@@ -111,5 +115,5 @@ class Maildrop:
 
     async def release(self, *, undone: bool = False) -> None:
         """However it ended: give the lock back, and leave everything as it is. With `undone` nobody did log in."""
-        self._show(View())
+        self._show(NOTHING)
         await self._lock.leave(undone=undone)

@@ -14,9 +14,11 @@ from mailsystem.mail.surrogate import LARGEST_HEADER, NeedsUtf8, Rewriting, head
 from mailsystem.maildrop.view import Entry, View
 from mailsystem.store import Store, Want
 
-_AHEAD_MOST: Final = 64
-_AHEAD_OCTETS: Final = 256 * 1024
+_AHEAD_MOST: Final = 32
+_AHEAD_OCTETS: Final = 64 * 1024
 _AHEAD_LARGEST: Final = 64 * 1024
+_BRIEF: Final = 32 * 1024
+"""Messages up to this size are read where we stand: to copy so much takes less time than the way to a thread and back."""
 _ON_LOOP: Final = 32 * 1024
 """A message up to this size is looked through where we stand; a larger one in a thread."""
 
@@ -37,10 +39,9 @@ class Reading:
     async def octets(self, number: int) -> AsyncGenerator[bytes, None]:
         """The octets of a message in slices. Raises `MailError`, and that before the first of them."""
         message = self._view.message(number)
-        whole = await self._small(number, message)
-        self._last = number
+        whole = await self.whole(number)
         if whole is not None:
-            yield whole if self._utf8 or whole.isascii() else await self._rewritten(whole)
+            yield whole
             return
         ranges = [] if self._utf8 else await self._ranges(message)
         if any(end - start > LARGEST_HEADER for start, end in ranges):
@@ -48,6 +49,12 @@ class Reading:
         stream = self._store.contents.stream(message.content)
         async for chunk in stream if not ranges else _rewriting(stream, ranges):
             yield chunk
+
+    async def whole(self, number: int) -> bytes | None:
+        """A small message; None for one that has to be read in slices. Raises `MailError`."""
+        whole = await self._small(number, self._view.message(number))
+        self._last = number
+        return whole if whole is None or self._utf8 or whole.isascii() else await self._rewritten(whole)
 
     async def _small(self, number: int, message: Entry) -> bytes | None:
         """A small message whole; None where it has to be streamed.
@@ -63,8 +70,8 @@ class Reading:
         else:
             uids = MessageSet(((message.uid, message.uid),))
         self._ahead.clear()
-        async for some in self._store.mailboxes.fetch(mailbox.account, mailbox.id, uids, Want.RAW):
-            self._ahead.update(((mailbox.id, one.message.uid), one.raw) for one in some if one.raw is not None)
+        some = await self._store.maildrops.read(mailbox.account, mailbox.id, uids, brief=message.size <= _BRIEF)
+        self._ahead.update(((mailbox.id, uid), whole) for uid, whole in some)
         # It may be missing: another client has expunged it since. Its content stays for a while, so it can be streamed.
         return self._ahead.pop((mailbox.id, message.uid), None)
 

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import ContentId, Mailbox, MailboxId, Message, MessageSet, Uid
+from mailsystem.mail.mailbox import ContentId, Mailbox, MailboxId, MessageSet, Uid
+
+T = TypeVar("T")
+
+
+class Listed(Protocol):
+    """A message as a view takes it in."""
+
+    @property
+    def uid(self) -> Uid: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def content(self) -> ContentId: ...
+    @property
+    def internaldate(self) -> float: ...
 
 
 class Entry(NamedTuple):
@@ -44,7 +59,7 @@ class View:
     )
 
     def __init__(
-        self, *folders: tuple[Mailbox, Sequence[Message]], names: Mapping[tuple[MailboxId, Uid], str] | None = None
+        self, *folders: tuple[Mailbox, Sequence[Listed]], names: Mapping[tuple[MailboxId, Uid], str] | None = None
     ) -> None:
         """`names` are the unique-ids of those that have one from another mailbox."""
         self._names = names or {}
@@ -64,11 +79,14 @@ class View:
 
     def message(self, number: int) -> Entry:
         """Raises `SyntaxFault` for one that does not exist or is marked."""
+        self._check(number)
+        return self._entry(number)
+
+    def _check(self, number: int) -> None:
         if not 0 < number <= len(self._uids):
             raise SyntaxFault("no such message")
         if self._marks[number - 1]:
             raise SyntaxFault("message is deleted")
-        return self._entry(number)
 
     def _entry(self, number: int) -> Entry:
         at = number - 1
@@ -90,6 +108,25 @@ class View:
             if not self._marks[number - 1]:
                 yield number, self._entry(number)
 
+    def listed(self) -> Iterator[tuple[int, int]]:
+        """Number and octets of all that are not marked."""
+        return self._unmarked(self._sizes)
+
+    def named(self) -> Iterator[tuple[int, str]]:
+        """Number and unique-id of all that are not marked."""
+        return self._unmarked(self._every_name())
+
+    def _every_name(self) -> Iterator[str]:
+        start = 0
+        for mailbox, end in zip(self._mailboxes, self._ends, strict=True):
+            given, prefix = self._names, mailbox.objectid
+            for uid in self._uids[start:end]:
+                yield (given and given.get((mailbox.id, Uid(uid)))) or f"{prefix}.{uid}"
+            start = end
+
+    def _unmarked(self, each: Iterable[T]) -> Iterator[tuple[int, T]]:
+        return (one for one, mark in zip(enumerate(each, 1), self._marks, strict=True) if not mark)
+
     def following(self, number: int, *, most: int, octets: int, largest: int) -> MessageSet:
         """UIDs of message `number` and of those after it in its mailbox: so many, of so many octets together, none over
         `largest`."""
@@ -104,7 +141,8 @@ class View:
 
     def delete(self, number: int) -> None:
         """Mark a message. Raises `SyntaxFault`."""
-        self.octets -= self.message(number).size
+        self._check(number)
+        self.octets -= self._sizes[number - 1]
         self.count -= 1
         self._marks[number - 1] = 1
 
@@ -150,3 +188,7 @@ class View:
             ranges.append((self._uids[start], self._uids[stop - 1]))
             start = stop
         return MessageSet(tuple(ranges))
+
+
+NOTHING: Final = View()
+"""What a client sees that has not looked yet, and when it is over: the same for all, since there is nothing to mark."""

@@ -189,6 +189,11 @@ class Connection(asyncio.Protocol):
             raise Injected
         self._deflate = Deflate()
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether `drain` has anything to wait for, or to raise."""
+        return self._lost or (self._full and self._transport.get_write_buffer_size() > WRITE_LIMIT)
+
     async def drain(self, timeout: float = 300) -> None:
         """Wait while more than `WRITE_LIMIT` octets are unsent.
 
@@ -196,7 +201,7 @@ class Connection(asyncio.Protocol):
         """
         if self._lost:
             raise Closed(GONE)
-        if self._full and self._transport.get_write_buffer_size() > WRITE_LIMIT:
+        if self.holds_back:
             await self._flush(timeout)
 
     async def start_tls(

@@ -105,7 +105,8 @@ class Conversation:
     def say(self, line: bytes) -> None:
         """Say one line; its end is added. It leaves with the next `flush`."""
         self.send(line + b"\r\n")
-        self.trace.line(SERVER, line)
+        if self.trace.wants_lines:
+            self.trace.line(SERVER, line)
 
     def send(self, data: bytes) -> None:
         self._out.append(data)
@@ -114,6 +115,8 @@ class Conversation:
     async def flush(self) -> None:
         """Hand over what was said, and wait while the peer does not take it."""
         self._hand_over()
+        if not self.connection.holds_back:
+            return
         try:
             await self.connection.drain()
         except TimeoutError:
@@ -126,13 +129,15 @@ class Conversation:
             self._buffered = 0
             self.connection.write(data)
 
-    async def flush_if_much(self) -> None:
-        if self._buffered > FLUSH_AT:
-            await self.flush()
+    @property
+    def much(self) -> bool:
+        """Whether enough was said to be flushed."""
+        return self._buffered > FLUSH_AT
 
     async def take_turns(self) -> None:
         """After each command: let what is much leave, and others have a turn."""
-        await self.flush_if_much()
+        if self.much:
+            await self.flush()
         self._turns += 1
         if not self._turns % TURN:
             await asyncio.sleep(0)
@@ -167,7 +172,8 @@ class Conversation:
                 while chunk is not None and sent + len(chunk) <= promised:
                     self.send(chunk)
                     sent += len(chunk)
-                    await self.flush_if_much()
+                    if self.much:
+                        await self.flush()
                     chunk = await anext(octets, None)
             except Closed:
                 raise

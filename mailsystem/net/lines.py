@@ -37,20 +37,24 @@ class Lines:
         """
         if self._skipping:
             self._skip()
-        buffer, (word, most) = self._buffer, self._longer
-        limit = max(limit, self._limit, most if buffer[: len(word)].upper() == word else 0)
+        buffer = self._buffer
         end = buffer.find(b"\n", self._seen)
-        if end >= limit or (end < 0 and len(buffer) >= limit):
+        length = end if end >= 0 else len(buffer)
+        if length >= self._limit and length >= max(limit, self._limit, self._allowed()):
             self._skipping = True
             self._skip()
             raise SyntaxFault("line too long")
         if end < 0:
-            self._seen = len(buffer)
+            self._seen = length
             return None
         line = bytes(buffer[: end - 1 if buffer[end - 1 : end] == b"\r" else end])
         del buffer[: end + 1]
         self._seen = 0
         return line
+
+    def _allowed(self) -> int:
+        word, most = self._longer
+        return most if self._buffer[: len(word)].upper() == word else 0
 
     def _skip(self) -> None:
         end = self._buffer.find(b"\n", self._seen)

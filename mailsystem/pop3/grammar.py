@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from mailsystem.mail.errors import SyntaxFault
@@ -31,7 +32,7 @@ class Arguments:
         return rest
 
     def at_end(self) -> bool:
-        return not self._rest.strip(b" ")
+        return not self._rest or not self._rest.strip(b" ")
 
     def word(self) -> bytes:
         """The next word. Raises `SyntaxFault` where there is none."""
@@ -58,9 +59,14 @@ def keyword(line: bytes) -> tuple[str, Arguments]:
     if b"\0" in line or b"\r" in line:
         raise SyntaxFault("control character in command")
     word, _, rest = line.partition(b" ")
+    return _spelled(word), Arguments(rest)
+
+
+@lru_cache(maxsize=256)
+def _spelled(word: bytes) -> str:
     if not _KEYWORD.fullmatch(word):
         raise SyntaxFault("unknown command")
-    return word.decode("ascii").upper(), Arguments(rest)
+    return word.decode("ascii").upper()
 
 
 class Stuffing:

@@ -163,8 +163,20 @@ class Session:
         self.talk.say(b".")
         self.midway = False
 
-    async def message(self, text: str, octets: AsyncGenerator[bytes, None]) -> int:
-        """A multi-line answer that is a message, in constant memory; returns how many octets of it were sent.
+    async def retrieve(self, text: str, number: int) -> None:
+        """A multi-line answer that is a whole message. Raises `MailError`, `Closed`."""
+        whole = await self._maildrop.whole(number)
+        if whole is None:
+            await self.message(text, self.octets(number))
+            return
+        stuffing = Stuffing()
+        self.talk.say(replies.ok(text, self.language))
+        self.talk.send(stuffing.feed(whole))
+        self.talk.send(stuffing.close())
+        self._trace_message(len(whole))
+
+    async def message(self, text: str, octets: AsyncGenerator[bytes, None]) -> None:
+        """A multi-line answer that is a message, in constant memory.
 
         What cannot be read is refused before the first word of it. Raises `MailError`, `Closed`.
         """
@@ -177,14 +189,17 @@ class Session:
             while chunk is not None:
                 self.talk.send(stuffing.feed(chunk))
                 size += len(chunk)
-                await self.talk.flush_if_much()
+                if self.talk.much:
+                    await self.talk.flush()
                 chunk = await anext(octets, None)
         self.talk.send(stuffing.close())
         self.midway = False
+        self._trace_message(size)
+
+    def _trace_message(self, size: int) -> None:
         if self.trace.wants_lines:
             self.trace.line(SERVER, b"[%d octets]" % size)
             self.trace.line(SERVER, b".")
-        return size
 
     # Hearing
 

@@ -185,7 +185,7 @@ async def list_(session: Session, args: Arguments) -> str | None:
         number = args.number()
         args.end()
         return f"{number} {view.message(number).size}"
-    lines = (b"%d %d" % (number, message.size) for number, message in view)
+    lines = map(b"%d %d".__mod__, view.listed())
     await session.listing(_welcome(session), lines, view.count)
     return None
 
@@ -198,7 +198,7 @@ async def uidl(session: Session, args: Arguments) -> str | None:
         number = args.number()
         args.end()
         return f"{number} {view.name(view.message(number))}"
-    lines = (f"{number} {view.name(message)}".encode() for number, message in view)
+    lines = (f"{number} {name}".encode() for number, name in view.named())
     await session.listing("unique-ids follow", lines, view.count)
     return None
 
@@ -210,7 +210,7 @@ async def retr(session: Session, args: Arguments) -> None:
     args.end()
     message = session.view.message(number)
     size = message.size
-    await session.message(Phrase("{octets} octets", octets=size), session.octets(number))
+    await session.retrieve(Phrase("{octets} octets", octets=size), number)
     session.view.retrieved(number)
     session.trace.event("retrieved", login=session.login, message=number, octets=size, contents=[message.content])
 

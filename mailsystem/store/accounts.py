@@ -119,7 +119,7 @@ class Accounts:
 
     async def secrets(self, login: str) -> Secrets | None:
         """All that can prove this login; None where nobody has it."""
-        return await self._database.read(secrets.find(login))
+        return await self._database.read(secrets.find(login), brief=True)
 
     async def installation_secret(self, name: str) -> bytes:
         """A random secret that all processes of this installation share, made when it is asked for first."""

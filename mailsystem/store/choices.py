@@ -64,7 +64,9 @@ def shown(account: AccountId) -> Unit[tuple[Choices, list[Mailbox]]]:
     if not rows:
         raise NoSuchMailbox("no such account")
     order = [int(number) for number in rows[0][3].split()]
-    found = yield Sql(f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 AND id IN LIST $2", account, order)  # noqa: S608
+    found: list[Row] = []
+    if order:
+        found = yield Sql(f"SELECT {MAILBOX} FROM mailboxes WHERE account_id = $1 AND id IN LIST $2", account, order)  # noqa: S608
     mailboxes = sorted(map(mailbox_of, found), key=lambda mailbox: order.index(mailbox.id))
     if not mailboxes:
         mailboxes = [(yield from names.find(account, INBOX))]

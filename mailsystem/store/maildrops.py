@@ -5,22 +5,32 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import count
+from typing import Final, NamedTuple
 
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
-from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, Message, MessageSet, Uid
+from mailsystem.mail.errors import InUse, MailError, NoSuchMailbox, TooMany, Unavailable
+from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, MessageSet, Uid
 from mailsystem.store import choices, downloads, listing
 from mailsystem.store import names as mailbox_names
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.database import Database, Sql, Unit
 from mailsystem.store.downloads import Handled
 from mailsystem.store.holder import is_gone, this_process
+from mailsystem.store.rows import Want
 
 LEASE: Final = 60.0
 """Seconds that a lease lives without being renewed."""
+_SOON: Final = 0.005
+"""Seconds in which a lease is given back. Whoever comes by another process before that tries again anyhow."""
+_FEW: Final = 500
+"""Messages that are listed where we stand."""
+_ROWS: Final = 256
+_OCTETS: Final = 256 * 1024
 _LOCKED: Final = "maildrop already locked"
 _LOST: Final = "the maildrop lock was lost"
 
@@ -36,12 +46,21 @@ class Lease:
     """Unset where the disk took no lease: nobody is shut out by it, and it has to be taken before anything is changed."""
 
 
+class Listed(NamedTuple):
+    """As much of a message as a POP client is told before it has it."""
+
+    uid: Uid
+    size: int
+    content: ContentId
+    internaldate: float
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     """One mailbox of a maildrop, and what is in it."""
 
     mailbox: Mailbox
-    messages: list[Message]
+    messages: Sequence[Listed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +69,7 @@ class Maildrop:
 
     mailbox: Mailbox
     """The first that is shown: INBOX, unless something else was chosen."""
-    messages: list[Message]
+    messages: Sequence[Listed]
     others: tuple[Folder, ...] = ()
     """Further ones that are shown, in their order."""
     choices: Choices = field(default_factory=Choices)
@@ -71,11 +90,20 @@ class _Locked(InUse):
         self.holder = holder
 
 
+class _Large(Exception):
+    """There is more to look at than can be done in passing."""
+
+
 class Maildrops:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self._process = this_process()
+        self._tokens = map(f"{secrets.token_hex(12)}.{{}}".format, count())
+        """Nobody has to guess them, but no two sessions anywhere may have the same."""
+        self._given_back: list[Lease] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     async def acquire(self, account: AccountId, *, login_delay: int | None = 0) -> Lease:
         """Raises `InUse` while somebody else's lease lives, and `TooMany` within `login_delay` seconds of the last time.
@@ -92,12 +120,21 @@ class Maildrops:
 
     async def _acquire(self, account: AccountId, login_delay: int | None, dead: str | None) -> Lease:
         now = self._clock.now()
-        lease = Lease(account, secrets.token_hex(16), now + LEASE)
+        lease = Lease(account, next(self._tokens), now + LEASE)
+        given_back, self._given_back = self._given_back, []
+
+        def unit() -> Unit[None]:
+            yield from _release_all(given_back)
+            yield from _acquire(lease, self._process, login_delay, dead, now)
+
         try:
-            await self._database.write(_acquire(lease, self._process, login_delay, dead, now), durable=False)
-        except Unavailable:
+            await self._database.write(unit(), durable=False, brief=True)
+        except MailError as error:
+            self._give_back(given_back)
+            if not isinstance(error, Unavailable):
+                raise
             # A full disk keeps nobody from reading. Two who read at once do no harm: nothing is deleted without the lease.
-            await self._database.read(_free(account, dead, now))
+            await self._database.read(_free(account, dead, now), brief=True)
             return Lease(account, lease.token, lease.expires, held=False)
         return lease
 
@@ -106,21 +143,64 @@ class Maildrops:
         now = self._clock.now()
         later = Lease(lease.account, lease.token, now + LEASE)
         taking = _renew(later) if lease.held else _acquire(later, self._process, None, None, now)
-        await self._database.write(taking, durable=False)
+        await self._database.write(taking, durable=False, brief=True)
         return later
+
+    def give_back(self, lease: Lease) -> None:
+        """`release` it, but in a moment, or together with the next that is taken here: nobody has to wait for it."""
+        if lease.held:
+            self._give_back([lease])
+
+    def _give_back(self, leases: Sequence[Lease]) -> None:
+        self._given_back += leases
+        if leases and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SOON, self._settle_soon)
+
+    def _settle_soon(self) -> None:
+        self._timer = None
+        if self._given_back:
+            self._settling = asyncio.get_running_loop().create_task(self._settle_if_possible())
+
+    async def _settle_if_possible(self) -> None:
+        with suppress(Unavailable):  # a full disk: they end by themselves
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Write down what was given back. Raises `Unavailable`."""
+        given_back, self._given_back = self._given_back, []
+        if given_back:
+            await self._database.write(_release_all(given_back), durable=False, brief=True)
 
     async def release(self, lease: Lease, *, undone: bool = False) -> None:
         """Give it back; with `undone` nobody did log in, and the next login need not wait because of it."""
         if lease.held:
-            await self._database.write(_release(lease, undone), durable=False)
+            await self._database.write(_release(lease, undone), durable=False, brief=True)
 
     async def listing(self, account: AccountId) -> Maildrop:
         """The mailboxes that are shown as they are now, from one snapshot. Raises `NoSuchMailbox`."""
-        return await self._database.read(_listing(account))
+        return await self._listing(account)
 
     async def listing_of(self, account: AccountId, name: str) -> Maildrop:
         """The same of one mailbox, whatever is shown. Raises `NoSuchMailbox`."""
-        return await self._database.read(_listing(account, name))
+        return await self._listing(account, name)
+
+    async def _listing(self, account: AccountId, name: str | None = None) -> Maildrop:
+        # Most maildrops are small, and so is the look into them; one that turns out to be large is left to a thread.
+        try:
+            return await self._database.read(_listing(account, name, most=_FEW), brief=True)
+        except _Large:
+            return await self._database.read(_listing(account, name))
+
+    async def read(
+        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, *, brief: bool = False
+    ) -> Sequence[tuple[Uid, bytes]]:
+        """Messages whole, as far as they are kept in the database: those that are there, up to about 256 KiB together.
+
+        It is `brief` where they are few and small.
+        """
+        unit = listing.fetched(account, mailbox, uids, Want.RAW, _ROWS, _OCTETS)
+        found, _ = await self._database.read(unit, brief=brief)
+        return [(one.message.uid, one.raw) for one in found if one.raw is not None]
 
     async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> int:
         """`finish`, where one mailbox is all there is; returns how many messages went."""
@@ -129,11 +209,13 @@ class Maildrops:
     async def finish(self, lease: Lease, handled: Sequence[Handled]) -> Sequence[ContentId]:
         """QUIT: do with what was deleted and downloaded as the account has chosen, and give the lease back, in one
         transaction; returns the messages that went. Raises `InUse`, and changes nothing, if the lease was lost.
+
+        Where there is nothing to do, it is given back and no more.
         """
-        changing = any(one.deleted or one.downloaded for one in handled)
-        if not (lease.held or changing):
+        if not any(one.deleted or one.downloaded for one in handled):
+            await self.release(lease)
             return []
-        return await self._database.write(_finish(lease, handled, self._clock.now()), durable=changing)
+        return await self._database.write(_finish(lease, handled, self._clock.now()))
 
     async def expire(self) -> Sequence[tuple[AccountId, ContentId]]:
         """Remove what was downloaded and has stayed as long as its account keeps it; returns whose messages went, and which."""
@@ -222,14 +304,29 @@ def _release(lease: Lease, undone: bool) -> Unit[bool]:
     return bool(rows)
 
 
-def _listing(account: AccountId, name: str | None = None) -> Unit[Maildrop]:
+def _release_all(leases: Sequence[Lease]) -> Unit[None]:
+    for lease in leases:
+        yield from _release(lease, False)
+
+
+def _listing(account: AccountId, name: str | None = None, *, most: int = sys.maxsize) -> Unit[Maildrop]:
+    """Raises `_Large` where there are not fewer messages than `most`."""
     chosen, mailboxes = yield from choices.shown(account)
     if name is not None:
         mailboxes = [(yield from mailbox_names.find(account, name))]
     folders = []
     for mailbox in mailboxes:
-        found = yield from listing.listing(account, mailbox.id, MessageSet(((1, 0xFFFFFFFF),)))
-        folders.append(Folder(mailbox, found))
+        rows = yield Sql(
+            "SELECT uid, size, content_id, internaldate FROM messages WHERE account_id = $1 AND mailbox_id = $2"
+            " ORDER BY uid LIMIT $3",
+            account,
+            mailbox.id,
+            most,
+        )
+        most -= len(rows)
+        if most <= 0:
+            raise _Large
+        folders.append(Folder(mailbox, [*map(Listed._make, rows)]))
     names = (yield from _names(account, folders)) if chosen.notes_downloads else {}
     first, *others = folders
     return Maildrop(first.mailbox, first.messages, tuple(others), chosen, names)

@@ -154,6 +154,8 @@ async def open_store(
             await contents.close()
             with suppress(Unavailable):
                 await accounts.history.settle()
+            with suppress(Unavailable):
+                await maildrops.settle()
             if recorder is not None:
                 await journal.settle(recorder, trace)
 

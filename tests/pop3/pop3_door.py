@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ from peer import Peer, Told
 from mailsystem.directory import AccountsDirectory
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailboxExists
-from mailsystem.mail.mailbox import Message
 from mailsystem.net import Bound
 from mailsystem.pop3 import serving
 from mailsystem.store import Store, open_store
+from mailsystem.store.maildrops import Listed
 from mailsystem.telemetry import Event, Trace
 
 PASSWORD = " pässword  1234567 "
@@ -111,7 +111,7 @@ class Door(Told):
         else:
             await asyncio.gather(*map(append, messages))
 
-    async def kept(self) -> list[Message]:
+    async def kept(self) -> Sequence[Listed]:
         """What is in Ann's INBOX."""
         return (await self.store.maildrops.listing(self.ann.id)).messages
 

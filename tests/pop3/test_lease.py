@@ -20,7 +20,7 @@ IN_USE = b"-ERR [IN-USE] maildrop already locked"
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "_ACQUIRE_PAUSES", (0.01,))
+    monkeypatch.setattr(lock, "_ACQUIRE_PAUSES", (0.01, 0.05))
 
 
 async def refused(door: Door) -> bytes:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 import pytest
-from vault import Vault, post
+from vault import TestClock, Vault, post
 
 from mailsystem.mail.errors import InUse
 from mailsystem.mail.mailbox import MessageSet
+from mailsystem.store import open_store, sqlite
 
 
 async def test_a_lease_shuts_out_everybody_else_in_any_process(vault: Vault) -> None:
@@ -16,6 +21,85 @@ async def test_a_lease_shuts_out_everybody_else_in_any_process(vault: Vault) -> 
             await store.maildrops.acquire(vault.ann.id)
     await vault.here.maildrops.release(lease)
     await vault.there.maildrops.acquire(vault.ann.id)
+
+
+async def test_what_is_given_back_is_free_at_once_here_and_soon_everywhere(vault: Vault) -> None:
+    here, there, ann = vault.here.maildrops, vault.there.maildrops, vault.ann.id
+    here.give_back(await here.acquire(ann))
+    here.give_back(await here.acquire(ann))
+    for attempt in range(100):
+        try:
+            lease = await there.acquire(ann)
+            break
+        except InUse:
+            assert attempt < 99
+            await asyncio.sleep(0.01)
+    with pytest.raises(InUse):
+        await here.acquire(ann)
+    await there.release(lease)
+
+
+async def test_giving_back_goes_with_the_next_that_is_taken(vault: Vault) -> None:
+    maildrops, database = vault.here.maildrops, vault.here.maildrops._database
+    bob = await vault.here.accounts.add("bob@example.org", None)
+    before = database._commits  # type: ignore[attr-defined]
+    for _ in range(10):
+        maildrops.give_back(await maildrops.acquire(vault.ann.id))
+        maildrops.give_back(await maildrops.acquire(bob.id))
+    await maildrops.settle()
+    assert database._commits - before <= 23  # type: ignore[attr-defined]
+
+
+async def test_what_was_given_back_stays_so_where_the_next_cannot_be_taken(vault: Vault) -> None:
+    here, there = vault.here.maildrops, vault.there.maildrops
+    bob = await vault.here.accounts.add("bob@example.org", None)
+    held = await there.acquire(bob.id)
+    here.give_back(await here.acquire(vault.ann.id))
+    with pytest.raises(InUse):
+        await here.acquire(bob.id)
+    await here.settle()
+    await there.acquire(vault.ann.id)
+    await there.release(held)
+
+
+async def test_what_was_given_back_last_is_free_when_the_store_is_closed(tmp_path: Path, clock: TestClock) -> None:
+    async with open_store(tmp_path, clock=clock) as there:
+        ann = await there.accounts.add("ann@example.org", None)
+        async with open_store(tmp_path, clock=clock) as here:
+            here.maildrops.give_back(await here.maildrops.acquire(ann.id))
+        await there.maildrops.acquire(ann.id)
+
+
+async def test_a_small_maildrop_is_opened_and_left_on_the_loop(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to a thread and back costs more than all that is looked up."""
+    await post(vault, *"abcde")
+    maildrops, ann = vault.here.maildrops, vault.ann.id
+    hops = 0
+    hop = sqlite._hop
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal hops
+        hops += arguments[0] is not database._readers[0]  # the safety net's
+        return await hop(*arguments)
+
+    database: Any = maildrops._database
+    monkeypatch.setattr(sqlite, "_hop", counted)
+    for _ in range(5):
+        lease = await maildrops.acquire(ann)
+        drop = await maildrops.listing(ann)
+        assert [message.uid for message in drop.messages] == [1, 2, 3, 4, 5]
+        found = await maildrops.read(ann, drop.mailbox.id, MessageSet(((2, 4),)), brief=True)
+        assert [uid for uid, _ in found] == [2, 3, 4]
+        maildrops.give_back(lease)
+    assert hops == 0
+
+
+async def test_a_large_maildrop_is_listed_whole(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    await post(vault, *"abcde")
+    for few in (1, 4, 5, 6):
+        monkeypatch.setattr("mailsystem.store.maildrops._FEW", few)
+        drop = await vault.here.maildrops.listing(vault.ann.id)
+        assert [message.uid for message in drop.messages] == [1, 2, 3, 4, 5]
 
 
 async def test_a_dead_sessions_lease_ends_by_itself(vault: Vault) -> None:
