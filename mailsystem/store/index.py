@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from array import array
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import compress
+from itertools import chain, compress
+from operator import lt
 from typing import Final, NamedTuple
 
 from mailsystem.mail.clock import Clock
@@ -23,11 +25,11 @@ from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
 from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.terms import LONGEST, Gathered, Probe
-from mailsystem.store import indexing, rights
+from mailsystem.store import indexing, looking, rights
 from mailsystem.store.contents import WHOLE, Contents
 from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
-from mailsystem.store.shelves import FULL, SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
+from mailsystem.store.shelves import SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
 from mailsystem.telemetry import Trace
 
 _BATCH: Final = 512
@@ -44,6 +46,11 @@ _TIDY_EVERY: Final = 3600.0
 _REMEMBERED: Final = 8
 _A_FEW: Final = 8
 """Messages that are read before others have a turn."""
+_FEW: Final = 500
+"""Messages about which so little is to be done that no thread is asked for it."""
+_MANY: Final = 1 << 32
+_SHELVES: Final = 32
+"""Shelves that are looked at in one go."""
 
 _Kinds = list[set[bytes]]
 
@@ -63,7 +70,25 @@ class _Known(NamedTuple):
 
     shelves: frozenset[int]
     last: int
-    unknown: frozenset[int]
+    upto: int
+    """The newest content that lies on one of them."""
+    unknown: Mapping[int, int]
+    """UIDs and contents of those that lie on none."""
+
+
+class _Contents(NamedTuple):
+    """The messages of a mailbox: UIDs, ascending, and the content of each. Some of them may have been expunged."""
+
+    uids: array[int]
+    contents: array[int]
+    ascend: bool
+    """Whether the contents ascend, too, so that each of them is there once."""
+
+    def and_more(self, rows: Sequence[Row]) -> _Contents:
+        """With these too; others, for somebody else may be reading this one."""
+        more = array("Q", [row[1] for row in rows])
+        ascend = self.ascend and all(map(lt, chain(self.contents[-1:], more), more[0 if self.contents else 1 :]))
+        return _Contents(self.uids + array("I", [row[0] for row in rows]), self.contents + more, ascend)
 
 
 class Index:
@@ -76,7 +101,7 @@ class Index:
         self._holder = secrets.token_hex(8)
         self._held_until = 0.0
         self._known: OrderedDict[tuple[AccountId, MailboxId], _Known] = OrderedDict()
-        self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], tuple[array[int], array[int]]] = OrderedDict()
+        self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], _Contents] = OrderedDict()
 
     # -- looking
 
@@ -87,94 +112,101 @@ class Index:
 
         `actor` is who asks, if that is not the owner. Raises as `Mailboxes.fetch` does.
         """
-        uids, contents_of = await self._contents_of(account, mailbox, actor)
+        listed = await self._contents_of(account, mailbox, actor)
         found: dict[Probe, set[int]] = {probe: set() for probe in probes}
         seen: set[int] = set()
         # A shelf may be merged into another one before we come to it: then that one is looked at, too.
         for _ in range(3):
-            there = await self._database.read(indexing.counts([account]))
-            ids = {shelf: messages for _, shelf, messages, _ in there if shelf not in seen}
+            there = await self._database.read(indexing.counts([account]), brief=True)
+            ids = [shelf for _, shelf, _, _ in there if shelf not in seen]
             if not ids:
                 break
-            while ids:
-                group: list[int] = []
-                weight = 0
-                while ids and weight < FULL:
-                    shelf, messages = ids.popitem()
-                    group.append(shelf)
-                    weight += messages
-                looked = await self._database.read(indexing.look(account, group, list(found)))
+            for at in range(0, len(ids), _SHELVES):
+                unit = looking.look(account, ids[at : at + _SHELVES], list(found))
+                looked = await self._database.read(unit)
                 seen.update(looked.shelves)
                 for probe, contents in zip(found, looked.found, strict=True):
                     found[probe].update(contents)
-        unknown = await self._unknown(account, mailbox, frozenset(seen), uids, contents_of)
-        return Told(await self._uids_of(account, mailbox, found, uids, contents_of), unknown)
+        unknown = await self._unknown(account, mailbox, frozenset(seen), listed)
+        return Told(await self._uids_of(account, mailbox, found, listed), unknown)
 
     async def _uids_of(
-        self,
-        account: AccountId,
-        mailbox: MailboxId,
-        found: Mapping[Probe, Set[int]],
-        uids: Sequence[int],
-        contents_of: Sequence[int],
+        self, account: AccountId, mailbox: MailboxId, found: Mapping[Probe, Set[int]], listed: _Contents
     ) -> dict[Probe, Set[int]]:
         every = set().union(*found.values())
-        rows: Sequence[Row] | None = None
-        if len(every) * 16 < len(uids):
+        if listed.ascend and len(every) * 8 < len(listed.uids):
+            # As in most mailboxes: nothing was ever moved here from elsewhere.
+            places = {content: bisect_left(listed.contents, content) for content in every}
+            there = {
+                content: listed.uids[place]
+                for content, place in places.items()
+                if place < len(listed.contents) and listed.contents[place] == content
+            }
+            return {
+                probe: {there[content] for content in contents if content in there} for probe, contents in found.items()
+            }
+        if len(every) * 16 < len(listed.uids) or len(every) <= _FEW:
             # They may be as many messages as there are: copies have one content.
-            rows = await self._database.read(indexing.uids_of(account, mailbox, sorted(every)))
+            unit = looking.uids_of(account, mailbox, sorted(every))
+            rows = await self._database.read(unit, brief=len(every) <= _FEW)
+            return {probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()}
 
         def apart() -> dict[Probe, Set[int]]:
-            if rows is not None:
-                return {
-                    probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()
-                }
             return {
-                probe: set(compress(uids, map(contents.__contains__, contents_of))) for probe, contents in found.items()
+                probe: set(compress(listed.uids, map(contents.__contains__, listed.contents)))
+                for probe, contents in found.items()
             }
 
         return await asyncio.to_thread(apart)
 
     async def _unknown(
-        self,
-        account: AccountId,
-        mailbox: MailboxId,
-        shelves: frozenset[int],
-        uids: Sequence[int],
-        contents_of: Sequence[int],
-    ) -> frozenset[int]:
+        self, account: AccountId, mailbox: MailboxId, shelves: frozenset[int], listed: _Contents
+    ) -> Set[int]:
         """UIDs of messages that are on none of these shelves."""
-        last = uids[-1] if uids else 0
+        last = listed.uids[-1] if listed.uids else 0
         known = self._known.get((account, mailbox))
         if known is None or known[:2] != (shelves, last):
-            covered = await self._database.read(indexing.covered(account, sorted(shelves)))
+            after = bisect_right(listed.uids, known.last) if known is not None else 0
+            came = listed.contents[after:]
+            if known is not None and known.shelves <= shelves and (not came or min(came) > known.upto):
+                # What was known is known still, and nothing came that may lie on a shelf since long.
+                more, upto, asked = shelves - known.shelves, known.upto, known.unknown
+            else:
+                more, upto, asked, after, came = shelves, 0, {}, 0, listed.contents
+            covered: Set[int] = set()
+            if more:
+                covered = await self._database.read(looking.covered(account, sorted(more)))
 
-            def apart() -> frozenset[int]:
-                return frozenset(uid for uid, content in zip(uids, contents_of, strict=True) if content not in covered)
+            def apart() -> _Known:
+                beyond = chain(asked.items(), zip(listed.uids[after:], came, strict=True))
+                unknown = {uid: content for uid, content in beyond if content not in covered}
+                return _Known(shelves, last, max(upto, max(covered, default=0)), unknown)
 
-            known = self._known[account, mailbox] = _Known(shelves, last, await asyncio.to_thread(apart))
+            many = len(asked) + len(came) + len(covered) > _FEW
+            known = self._known[account, mailbox] = await asyncio.to_thread(apart) if many else apart()
             self._known.move_to_end((account, mailbox))
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return known.unknown
+        return known.unknown.keys()
 
-    async def _contents_of(
-        self, account: AccountId, mailbox: MailboxId, actor: AccountId | None
-    ) -> tuple[array[int], array[int]]:
-        """UIDs, ascending, and the content of each; some of them may have been expunged."""
+    async def _contents_of(self, account: AccountId, mailbox: MailboxId, actor: AccountId | None) -> _Contents:
         # A message never changes its content, so only those beyond the last one are new.
-        uids, contents = self._of_mailbox.get((account, mailbox), (array("I"), array("Q")))
-        unit = indexing.contents_of(account, mailbox, uids[-1] if uids else 0)
-        rows = await self._database.read(rights.within(actor, account, mailbox, "r", unit))
+        listed = self._of_mailbox.get((account, mailbox), _Contents(array("I"), array("Q"), True))
+        uids = listed.uids
+        rows: Sequence[Row] = ()
+        for most in (_FEW, _MANY) if uids else (_MANY,):
+            # Whoever searches again finds few that are new.
+            unit = looking.contents_of(account, mailbox, uids[-1] if uids else 0, most)
+            rows = await self._database.read(rights.within(actor, account, mailbox, "r", unit), brief=most == _FEW)
+            if len(rows) < most:
+                break
         if rows:
-            # New ones, for somebody else may be reading these.
-            uids = uids + array("I", [row[0] for row in rows])
-            contents = contents + array("Q", [row[1] for row in rows])
-        self._of_mailbox[account, mailbox] = uids, contents
+            listed = await asyncio.to_thread(listed.and_more, rows) if len(rows) > _FEW else listed.and_more(rows)
+        self._of_mailbox[account, mailbox] = listed
         self._of_mailbox.move_to_end((account, mailbox))
         if len(self._of_mailbox) > _REMEMBERED:
             self._of_mailbox.popitem(last=False)
-        return uids, contents
+        return listed
 
     # -- building
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
-from mailsystem.mail.terms import Clue, Probe
 from mailsystem.store.contents import WHOLE
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
-from mailsystem.store.piles import Pile, holding, is_of_words
-from mailsystem.store.shelves import FAN, Block, Shelf, chosen, dumped, loaded, matches, union
+from mailsystem.store.piles import Pile
+from mailsystem.store.shelves import FAN, Block, Shelf, dumped, loaded
 
 _NOBODY: Final = (AccountId(0), MailboxId(0))
 """Other processes hear that there was a commit, so that none of them looks what it was about."""
@@ -269,95 +268,3 @@ def counted() -> Unit[Counted]:
     [[octets]] = yield Sql("SELECT COALESCE(SUM(LENGTH(terms) + LENGTH(places)), 0) FROM index_blocks")
     [[piled]] = yield Sql("SELECT COALESCE(SUM(LENGTH(starts) + LENGTH(fields) + LENGTH(words)), 0) FROM index_shelves")
     return Counted(contents, waiting, shelves, octets + piled)
-
-
-class Looked(NamedTuple):
-    """What some shelves say."""
-
-    shelves: list[int]
-    """Those that were still there."""
-    found: list[list[int]]
-    """For each probe, the contents in which no clue is missing."""
-
-
-def look(account: AccountId, ids: list[int], probes: Sequence[Probe]) -> Unit[Looked]:
-    """Look for the clues of probes on these shelves."""
-    clues = list(dict.fromkeys(clue for probe in probes for clue in probe.clues))
-    kinds = {int(kind) for clue in clues for kind in clue.kinds}
-    words = "words" if any(map(is_of_words, kinds)) else "''"
-    rows = yield Sql(
-        f"SELECT id, contents, starts, fields, {words} FROM index_shelves WHERE account_id = $1 AND id IN LIST $2",  # noqa: S608
-        account,
-        ids,
-    )
-    on = {shelf: loaded("Q", contents) for shelf, contents, *_ in rows}
-    bits: dict[tuple[int, Clue], int] = {}
-    for shelf, _, starts, *octets in rows:
-        if starts:
-            pile = Pile(loaded("I", starts), *octets)
-            bits.update({(shelf, clue): holding(pile, clue.octets, clue.kinds) for clue in clues})
-    blocks = yield Sql(
-        "SELECT id, shelf_id, kind, terms FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2"
-        " AND kind IN LIST $3",
-        account,
-        ids,
-        sorted(kinds),
-    )
-    hits: dict[int, list[tuple[int, Clue, list[int]]]] = {}
-    lengths: dict[int, int] = {}
-    for block, shelf, kind, terms in blocks:
-        for clue in clues:
-            if kind in clue.kinds and (numbers := matches(terms, clue.octets)):
-                hits.setdefault(block, []).append((shelf, clue, numbers))
-                lengths[block] = terms.count(b"\n") - 1
-    del blocks
-    if hits:
-        for block, octets in (yield Sql("SELECT id, places FROM index_blocks WHERE id IN LIST $1", sorted(hits))):
-            for shelf, clue, numbers in hits[block]:
-                there = union(octets, lengths[block], numbers, len(on[shelf]))
-                bits[shelf, clue] = bits.get((shelf, clue), 0) | there
-    found: list[list[int]] = [[] for _ in probes]
-    for shelf, contents in on.items():
-        for probe, in_it in zip(probes, found, strict=True):
-            common = -1
-            for clue in probe.clues:
-                common &= bits.get((shelf, clue), 0)
-            in_it += chosen(contents, common)
-    return Looked(list(on), found)
-
-
-def covered(account: AccountId, ids: list[int]) -> Unit[set[int]]:
-    """The contents on these shelves, but for those of which no terms are kept."""
-    rows = yield Sql("SELECT contents, unread FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids)
-    found: set[int] = set()
-    for contents, octets in rows:
-        unread = set(loaded("H", octets))
-        on = loaded("Q", contents)
-        found.update([content for place, content in enumerate(on) if place not in unread] if unread else on)
-    return found
-
-
-def uids_of(account: AccountId, mailbox: MailboxId, contents: list[int]) -> Unit[list[Row]]:
-    """UID and content of the messages in a mailbox that have one of these contents."""
-    # The plus keeps it from walking through the mailbox for each of them.
-    return (
-        yield Sql(
-            "SELECT m.uid, m.content_id FROM LIST $3 AS w CROSS JOIN messages m"
-            " WHERE m.content_id = w.value AND +m.account_id = $1 AND +m.mailbox_id = $2",
-            account,
-            mailbox,
-            contents,
-        )
-    )
-
-
-def contents_of(account: AccountId, mailbox: MailboxId, after: int) -> Unit[list[Row]]:
-    """UID and content of the messages beyond a UID."""
-    return (
-        yield Sql(
-            "SELECT uid, content_id FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid > $3 ORDER BY uid",
-            account,
-            mailbox,
-            after,
-        )
-    )

@@ -31,6 +31,8 @@ SORTED: Final = 512
 FAN: Final = 8
 """Fewer shelves are never merged."""
 _PILES: Final = 16
+_SET: Final = bytes(octet == 0x31 for octet in range(256))
+"""From digits to whether they are ones."""
 _BLOCK: Final = 4096
 """Terms in a block."""
 
@@ -285,13 +287,14 @@ def union(places: bytes, terms: int, numbers: Sequence[int], count: int) -> int:
 
 def chosen(contents: Sequence[int], bits: int) -> list[int]:
     """The contents at the places whose bits are set."""
-    if bits.bit_count() * 64 > len(contents):
-        return list(compress(contents, map(int, reversed(f"{bits:b}"))))
+    written = f"{bits:b}"[::-1].encode()
+    if bits.bit_count() * 16 > len(written):
+        return list(compress(contents, written.translate(_SET)))
     found: list[int] = []
-    while bits:
-        low = bits & -bits
-        found.append(contents[low.bit_length() - 1])
-        bits ^= low
+    at = written.find(b"1")
+    while at >= 0:
+        found.append(contents[at])
+        at = written.find(b"1", at + 1)
     return found
 
 
@@ -313,7 +316,7 @@ def _listed(row: Sequence[int], count: int) -> Iterable[int]:
     if len(row) != _map_length(count) or count == 1:
         return row
     bits = int.from_bytes(_octets(array("H", row)), "little")
-    return compress(range(count), map(int, reversed(f"{bits:b}")))
+    return compress(range(count), f"{bits:b}"[::-1].encode().translate(_SET))
 
 
 def _map(places: Iterable[int], length: int) -> array[int]:

@@ -140,6 +140,46 @@ async def test_many_at_once_are_sorted_at_once(vault: Vault, monkeypatch: pytest
     assert await look(vault, "letter7") == ({8}, set())
 
 
+async def test_messages_that_came_in_another_order_than_their_contents_are_told_apart(vault: Vault) -> None:
+    await post(vault, "one", "two", "three")
+    await vault.here.index.catch_up()
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    for uid in (3, 1):
+        await vault.here.mailboxes.copy(vault.ann.id, inbox.id, MessageSet.of([uid]), "Archive")
+    assert await look(vault, "three", mailbox="Archive") == ({1}, set())
+    assert await look(vault, "one", mailbox="Archive") == ({2}, set())
+    archive = await vault.here.mailboxes.find(vault.ann.id, "Archive")
+    await vault.here.mailboxes.copy(vault.ann.id, archive.id, ALL, "Archive")
+    assert await look(vault, "one", mailbox="Archive") == ({2, 4}, set())
+    assert await look(vault, "one") == ({1}, set())
+
+
+async def test_who_looks_again_waits_for_one_thread_only(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    await settled(vault)
+    await post(vault, *(f"letter{number}" for number in range(40)))
+    await vault.here.index.catch_up()
+    database, waits, read = vault.here.index._database, 0, vault.here.index._database.read
+
+    async def counted(unit: Unit[object], *, brief: bool = False) -> object:
+        nonlocal waits
+        waits += not brief
+        return await read(unit, brief=brief)
+
+    monkeypatch.setattr(database, "read", counted)
+    assert await look(vault, "letter7") == ({8}, set())
+    waits = 0
+    assert await look(vault, "letter9") == ({10}, set())
+    assert await look(vault, "nowhere") == (set(), set())
+    assert waits == 2 + 2  # and as many to find the mailbox
+    await post(vault, "late")
+    assert await look(vault, "letter9") == ({10}, {41})
+    waits = 0
+    await vault.here.index.catch_up()
+    waits = 0
+    assert await look(vault, "late") == ({41}, set())
+    assert waits == 3  # what is on the shelf that is new is asked once
+
+
 async def test_looking_while_shelves_are_merged_misses_nothing(vault: Vault) -> None:
     await post(vault, *(f"letter{number}" for number in range(40)))
 

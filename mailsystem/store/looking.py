@@ -1,0 +1,130 @@
+"""Looking into the index: the units that look for clues on shelves, and say which messages have what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mailsystem.mail.mailbox import AccountId, MailboxId
+from mailsystem.mail.terms import Clue, Probe
+from mailsystem.store.database import Row, Sql, Unit
+from mailsystem.store.piles import Pile, holding, is_of_words
+from mailsystem.store.shelves import chosen, loaded, matches, union
+
+
+class Looked(NamedTuple):
+    """What some shelves say."""
+
+    shelves: list[int]
+    """Those that were still there."""
+    found: list[list[int]]
+    """For each probe, the contents in which no clue is missing."""
+
+
+def look(account: AccountId, ids: list[int], probes: Sequence[Probe]) -> Unit[Looked]:
+    """Look for the clues of probes on these shelves, of which one is in memory at a time, or one pile of each that has one."""
+    clues = list(dict.fromkeys(clue for probe in probes for clue in probe.clues))
+    kinds = sorted({int(kind) for clue in clues for kind in clue.kinds})
+    rows = yield Sql(
+        "SELECT id, messages, LENGTH(starts) FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids
+    )
+    found: list[list[int]] = [[] for _ in probes]
+    piles = [shelf for shelf, _, in_pile in rows if in_pile]
+    if piles:
+        words = "words" if any(map(is_of_words, kinds)) else "''"
+        laid = yield Sql(
+            f"SELECT contents, starts, fields, {words} FROM index_shelves WHERE account_id = $1 AND id IN LIST $2",  # noqa: S608
+            account,
+            piles,
+        )
+        for contents, starts, *octets in laid:
+            pile = Pile(loaded("I", starts), *octets)
+            _collect(found, probes, {clue: holding(pile, clue.octets, clue.kinds) for clue in clues}, contents)
+    for shelf, messages, in_pile in rows:
+        if not in_pile:
+            bits = yield from _on_shelf(account, shelf, messages, clues, kinds)
+            if any(_common(probe, bits) for probe in probes):
+                [[contents]] = yield Sql(
+                    "SELECT contents FROM index_shelves WHERE account_id = $1 AND id = $2", account, shelf
+                )
+                _collect(found, probes, bits, contents)
+    return Looked([row[0] for row in rows], found)
+
+
+def _on_shelf(
+    account: AccountId, shelf: int, messages: int, clues: Sequence[Clue], kinds: list[int]
+) -> Unit[dict[Clue, int]]:
+    """For each clue where it is found, as the bits of places."""
+    blocks = yield Sql(
+        "SELECT id, kind, terms FROM index_blocks WHERE account_id = $1 AND shelf_id = $2 AND kind IN LIST $3",
+        account,
+        shelf,
+        kinds,
+    )
+    hits: dict[int, list[tuple[Clue, list[int]]]] = {}
+    lengths: dict[int, int] = {}
+    for block, kind, terms in blocks:
+        for clue in clues:
+            if kind in clue.kinds and (numbers := matches(terms, clue.octets)):
+                hits.setdefault(block, []).append((clue, numbers))
+                lengths[block] = terms.count(b"\n") - 1
+    del blocks
+    bits: dict[Clue, int] = {}
+    if hits:
+        for block, octets in (yield Sql("SELECT id, places FROM index_blocks WHERE id IN LIST $1", sorted(hits))):
+            for clue, numbers in hits[block]:
+                bits[clue] = bits.get(clue, 0) | union(octets, lengths[block], numbers, messages)
+    return bits
+
+
+def _common(probe: Probe, bits: dict[Clue, int]) -> int:
+    common = -1
+    for clue in probe.clues:
+        common &= bits.get(clue, 0)
+    return common
+
+
+def _collect(found: list[list[int]], probes: Sequence[Probe], bits: dict[Clue, int], contents: bytes) -> None:
+    on = loaded("Q", contents)
+    for probe, in_it in zip(probes, found, strict=True):
+        if common := _common(probe, bits):
+            in_it += chosen(on, common)
+
+
+def covered(account: AccountId, ids: list[int]) -> Unit[set[int]]:
+    """The contents on these shelves, but for those of which no terms are kept."""
+    rows = yield Sql("SELECT contents, unread FROM index_shelves WHERE account_id = $1 AND id IN LIST $2", account, ids)
+    found: set[int] = set()
+    for contents, octets in rows:
+        unread = set(loaded("H", octets))
+        on = loaded("Q", contents)
+        found.update([content for place, content in enumerate(on) if place not in unread] if unread else on)
+    return found
+
+
+def uids_of(account: AccountId, mailbox: MailboxId, contents: list[int]) -> Unit[list[Row]]:
+    """UID and content of the messages in a mailbox that have one of these contents."""
+    # The plus keeps it from walking through the mailbox for each of them.
+    return (
+        yield Sql(
+            "SELECT m.uid, m.content_id FROM LIST $3 AS w CROSS JOIN messages m"
+            " WHERE m.content_id = w.value AND +m.account_id = $1 AND +m.mailbox_id = $2",
+            account,
+            mailbox,
+            contents,
+        )
+    )
+
+
+def contents_of(account: AccountId, mailbox: MailboxId, after: int, most: int) -> Unit[list[Row]]:
+    """UID and content of the first messages beyond a UID."""
+    return (
+        yield Sql(
+            "SELECT uid, content_id FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid > $3 ORDER BY uid"
+            " LIMIT $4",
+            account,
+            mailbox,
+            after,
+            most,
+        )
+    )
