@@ -49,6 +49,8 @@ _A_FEW: Final = 8
 _FEW: Final = 500
 """Messages about which so little is to be done that no thread is asked for it."""
 _MANY: Final = 1 << 32
+_TOO_MANY: Final = 200
+"""Messages to read in one search: then they are indexed at once."""
 _SHELVES: Final = 32
 """Shelves that are looked at in one go."""
 
@@ -100,6 +102,7 @@ class Index:
         self._clock = clock
         self._holder = secrets.token_hex(8)
         self._held_until = 0.0
+        self._asked = asyncio.Event()
         self._known: OrderedDict[tuple[AccountId, MailboxId], _Known] = OrderedDict()
         self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], _Contents] = OrderedDict()
 
@@ -128,6 +131,8 @@ class Index:
                 for probe, contents in zip(found, looked.found, strict=True):
                     found[probe].update(contents)
         unknown = await self._unknown(account, mailbox, frozenset(seen), listed)
+        if len(unknown) >= _TOO_MANY:
+            self._asked.set()
         return Told(await self._uids_of(account, mailbox, found, listed), unknown)
 
     async def _uids_of(
@@ -221,7 +226,8 @@ class Index:
                     if not await self.step():
                         break
                     # Those who only read ring no bell: they get as much of the processor as we do.
-                    await asyncio.sleep((loop.time() - began) * (_LEISURE if bell.rung > before + 2 else 1))
+                    await self._rest((loop.time() - began) * (_LEISURE if bell.rung > before + 2 else 1))
+                self._asked.clear()
                 if await self._database.read(indexing.is_behind()):
                     # It is another's turn; perhaps that one has died.
                     heard, rest = bell.rung - 1, _TURN / 6
@@ -242,9 +248,15 @@ class Index:
         bell, loop = self._database.bell, asyncio.get_running_loop()
         until = loop.time() + _LATEST
         quiet = -1
-        while quiet != bell.rung and loop.time() < until:
+        while quiet != bell.rung and loop.time() < until and not self._asked.is_set():
             quiet = bell.rung
-            await asyncio.sleep(_QUIET)
+            await self._rest(_QUIET)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, but not while somebody searches what is not indexed: each search would have to read it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
 
     async def release(self) -> None:
         """Let another process have its turn at once."""

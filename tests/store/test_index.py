@@ -20,6 +20,7 @@ from mailsystem.mail.mailbox import DELETED, MessageSet
 from mailsystem.mail.terms import Probe, probe_words
 from mailsystem.store import FlagOp, Store, Want, open_store
 from mailsystem.store.database import Unit
+from mailsystem.store.index import _TOO_MANY
 from mailsystem.store.shelves import FULL
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
@@ -335,6 +336,21 @@ async def test_the_chore_follows_the_bell_and_one_process_does_the_work(
     async with open_store(tmp_path) as store:
         await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("late")))
         await indexed(store)
+
+
+async def test_what_somebody_searches_is_indexed_at_once(vault: Vault) -> None:
+    # The chore would wait for an hour.
+    await settled(vault)
+    await post(vault, *(f"letter{number}" for number in range(_TOO_MANY)))
+    await settled(vault)
+    assert (await vault.here.index.counted()).waiting == _TOO_MANY
+    assert (await look(vault, "letter7"))[1] == set(range(1, _TOO_MANY + 1))
+    await indexed(vault.here)
+    assert await look(vault, "letter77") == ({78}, set())
+    await post(vault, "another")
+    await look(vault, "letter77")
+    await settled(vault)
+    assert (await vault.here.index.counted()).waiting == 1
 
 
 KILLED = """
