@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from mailsystem.imap.structure import picker
-from mailsystem.mail.haystack import Words, fold
+from mailsystem.mail.haystack import Words, fold, run_of
 from mailsystem.mail.header import fields, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
@@ -20,11 +20,19 @@ _MONTHS: Final = {name: i for i, name in enumerate(b"jan feb mar apr may jun jul
 class Header:
     """A header block, of which only what is asked for is decoded."""
 
-    __slots__ = ("_values", "block")
+    __slots__ = ("_lower", "_values", "block")
 
     def __init__(self, block: bytes) -> None:
         self.block = block
         self._values: dict[bytes, list[str]] = {}
+        # In lower case, where that is all there is to decode and to fold in any field.
+        self._lower = block.lower() if block.isascii() and b"=?" not in block else None
+
+    def has(self, name: bytes, needle: str) -> bool:
+        """Whether a field of that name (in capitals) holds the needle, which is folded."""
+        if self._lower is not None and (run := run_of(needle)) and run not in self._lower:
+            return False  # most of them: no field needs to be found for that
+        return any(needle in value for value in self.values(name))
 
     def values(self, name: bytes) -> list[str]:
         """What each field of that name (in capitals) says, folded."""

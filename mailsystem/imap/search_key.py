@@ -218,7 +218,7 @@ class Field:
     def holds(self, known: Known) -> bool | None:
         if known.header is None:
             return None if known.told is None else known.told(self, known.uid)
-        return any(self.needle in value for value in known.header.values(self.name))
+        return known.header.has(self.name, self.needle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from mailsystem.imap.sifting import Sifting
 from mailsystem.imap.those import Those
 from mailsystem.imap.view import View
 from mailsystem.mail.content import Facts, Part
-from mailsystem.mail.haystack import Words, blocks, found_in, pieces
+from mailsystem.mail.haystack import Words, at_once, blocks, found_in, pieces
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.store import Fetched, Want
 
@@ -134,8 +134,11 @@ class Searching:
             if fetched.facts is not None:
                 if fetched.raw is None:
                     continue
-                cut = pieces(Part.load(fetched.facts.parts), self._longest)
-                found = found_in(self._words, cut, fetched.raw, 0)
+                told = at_once(self._words, fetched.facts.parts, fetched.raw)
+                found = {words for words, there in told.items() if there}
+                if len(told) < len(self._words):
+                    cut = pieces(Part.load(fetched.facts.parts), self._longest)
+                    found |= found_in(self._words - told.keys(), cut, fetched.raw, 0)
             verdicts.append((fetched.message.uid, self._verdict(fetched, found)))
         return verdicts
 

@@ -6,6 +6,7 @@ a message is, it is looked through in pieces of about a mebibyte, each of which 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from mailsystem.mail.decomposition import decomposed
 from mailsystem.mail.header import fields
 from mailsystem.mail.part import Part, text_of, utf8_of
-from mailsystem.mail.words import decoded
+from mailsystem.mail.words import decoded, is_beyond_ascii
 
 PIECE: Final = 1 << 20
 """Octets that are decoded at once."""
@@ -30,6 +31,14 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return decomposed(decomposed(text).casefold())
+
+
+def run_of(needle: str) -> bytes:
+    """A folded needle as octets, if it is one run of letters and digits of ASCII; else nothing.
+
+    Such a one stands in text that is all ASCII where its octets stand, whatever becomes of line breaks and white space.
+    """
+    return needle.encode() if needle.isascii() and needle.isalnum() else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +164,39 @@ def found_in(wanted: Iterable[Words], block: Iterable[Piece], octets: bytes, sta
             found |= here
             missing -= here
     return found
+
+
+_RECORD = re.compile(rb'\["([^"]*+)","[^"]*+",[0-9]++,([0-9]++),([0-9]++),[0-9]++,"([^"]*+)",(?:null|"([^"]*+)"),')
+_AS_THEY_ARE: Final = frozenset([b"7bit", b"8bit", b"binary"])
+
+
+def at_once(wanted: Iterable[Words], parts: bytes, octets: bytes) -> dict[Words, bool]:
+    """Those of the `wanted` of which the octets of a whole message tell, as they are, whether they stand in it.
+
+    `parts` is the tree as `Part.dump` gives it. Nothing is decoded for that: of the mail of most people it answers most.
+    """
+    if not octets.isascii() or b"=?" in octets or b"\\u" in parts:
+        return {}
+    records = _RECORD.findall(parts)
+    if len(records) != parts.count(b"[") - 1 or not all(map(_is_plain, records)):
+        return {}
+    lower, names = octets.lower(), parts.lower()
+    kind, start, end, _, _ = records[0]
+    told: dict[Words, bool] = {}
+    for words in wanted:
+        run = run_of(words.needle)
+        if not run:
+            continue
+        if run not in lower and run not in names:
+            told[words] = False
+        elif len(records) == 1 and kind == b"text" and lower.find(run, int(start), int(end)) >= 0:
+            told[words] = True
+    return told
+
+
+def _is_plain(record: tuple[bytes, ...]) -> bool:
+    """Whether the text of a part, if it is one, is its octets in lower case, as long as they are ASCII."""
+    kind, _, _, encoding, charset = record
+    return kind not in (b"text", b"message", b"multipart") or (
+        encoding in _AS_THEY_ARE and (not charset or is_beyond_ascii(charset.decode("ascii", "replace")))
+    )

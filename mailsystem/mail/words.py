@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Final
 
 from mailsystem.mail.header import unfolded
@@ -48,6 +49,17 @@ def codec(charset: str) -> str | None:
     return None if name in _NOT_CHARSETS else name
 
 
+def is_beyond_ascii(charset: str) -> bool:
+    """Whether octets of ASCII are their text in this charset; unknown ones are read as UTF-8."""
+    return len(charset) > 64 or _is_beyond_ascii(charset)
+
+
+@lru_cache(maxsize=64)
+def _is_beyond_ascii(charset: str) -> bool:
+    name = codec(charset)
+    return name is None or name in _BEYOND_ASCII
+
+
 def text(octets: bytes, charset: str | None) -> str:
     """Octets as text in `charset`, without lone surrogates. What does not decode is replaced.
 
@@ -74,11 +86,10 @@ def text(octets: bytes, charset: str | None) -> str:
 
 def utf8(octets: bytes, charset: str | None) -> bytes:
     """What `text` gives, in UTF-8: mostly these octets as they are."""
-    name = codec(charset) if charset else "ascii"
     if octets.isascii():
-        if name is None or name in _BEYOND_ASCII:
-            return octets
-    elif name in ("ascii", "utf_8"):
+        return octets if not charset or is_beyond_ascii(charset) else text(octets, charset).encode()
+    name = codec(charset) if charset else "ascii"
+    if name in ("ascii", "utf_8"):
         try:
             octets.decode("utf-8")
         except UnicodeDecodeError:

@@ -90,20 +90,27 @@ def fetched(
         columns += ", p.text"
         join += " LEFT JOIN previews p ON p.content_id = m.content_id"
     rows = yield among(columns, join, account, mailbox, portion, most_rows)
-    found = [_fetched(row, want) for row in rows]
+    found = [_fetched(row, want.value) for row in rows]
     if len(found) < most_rows:
         return found, MessageSet()
     last = found[-1].message.uid
     return found, MessageSet(tuple((max(low, last + 1), high) for low, high in portion.ranges if high > last))
 
 
-def _fetched(row: Row, want: Want) -> Fetched:
+# As numbers, which are asked of each row: what an enumeration takes for that is more than all the rest.
+_FACTS: Final = Want.FACTS.value
+_HEAD: Final = (Want.HEAD | Want.RAW).value
+_RAW: Final = Want.RAW.value
+_PREVIEW: Final = Want.PREVIEW.value
+
+
+def _fetched(row: Row, want: int) -> Fetched:
     if not want:
         return Fetched(message_of(row), None, None, None)
-    facts = Facts(*row[8:14]) if want & Want.FACTS else None
-    head = row[14 if facts else 8] if want & (Want.HEAD | Want.RAW) else None
-    preview = row[-1] if want & Want.PREVIEW else None
-    body = row[-2 if want & Want.PREVIEW else -1] if want & Want.RAW else None
+    facts = Facts(*row[8:14]) if want & _FACTS else None
+    head = row[14 if facts else 8] if want & _HEAD else None
+    preview = row[-1] if want & _PREVIEW else None
+    body = row[-2 if want & _PREVIEW else -1] if want & _RAW else None
     return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None, preview)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mailsystem.imap.haystack import Header, date_of
 from mailsystem.mail import haystack
 from mailsystem.mail.content import Part, scan
-from mailsystem.mail.haystack import PIECE, Words, blocks, fold, found_in, pieces
+from mailsystem.mail.haystack import PIECE, Words, at_once, blocks, fold, found_in, pieces
 
 
 @pytest.mark.parametrize(
@@ -164,3 +164,85 @@ def test_headers_are_for_text_and_those_of_messages_within_for_both() -> None:
 @given(st.binary(max_size=300))
 def test_any_octets_can_be_looked_through(raw: bytes) -> None:
     look(raw, "a", headers=True)
+
+
+_LINES = st.lists(
+    st.sampled_from(
+        [
+            b"Subject: Hello abc",
+            b"Subject: =?utf-8?q?he?= =?utf-8?q?llo?=",
+            b"X-abc: he\r\n llo",
+            b"hello no field",
+            b"From : abc",
+            b'Content-Disposition: attachment; filename="he\\llo abc"',
+            b"Content-Disposition: attachment; filename*=utf-8''%68ello",
+            b"Content-Disposition: attachment; filename*0=he; filename*1=llo",
+            b"Content-Type: text/plain; charset=utf-7",
+            b"Content-Type: text/html; charset=us-ascii",
+            b"Content-Type: text/plain; charset=iso-2022-jp",
+            b"Content-Type: text/plain; charset=unheard-of",
+            b"Content-Type: image/png; name=abc",
+            b"Content-Type: message/rfc822",
+            b"Content-Transfer-Encoding: base64",
+            b"Content-Transfer-Encoding: quoted-printable",
+            b"Content-Transfer-Encoding: 8bit",
+            b"Content-Type: multipart/mixed; boundary=b",
+            "X: Ünïhello".encode(),
+            'Content-Disposition: attachment; filename="ｈello"'.encode(),
+        ]
+    ),
+    max_size=4,
+)
+_TEXT = st.lists(
+    st.sampled_from(
+        [
+            b"Hello",
+            b"abc",
+            b"he=\r\nllo",
+            b"=68ello",
+            b"aGVsbG8=",
+            b"+AGgA-ello",
+            b"\x1b$B$h\x1b(B",
+            b" ",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"\r\n--b\r\n",
+            b"\r\n--b--\r\n",
+            b"Subject: hello\r\n",
+            "hé".encode(),
+        ]
+    ),
+    max_size=8,
+).map(b"".join)
+_RAW = st.lists(st.tuples(_LINES, _TEXT), min_size=1, max_size=3).map(
+    lambda blocks: b"\r\n--b\r\n".join(
+        b"".join(line + b"\r\n" for line in lines) + b"\r\n" + text for lines, text in blocks
+    )
+)
+_NEEDLE = st.sampled_from(["hello", "ello", "abc", "h", "o", "llo", "b", "subject", "he llo", "hé", "68", "xyz"])
+
+
+@given(_RAW, st.lists(_NEEDLE, min_size=1, max_size=4), st.booleans())
+def test_what_octets_tell_at_once_is_what_reading_finds(raw: bytes, needles: list[str], headers: bool) -> None:
+    wanted = {Words(fold(needle), headers) for needle in needles}
+    parts = scan(raw).parts
+    told = at_once(wanted, parts, raw)
+    found = found_in(wanted, pieces(Part.load(parts), 10), raw, 0)
+    assert told == {words: words in found for words in told}
+
+
+def test_octets_tell_of_mail_in_which_nothing_is_encoded() -> None:
+    absent, there = Words("absent", True), Words("there", False)
+    plain = b"Subject: a\r\n\r\nThere it is\r\n"
+    mixed = (
+        b'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset="utf-8"\r\n\r\nthere\r\n'
+        b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b--\r\n"
+    )
+    assert at_once([absent, there], scan(plain).parts, plain) == {absent: False, there: True}
+    assert at_once([absent, there], scan(mixed).parts, mixed) == {absent: False}
+
+
+@given(_LINES, st.sampled_from([b"SUBJECT", b"X-ABC", b"X", b"FROM", b"CONTENT-TYPE"]), _NEEDLE)
+def test_a_header_has_what_its_fields_say(lines: list[bytes], name: bytes, needle: str) -> None:
+    block = b"".join(line + b"\r\n" for line in lines)
+    assert Header(block).has(name, fold(needle)) == any(fold(needle) in value for value in Header(block).values(name))
