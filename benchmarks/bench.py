@@ -15,6 +15,9 @@ from benchmarks.targets import Target
 
 MAIL_SIZE: Final = 5120
 """Octets of a letter where nothing else is said."""
+_LOOK, _QUIET, _QUIET_LOOKS = 0.25, 0.05, 12
+"""A server is looked at every so many seconds, and is quiet when it has taken less than that part of a core so many times:
+what it does in the background may wait a while itself, for others to be quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,16 @@ class Bench:
         seconds = max(max(outcome.ended for outcome in outcomes) - began, 1e-9)
         load = sum(outcome.cpu for outcome in outcomes) / seconds / len(outcomes)
         return Measured(outcomes, seconds, began, before, spent, load)
+
+    def settle(self, target: Target, *, patience: float = 60.0) -> None:
+        """Wait until the server has done what it does in the background, as indexing, but not for ever."""
+        until = time.monotonic() + patience
+        quiet, before = 0, machine.cpu(target.roots)
+        while target.roots and quiet < _QUIET_LOOKS and time.monotonic() < until:
+            time.sleep(_LOOK)
+            now = machine.cpu(target.roots)
+            quiet = quiet + 1 if now - before < _QUIET * _LOOK else 0
+            before = now
 
     def split(self, things: Sequence[str]) -> list[list[str]]:
         """One share for each process of clients."""

@@ -199,9 +199,11 @@ def run(
             f"[red]There is nothing to compare with:[/] {wrong}. `python -m benchmarks check --update` writes it."
         )
         return 2
-    with Crew() as crew, ours(options=()) as target:
+    with Crew() as crew, ours() as target:
+        bench = Bench(crew, options)
+        bench.settle(target)
         try:
-            results = check(measuring(Bench(crew, options), target, console), then, tolerance, loads, repeats)
+            results = check(measuring(bench, target, console), then, tolerance, loads, repeats)
         except Refused as failure:
             console.print(f"[red]The program does not do what it must:[/] {failure}", highlight=False)
             return 2

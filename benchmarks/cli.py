@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -194,6 +195,24 @@ def growth(
         raise typer.Exit(1)
 
 
+@app.command()
+def page(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure all that stands in it first: half an hour.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Measure little: some minutes.")] = False,
+) -> None:
+    """Write the tables and charts of docs/performance.md from the results that are kept."""
+    from benchmarks import page as pages
+    from benchmarks.measuring import measure_all
+    from benchmarks.targets import ROOT
+
+    if measure or quick:
+        measure_all(quick=quick)
+    for path in pages.write():
+        print(f"written: {path.relative_to(ROOT)}")
+
+
 def micro(names: list[str]) -> None:
     """Run benchmarks of single rooms."""
     for name in names:
@@ -203,6 +222,8 @@ def micro(names: list[str]) -> None:
 
 def main() -> None:
     """What no command is named for is a comparison; names of micro-benchmarks may come together."""
+    # Whoever ends us ends the servers that we have started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     words = sys.argv[1:]
     if words and all(word in MICRO for word in words):
         micro(words)

@@ -14,6 +14,8 @@ SIZE: Final = 1024
 """Octets of each letter."""
 _BATCH: Final = 500
 _AT_ONCE: Final = 50
+_OTHERS: Final = 2
+"""Mailboxes that are there besides: INBOX, and one for copies."""
 
 
 async def _letters(store: Store, user: str, first: int, count: int, told: Callable[[int], None]) -> None:
@@ -35,6 +37,7 @@ async def _letters(store: Store, user: str, first: int, count: int, told: Callab
 
 async def _mailboxes(store: Store, user: str, first: int, count: int, told: Callable[[int], None]) -> None:
     account = await store.accounts.ensure(user)
+    first, count = max(0, first - _OTHERS), count - _OTHERS
     for start in range(first, count, _AT_ONCE):
         names = [f"Folder {number:06}" for number in range(start, min(start + _AT_ONCE, count))]
         await asyncio.gather(*(store.mailboxes.create(account.id, name) for name in names))

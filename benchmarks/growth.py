@@ -25,6 +25,7 @@ from benchmarks.crew import Crew, Task
 from benchmarks.filling import SIZE, fill
 from benchmarks.letters import NOWHERE, RARE, TITLE
 from benchmarks.scenarios.imap import command
+from benchmarks.table import markdown
 from benchmarks.targets import Target, ours
 
 USER: Final = "ann@bench.test"
@@ -164,7 +165,7 @@ LINES: Final[Mapping[str, Sequence[Line]]] = {
         Line("STORE of one message", _store),
     ),
 }
-_TITLES: Final = {
+TITLES: Final = {
     "messages": "One mailbox with ever more messages",
     "mailboxes": "One person with ever more mailboxes",
     "accounts": "One store with ever more people",
@@ -190,6 +191,7 @@ def measure(kind: str, sizes: Sequence[int], console: Console) -> Iterator[tuple
             there = amount
             with ours(data=data) as target:
                 bench = Bench(crew, Options(processes=1, patience=600.0))
+                bench.settle(target)
                 # What is loaded by the first client of all is no matter of size.
                 command(bench, target, "bob@bench.test", "NOOP")
                 if amount == sizes[0]:
@@ -252,7 +254,7 @@ def table(grown: Sequence[Grown], kind: str) -> Table:
     lines = [each for each in grown if each.kind == kind]
     sizes = sorted({amount for each in lines for amount, _ in each.points})
     made = Table(
-        box=box.SIMPLE_HEAD, header_style="bold", title=f"{_TITLES[kind]}: CPU of one operation", title_justify="left"
+        box=box.SIMPLE_HEAD, header_style="bold", title=f"{TITLES[kind]}: CPU of one operation", title_justify="left"
     )
     made.add_column("operation", no_wrap=True)
     for amount in sizes:
@@ -271,9 +273,16 @@ def _cells(lines: Sequence[Grown], sizes: Sequence[float]) -> Iterator[tuple[lis
         yield [each.title, *known, f"{each.slope:.2f}", each.verdict], each.is_fine
 
 
+def as_markdown(grown: Sequence[Grown], kind: str) -> str:
+    lines = [each for each in grown if each.kind == kind]
+    sizes = sorted({amount for each in lines for amount, _ in each.points})
+    rows = [cells if fine else [*cells[:-1], f"**{cells[-1]}**"] for cells, fine in _cells(lines, sizes)]
+    return markdown(["operation", *map(short, sizes), "exponent", ""], rows, right=range(1, len(sizes) + 2))
+
+
 def chart(grown: Sequence[Grown], kind: str) -> str:
     curves = [Curve(each.title, each.points, each.verdict, each.is_fine) for each in grown if each.kind == kind]
-    return growth(curves, title=_TITLES[kind], across=kind)
+    return growth(curves, title=TITLES[kind], across=kind)
 
 
 def save(path: Path, grown: Sequence[Grown]) -> None:

@@ -35,6 +35,8 @@ class Row:
     errors: int = 0
     error: str = ""
     extra: Mapping[str, float] = field(default_factory=dict)
+    is_bound: bool = False
+    """It is to be small, and how small says nothing: no ratio is made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,14 @@ class Summary:
     least: float
     most: float
     server_ms: float | None
+    """The least of all repeats: whatever disturbs it adds to it."""
     client_load: float | None
     p50_ms: float | None
     p99_ms: float | None
     errors: int
     error: str
     extra: Mapping[str, float]
+    is_bound: bool
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -92,13 +96,14 @@ def summaries(rows: Iterable[Row]) -> list[Summary]:
                 statistics.median(values),
                 min(values),
                 max(values),
-                _median(row.server_ms for row in good),
+                min((row.server_ms for row in good if row.server_ms is not None), default=None),
                 _median(row.client_load for row in good),
                 _median(row.p50_ms for row in good),
                 _median(row.p99_ms for row in good),
                 sum(row.errors for row in group),
                 next((row.error for row in group if row.error), ""),
                 {key: value for key, value in extra.items() if value is not None},
+                group[0].is_bound,
             )
         )
     return found
@@ -106,7 +111,7 @@ def summaries(rows: Iterable[Row]) -> list[Summary]:
 
 def ratio(one: Summary, other: Summary) -> float | None:
     """How many times better `one` is; None where one of them has nothing to compare."""
-    if not one.repeats or not other.repeats or one.median <= 0 or other.median <= 0:
+    if one.is_bound or not one.repeats or not other.repeats or one.median <= 0 or other.median <= 0:
         return None
     return other.median / one.median if one.less_is_better else one.median / other.median
 

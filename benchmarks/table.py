@@ -28,7 +28,8 @@ def number(value: float) -> str:
 
 
 def times(ratio: float | None) -> str:
-    return "" if ratio is None else f"{number(ratio)}x"
+    """A ratio, as 0.31x, 4.20x, 120x."""
+    return "" if ratio is None else f"{ratio:.2f}x" if 0.095 <= ratio < 10 else f"{number(ratio)}x"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -39,6 +39,8 @@ class Target:
     about: str = ""
     launch: Callable[[], AbstractContextManager[Target]] | None = None
     """Starts a second one like it, with nothing in it; it is listening when the block is entered."""
+    launch_with: Callable[[Sequence[str]], AbstractContextManager[Target]] | None = None
+    """The same for these people alone, with passwords that are hashed; None where passwords are only compared."""
     data: Path | None = None
     """Where a server of ours keeps its mail."""
 
@@ -93,43 +95,65 @@ def ours(
     checkout: Path = ROOT,
     workers: int = 0,
     data: Path | None = None,
-    options: Sequence[str] = (),
+    accounts: Sequence[str] = (),
 ) -> Iterator[Target]:
-    """This program as a sink, in a process of its own; its mail is thrown away afterwards, unless `data` is given.
+    """This program in a process of its own; its mail is thrown away afterwards, unless `data` is given.
 
-    Without `workers` it has as many as it has by itself.
+    It is a sink, or with `accounts` a server for these people, whose passwords are hashed as always. Without `workers` it has
+    as many as it has by itself, and a server has one.
     """
     with tempfile.TemporaryDirectory(prefix="mailsystem-bench-") as place:
         home = Path(place)
         kept = data or home / "data"
         ready = home / "ready.json"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAILSYSTEM_")}
+        environment |= {"PYTHONPATH": str(checkout), "HOME": place}
+        if accounts:
+            subprocess.run((sys.executable, "-c", _LET_IN, str(kept), *accounts), env=environment, check=True)
+            workers = workers or int(_knows_workers(checkout))
         command = [
-            *(sys.executable, "-m", "mailsystem", "sink", "--data-dir", str(kept), "--ready-file", str(ready)),
-            *("--smtp-port", "0", "--pop3-port", "0", "--imap-port", "0", "--log-level", "warning"),
+            *(sys.executable, "-m", "mailsystem", *(("serve", "smtp", "pop3", "imap") if accounts else ("sink",))),
+            *("--data-dir", str(kept), "--host", "127.0.0.1", "--ready-file", str(ready), "--log-level", "warning"),
+            *("--smtp-port", "0", "--pop3-port", "0", "--imap-port", "0"),
             *(("--workers", str(workers)) if workers else ()),
-            *options,
         ]
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
-                command,
-                env={**environment, "PYTHONPATH": str(checkout), "HOME": place},
-                cwd=place,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                command, env=environment, cwd=place, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             bound = _bound(process, ready, home / "log")
             smtp, pop3, imap = (bound[door]["port"] for door in ("smtp", "pop3", "imap"))
             server = Server(name, "127.0.0.1", smtp, pop3, imap)
 
-            def launch() -> AbstractContextManager[Target]:
-                return ours(name, checkout=checkout, workers=workers, options=options)
+            def another(people: Sequence[str] = ()) -> AbstractContextManager[Target]:
+                return ours(name, checkout=checkout, workers=workers, accounts=people)
 
-            yield Target(server, (process.pid,), about=_version(checkout), launch=launch, data=kept)
+            yield Target(
+                server, (process.pid,), about=_version(checkout), launch=another, launch_with=another, data=kept
+            )
         finally:
             _end(process)
+
+
+_LET_IN: Final = """
+import asyncio, sys
+from pathlib import Path
+from mailsystem.directory.passwords import hash_password
+from mailsystem.store import open_store
+
+async def let_in(data, *people):
+    hashed = await hash_password("pw")
+    async with open_store(Path(data)) as store:
+        for login in people:
+            await store.accounts.add(login, hashed)
+
+asyncio.run(let_in(*sys.argv[1:]))
+"""
+
+
+def _knows_workers(checkout: Path) -> bool:
+    return "--workers" in (checkout / "mailsystem/cli/options.py").read_text()
 
 
 def _bound(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, dict[str, int]]:

@@ -24,7 +24,7 @@ class Server:
     imap: int
     user: str = "u{n}@bench.test"
     """A login; `{n}` in it stands for any number."""
-    password: str = "pw"  # noqa: S105: of made-up people
+    password: str = "pw"
     domain: str = "bench.test"
     lmtp: bool = False
     """What listens at `smtp` speaks LMTP."""

@@ -34,6 +34,7 @@ def search(bench: Bench, target: Target) -> Iterator[Row]:
     large = bench.large_mailbox(target)
     marks = [r"STORE 1:* -FLAGS.SILENT (\Seen)", rf"STORE 1:{large.count // 2} +FLAGS.SILENT (\Seen)"]
     command(bench, target, large.user, "NOOP", selected=marks)
+    bench.settle(target)
     for name, words, expected in keys(large.count):
         done = command(bench, target, large.user, f"UID SEARCH {words}", repeats=_REPEATS)
         yield row(f"IMAP SEARCH {name}", target, done, wrong=counted(done, search=expected), found=expected)

@@ -27,7 +27,7 @@ def test_a_percentile_is_a_value_that_was_measured() -> None:
 def test_a_summary_has_median_and_spread() -> None:
     [each] = summaries(rows("in", "ours", 10, 30, 20))
     assert (each.median, each.least, each.most, each.repeats) == (20, 10, 30, 3)
-    assert each.server_ms == 1 / 20
+    assert each.server_ms == 1 / 30
 
 
 def test_a_repeat_with_errors_is_no_speed() -> None:
@@ -43,6 +43,11 @@ def test_less_is_better_turns_a_ratio_round() -> None:
     more, most = summaries([*rows("in", "ours", 10), *rows("in", "theirs", 50)])
     assert ratio(more, most) == 0.2
     assert best([more, most]) is most
+
+
+def test_of_what_is_only_to_be_small_no_ratio_is_made() -> None:
+    ours, theirs = summaries([Row("memory", name, 0.1, "MiB more", is_bound=True) for name in ("ours", "theirs")])
+    assert ratio(ours, theirs) is None
 
 
 def test_who_failed_is_neither_best_nor_compared() -> None:
