@@ -32,6 +32,7 @@ class Event:
 Sink = Callable[[Event], None]
 """Hears events. One that has a method `wants(name)` hears those alone for whose name that says yes, at any time."""
 
+
 _next_session: Callable[[], int] = itertools.count(1).__next__
 
 
