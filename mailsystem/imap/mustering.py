@@ -124,13 +124,14 @@ def _octets(of: Columns, key: Key, is_recent: Callable[[int], bool]) -> bytes | 
         case Keyword():
             return _of_kinds(of, lambda held: any(flag.lower() == key.name for flag in held))
         case Size():
-            return bytes([key.above < size < key.below for size in of.sizes])
-        case Arrived():
-            return bytes([key.first <= date < key.end for date in of.dates])
-        case Saved():
-            return bytes([key.first <= date < key.end for date in of.saved])
+            above, below = key.above, key.below
+            return bytes([above < size < below for size in of.sizes])
+        case Arrived() | Saved():
+            first, end = key.first, key.end
+            return bytes([first <= date < end for date in (of.dates if isinstance(key, Arrived) else of.saved)])
         case Modified():
-            return bytes([modseq >= key.since for modseq in of.modseqs])
+            since = key.since
+            return bytes([modseq >= since for modseq in of.modseqs])
         case EmailId():
             return bytes([emailid(ContentId(content)) == key.id for content in of.contents])
     raise AssertionError(key)

@@ -91,9 +91,10 @@ class View:
         at = bisect_right(recent, (uid, STAR)) - 1
         return at >= 0 and recent[at][0] <= uid <= recent[at][1]
 
-    def has_recent(self, low: int, high: int) -> bool:
-        """Whether it is the first to see a message with a UID in this range."""
-        return any(first <= high and low <= last for first, last in self._recent)
+    def are_recent(self, low: int, high: int) -> bool | None:
+        """Whether it is the first to see the messages with UIDs in this range; None where that is true of some of them."""
+        near = [(first, last) for first, last in self._recent if first <= high and low <= last]
+        return False if not near else True if near[0][0] <= low and high <= near[0][1] else None
 
     def number(self, uid: int) -> int:
         """The sequence number of a message; 0 if the client does not know it."""

@@ -100,8 +100,12 @@ async def test_recent_messages_are_told_as_recent(door: Door) -> None:
     await door.put()
     await door.client(mailbox="INBOX")
     await door.put()
+    await door.put(b"Subject: x\r\n\r\n", "\\Seen", "x")
     client = await door.client(mailbox="INBOX")
-    assert await client.ok("FETCH 1:* FLAGS") == [b"* 1 FETCH (FLAGS ())", b"* 2 FETCH (FLAGS (\\Recent))"]
+    one, two, three = b"* 1 FETCH (FLAGS ())", b"* 2 FETCH (FLAGS (\\Recent))", b"* 3 FETCH (FLAGS (\\Seen \\Recent x))"
+    assert await client.ok("FETCH 1:* FLAGS") == [one, two, three]
+    assert await client.ok("FETCH 2:3 FLAGS") == [two, three]
+    assert await client.ok("FETCH 1 FLAGS") == [one]
 
 
 async def test_a_slice_is_told_as_it_is_by_then(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

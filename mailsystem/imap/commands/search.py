@@ -20,6 +20,8 @@ from mailsystem.imap.session import Selected, Session
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, MessageSet
 
+_NUMBERS: Final = 8
+"""So many numbers are as soon written as one message is looked at."""
 _FIRST_STRETCH: Final = 256
 """Messages that are looked at first where only the first or last that is found counts."""
 
@@ -155,10 +157,16 @@ async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bo
     modseq = await highest(session, session.selected, uids) if tell_modseq else None
 
     def line() -> bytes:
-        numbers = b"".join([b" %d" % number for number in _numbered(session, uids, by_uid)])
-        return b"* " + name + numbers + (b" (MODSEQ %d)" % modseq if modseq is not None else b"") + reply.CRLF
+        named = tuple(_numbered(session, uids, by_uid))
+        return (
+            b"* "
+            + name
+            + (b" %d" * len(named)) % named
+            + (b" (MODSEQ %d)" % modseq if modseq is not None else b"")
+            + reply.CRLF
+        )
 
-    session.send(await apart(len(uids), line))
+    session.send(await apart(len(uids) // _NUMBERS, line))
 
 
 async def answer(session: Session, returns: Returns, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
