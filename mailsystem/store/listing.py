@@ -16,16 +16,21 @@ from mailsystem.mail.mailbox import (
     Status,
     Uid,
 )
-from mailsystem.mail.rights import Rights
-from mailsystem.store import counting, messages, rights
+from mailsystem.mail.rights import EVERY, Rights, is_of_others
+from mailsystem.store import counting, rights
 from mailsystem.store.contents import HEAD_LIMIT, WHOLE
 from mailsystem.store.database import Row, Sql, Unit
 from mailsystem.store.fetching import among
-from mailsystem.store.rows import MESSAGE, Fetched, Want, message_of
+from mailsystem.store.rows import MAILBOX, MESSAGE, Fetched, Want, mailbox_of, message_of
 
 FEW: Final = 200
 """Messages of which the rows are read where we stand: some tenths of a millisecond."""
 _ALL: Final = -1
+_ENTERED: Final = (
+    f"SELECT {', '.join(f'm.{column}' for column in MAILBOX.split(', '))}, m.recent_from,"  # noqa: S608
+    " a.messages > a.most_messages OR a.octets > a.most_octets"
+    " FROM accounts a CROSS JOIN mailboxes m WHERE a.id = $1 AND m.account_id = a.id AND m.name = $2"
+)
 
 
 def counted(mailbox: Mailbox) -> Unit[Status]:
@@ -40,12 +45,17 @@ def entered(account: AccountId, name: str) -> Unit[tuple[Mailbox, Rights, bool, 
 
     Raises `NoSuchMailbox`.
     """
+    if not is_of_others(name):
+        rows = yield Sql(_ENTERED, account, name)
+        if not rows:
+            raise NoSuchMailbox
+        [(*row, recent_from, over)] = rows
+        return mailbox_of(tuple(row)), EVERY, bool(over), recent_from
     mailbox, have = yield from rights.found(account, name, "r")
-    over = mailbox.account == account and (yield from messages.is_over_quota(account))
     [[recent_from]] = yield Sql(
         "SELECT recent_from FROM mailboxes WHERE account_id = $1 AND id = $2", mailbox.account, mailbox.id
     )
-    return mailbox, have, over, recent_from
+    return mailbox, have, False, recent_from
 
 
 def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[list[Message]]:

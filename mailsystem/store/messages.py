@@ -94,12 +94,6 @@ def count(account: AccountId, messages: int, octets: int) -> Unit[None]:
         raise OverQuota
 
 
-def is_over_quota(account: AccountId) -> Unit[bool]:
-    """Whether the account keeps more than it may: the limit may have come after the mail."""
-    rows = yield Sql("SELECT messages > most_messages OR octets > most_octets FROM accounts WHERE id = $1", account)
-    return bool(rows and rows[0][0])
-
-
 def touch(account: AccountId, mailbox: MailboxId, modseq: ModSeq) -> Unit[None]:
     """Let the mailbox show that it changed, and ring. Raises `NoSuchMailbox`."""
     rows = yield Sql(

@@ -110,7 +110,7 @@ async def test_what_has_not_changed_is_not_read_again(vault: Vault) -> None:
     with statements(vault.here) as said:
         again = await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
         assert again.uids == opened.uids
-    assert not [each for each in said if "FROM messages" in each]
+    assert len(said) == 1
     with statements(vault.here) as said:
         await vault.here.mailboxes.changes(ann, box, opened.mailbox.modseq)
     assert len(said) == 1
