@@ -23,11 +23,12 @@ from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.transfer import Identity
 from mailsystem.net import Closed
-from mailsystem.store import Fetched, FlagOp, Want
+from mailsystem.store import FlagOp
 
 _LONGEST_HEADER: Final = 8 << 20
 """Octets of a header block in which fields are looked for; what is longer holds no mail."""
 _WRITTEN_AT_ONCE: Final = 256 << 10
+_OF_PREVIEWS: Final = (Kept.PARTS, Kept.CONTENT, Kept.HEAD, Kept.REST)
 _CHANGED: Final = 1
 _ALONE: Final = 2
 
@@ -269,28 +270,21 @@ class Answers:
         session = self._session
         known = dict(zip(columns[Kept.UID], columns[Kept.PREVIEW], strict=True))
         missing = MessageSet.of(uid for uid, words in known.items() if words is None)
-        async for unread in session.store.mailboxes.fetch(
-            session.mailbox.account,
-            session.mailbox.id,
-            missing,
-            Want.FACTS | Want.RAW,
-            actor=session.account.id,
+        async for unread in session.store.fetching.columns(
+            session.mailbox.account, session.mailbox.id, missing, _OF_PREVIEWS, actor=session.account.id
         ):
             beginnings = [
-                await session.store.contents.read(each.message.content, 0, REACH) if each.raw is None else each.raw
-                for each in unread
+                await session.store.contents.read(content, 0, REACH) if head is None or rest is None else head + rest
+                for content, head, rest in zip(unread[Kept.CONTENT], unread[Kept.HEAD], unread[Kept.REST], strict=True)
             ]
-            known |= await asyncio.to_thread(_previews, unread, beginnings)
+            words = await asyncio.to_thread(_previews, unread[Kept.PARTS], beginnings)
+            known |= zip(unread[Kept.UID], words, strict=True)
         return {**columns, Kept.PREVIEW: list(known.values())}
 
 
-def _previews(messages: Sequence[Fetched], beginnings: Sequence[bytes]) -> dict[int, str]:
-    """The first words of each, by UID."""
-    return {
-        each.message.uid: preview_of(Part.load(each.facts.parts), octets)
-        for each, octets in zip(messages, beginnings, strict=True)
-        if each.facts is not None
-    }
+def _previews(parts: Sequence[bytes], beginnings: Sequence[bytes]) -> list[str]:
+    """The first words of each."""
+    return [preview_of(Part.load(each), octets) for each, octets in zip(parts, beginnings, strict=True)]
 
 
 class _Message(NamedTuple):

@@ -96,9 +96,6 @@ def fetched(
     if want & Want.RAW:
         columns += ", b.octets"
         join += " LEFT JOIN bodies b ON b.content_id = m.content_id"
-    if want & Want.PREVIEW:
-        columns += ", p.text"
-        join += " LEFT JOIN previews p ON p.content_id = m.content_id"
     rows = yield among(columns, join, account, mailbox, portion, most_rows)
     found = [_fetched(row, want.value) for row in rows]
     if len(found) < most_rows:
@@ -111,7 +108,6 @@ def fetched(
 _FACTS: Final = Want.FACTS.value
 _HEAD: Final = (Want.HEAD | Want.RAW).value
 _RAW: Final = Want.RAW.value
-_PREVIEW: Final = Want.PREVIEW.value
 
 
 def _fetched(row: Row, want: int) -> Fetched:
@@ -119,9 +115,8 @@ def _fetched(row: Row, want: int) -> Fetched:
         return Fetched(message_of(row), None, None, None)
     facts = Facts(*row[8:14]) if want & _FACTS else None
     head = row[14 if facts else 8] if want & _HEAD else None
-    preview = row[-1] if want & _PREVIEW else None
-    body = row[-2 if want & _PREVIEW else -1] if want & _RAW else None
-    return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None, preview)
+    body = row[-1] if want & _RAW else None
+    return Fetched(message_of(row[:8]), facts, head, head + body if body is not None else None)
 
 
 class News(NamedTuple):

@@ -106,7 +106,6 @@ class Want(Bits):
     FACTS = auto()
     HEAD = auto()
     RAW = auto()
-    PREVIEW = auto()
 
 
 class Fetched(NamedTuple):
@@ -118,8 +117,6 @@ class Fetched(NamedTuple):
     """The header block with its blank line, at most 256 KiB of it."""
     raw: bytes | None
     """The whole message if it is kept in the database; None if it lies in a file: stream it."""
-    preview: str | None = None
-    """Its first words, as `mail.preview` tells them; None where nobody has read it yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ import pytest
 from vault import Vault, letter, post, spooled
 
 from mailsystem.mail.haystack import Words, fold
+from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import DELETED, MessageSet
 from mailsystem.mail.terms import Probe, probe_words
-from mailsystem.store import FlagOp, Store, Want, open_store
+from mailsystem.store import FlagOp, Store, open_store
 from mailsystem.store.database import Unit
 from mailsystem.store.index import _TOO_MANY
 from mailsystem.store.shelves import FULL
@@ -263,18 +264,15 @@ async def test_previews_are_kept_with_the_contents(vault: Vault) -> None:
     await vault.here.mailboxes.append(vault.ann.id, "INBOX", spooled(vault.here, letter("two", "x" * 10_000)))
     inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
 
-    async def previews(want: Want) -> list[str | None]:
-        return [
-            each.preview
-            async for slice_ in vault.there.mailboxes.fetch(vault.ann.id, inbox.id, ALL, want)
-            for each in slice_
-        ]
+    async def previews(*things: Kept) -> list[str | None]:
+        asked = (Kept.PREVIEW, *things)
+        slices = vault.there.fetching.columns(vault.ann.id, inbox.id, ALL, asked)
+        return [words async for columns in slices for words in columns[Kept.PREVIEW]]
 
-    assert await previews(Want.PREVIEW) == [None, None]
+    assert await previews() == [None, None]
     await vault.here.index.catch_up()
-    for want in (Want.PREVIEW, Want.PREVIEW | Want.RAW, Want.PREVIEW | Want.FACTS | Want.HEAD):
-        assert await previews(want) == ["hello", "x" * 200]
-    assert await previews(Want.FACTS) == [None, None]
+    for things in ((), (Kept.HEAD, Kept.REST), (Kept.FLAGS, Kept.PARTS)):
+        assert await previews(*things) == ["hello", "x" * 200]
 
 
 async def test_a_large_message_is_read_in_pieces_and_one_of_too_many_words_is_left_out(vault: Vault) -> None:
