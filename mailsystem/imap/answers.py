@@ -74,7 +74,7 @@ class Answers:
         self._session = session
         self._items = items
         self._plan = plan = _plan(items, session.dialect)
-        view = session.view
+        self._view = view = session.view
         # RFC 9051 has no `\\Recent`.
         self._recent = None if session.dialect.rev2 or not view.recent else view.is_recent
         self._marks_seen = plan.marks_seen and not session.read_only
@@ -102,7 +102,13 @@ class Answers:
         if self.read is not None and Kept.CONTENT not in things:
             things += (Kept.CONTENT,)
         async for columns, said in session.store.fetching.made(
-            session.mailbox.account, session.mailbox.id, uids, things, self._written, actor=session.account.id
+            session.mailbox.account,
+            session.mailbox.id,
+            uids,
+            things,
+            self._written,
+            actor=session.account.id,
+            about=self._view.count(uids),
         ):
             if said is not None:
                 await self._say(said, columns)
@@ -115,7 +121,7 @@ class Answers:
             await self._slice(columns)
         if changes is not None:
             # RFC 3501 7.4.2: the flags went with the answers, they are no news.
-            session.view.told(changes)
+            self._view.told(changes)
 
     def _written(self, columns: Columns) -> tuple[Columns, list[bytes] | None]:
         """What there is to say of a slice, where that is short and nothing unusual: in the thread that has just read it.
@@ -123,7 +129,7 @@ class Answers:
         What was read is warm there; and nobody else changes the view while a command runs. What is long costs less where
         it is sent.
         """
-        numbers = self._session.view.numbered(columns[Kept.UID])
+        numbers = self._view.numbered(columns[Kept.UID])
         if (
             self._marks_seen
             or Kept.REST in columns
@@ -168,7 +174,7 @@ class Answers:
         return {**columns, **fresh}
 
     async def _slice(self, columns: Columns) -> None:
-        numbers: Sequence[int] = self._session.view.numbered(columns[Kept.UID])
+        numbers: Sequence[int] = self._view.numbered(columns[Kept.UID])
         if not isinstance(numbers, range) and 0 in numbers:
             columns = {thing: tuple(compress(values, numbers)) for thing, values in columns.items()}
             numbers = [number for number in numbers if number]

@@ -84,10 +84,14 @@ class Fetching:
         make: Callable[[Columns], T],
         *,
         actor: AccountId | None = None,
+        about: int | None = None,
     ) -> AsyncIterator[T]:
-        """What `make` makes of each slice of `columns`, where that was read: perhaps in a thread."""
+        """What `make` makes of each slice of `columns`, where that was read: perhaps in a thread.
+
+        Of about so many messages, if that is known; else of as many as there are UIDs.
+        """
         # The next slice is not read while this one is written: both need the interpreter, and pass it to and fro.
-        brief = len(uids) <= BRIEF
+        brief = (len(uids) if about is None else about) <= BRIEF
         most = _BRIEF_OCTETS if brief else _SLICE_OCTETS
         for portion in portions(uids, _SLICE_ROWS):
             rest = portion

@@ -177,6 +177,16 @@ def test_members_and_counts_are_those_the_client_knows() -> None:
     assert [here.number(uid) for uid in (3, 4, 5, 9, 10)] == [1, 0, 2, 3, 0]
 
 
+def test_messages_are_numbered_in_their_order_and_strangers_are_none() -> None:
+    seen = view(3, 5, 8, 9)
+    assert seen.numbered((5, 8, 9)) == range(2, 5)
+    assert list(seen.numbered((3, 8))) == [1, 3]
+    assert list(seen.numbered((4, 5, 10))) == [0, 2, 0]
+    assert list(seen.numbered((8, 9, 10))) == [3, 4, 0]
+    assert list(seen.numbered(())) == []
+    assert list(view().numbered((1,))) == [0]
+
+
 def test_a_large_mailbox_can_lose_half_of_its_messages_in_one_pass() -> None:
     here = View(array("I", range(1, 100_001)), ModSeq(1))
     gone = MessageSet.of(range(1, 100_001, 2))

@@ -140,7 +140,11 @@ async def test_what_is_made_of_many_is_made_where_they_were_read(vault: Vault) -
     for uids in (MessageSet(((1, BRIEF),)), ALL):
         slices = vault.there.fetching.made(vault.ann.id, mailbox, uids, (Kept.SIZE,), lambda _: threading.get_ident())
         threads.append([found async for found in slices])
+    few = vault.there.fetching.made(
+        vault.ann.id, mailbox, ALL, (Kept.SIZE,), lambda columns: threading.get_ident(), about=BRIEF
+    )
     here = threading.get_ident()
+    assert {found async for found in few} == {here}
     assert threads[0] == [here]
     assert here not in threads[1]
 
