@@ -1,32 +1,28 @@
-"""What a FETCH is answered: slice by slice, large messages piece by piece, none of them is ever held whole."""
+"""What a FETCH is answered, slice by slice: what is short as it was read, what is large by `quoting`."""
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, compress, groupby
 from typing import Final, NamedTuple
 
 from mailsystem.imap.dialect import Dialect
-from mailsystem.imap.fetch import Attribute, DecodedSize, Items, Octets, Piece
-from mailsystem.imap.fetched import ALONE, Rendering, encoded, extent, octets_of, rendering
+from mailsystem.imap.fetch import Attribute, Items
+from mailsystem.imap.fetched import ALONE, Rendering, rendering
+from mailsystem.imap.quoting import Letter, Line
 from mailsystem.imap.rollcall import answered
 from mailsystem.imap.session import FLUSH_AT, Session
-from mailsystem.imap.structure import pick_fields
 from mailsystem.imap.witness import flagged
 from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import SEEN, Changes, ContentId, Message, MessageSet
 from mailsystem.mail.objectid import LOOKED_AT
 from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
-from mailsystem.mail.transfer import Identity
-from mailsystem.net import Closed
 from mailsystem.store import FlagOp
 
-_LONGEST_HEADER: Final = 8 << 20
-"""Octets of a header block in which fields are looked for; what is longer holds no mail."""
 _WRITTEN_AT_ONCE: Final = 256 << 10
 _OF_PREVIEWS: Final = (Kept.PARTS, Kept.CONTENT, Kept.HEAD, Kept.REST)
 _CHANGED: Final = 1
@@ -139,7 +135,9 @@ class Answers:
             or any(None in columns[thing] for thing in self._plan.usual.wholes)
         ):
             return columns, None
-        return columns, self._joined(self._plan.usual, numbers, columns)
+        # What was read is not held while the client takes its time.
+        counted = {thing: columns[thing] for thing in (Kept.UID, Kept.CONTENT) if thing in columns}
+        return counted, list(self._joined(self._plan.usual, numbers, columns))
 
     async def _see(self, uids: MessageSet) -> Changes:
         """Set `\\Seen` on all of the messages at once, as soon as one lacks it; later slices show it by themselves."""
@@ -182,7 +180,7 @@ class Answers:
             return
         kinds = self._kinds(columns)
         if not any(kinds):
-            await self._say(self._joined(self._plan.usual, numbers, columns), columns)
+            await self._many(self._plan.usual, numbers, columns)
             return
         at = 0
         for kind, run in groupby(kinds):
@@ -194,7 +192,7 @@ class Answers:
                     one = {thing: values[place : place + 1] for thing, values in some.items()}
                     await self._one(form, number, one)
             else:
-                await self._say(self._joined(form, numbers[at:stop], some), some)
+                await self._many(form, numbers[at:stop], some)
             at = stop
 
     def _kinds(self, columns: Columns) -> list[int]:
@@ -210,20 +208,31 @@ class Answers:
                 kinds = [kind | _ALONE * (value is None) for kind, value in zip(kinds, columns[thing], strict=True)]
         return kinds
 
-    def _joined(self, form: Rendering, numbers: Sequence[int], columns: Columns) -> list[bytes]:
+    async def _many(self, form: Rendering, numbers: Sequence[int], columns: Columns) -> None:
+        """Answer for messages of which everything is here, and let the others have their turns."""
+        step = form.at_once
+        for at in range(0, len(numbers), step):
+            some = (
+                columns
+                if step >= len(numbers)
+                else {thing: values[at : at + step] for thing, values in columns.items()}
+            )
+            await self._say(self._joined(form, numbers[at : at + step], some), some)
+            if at + step < len(numbers):
+                await asyncio.sleep(0)
+
+    def _joined(self, form: Rendering, numbers: Sequence[int], columns: Columns) -> Iterator[bytes]:
         """The answers for messages of which everything is here, so much at once that one who takes nothing holds no more."""
         pieces = form.lines(numbers, columns, self._recent)
         ends = list(accumulate(map(len, pieces)))
-        joined: list[bytes] = []
         at, said = 0, 0
         while at < len(pieces):
             stop = bisect_left(ends, said + _WRITTEN_AT_ONCE, at) + 1
-            joined.append(b"".join(pieces[at:stop]))
+            yield b"".join(pieces[at:stop])
             at = stop
             said = ends[min(stop, len(ends)) - 1]
-        return joined
 
-    async def _say(self, said: list[bytes], columns: Columns) -> None:
+    async def _say(self, said: Iterable[bytes], columns: Columns) -> None:
         session = self._session
         for each in said:
             session.send(each)
@@ -248,17 +257,17 @@ class Answers:
                 return  # it is gone
         known = {thing: values[0] for thing, values in columns.items()}
         head, rest = known.get(Kept.HEAD), known.get(Kept.REST)
-        message = _Message(
+        message = Letter(
             known[Kept.CONTENT],
             known[Kept.SIZE],
             known[Kept.HEADER_SIZE],
-            known[Kept.PARTS],
+            Part.load(known[Kept.PARTS]) if form.takes_parts else None,
             head,
             head + rest if head is not None and rest is not None else None,
         )
         if head is None and form.shows_threads:
             columns = {**columns, Kept.HEAD: [await session.store.contents.read(message.content, 0, LOOKED_AT)]}
-        line = _Line(session, form.beginning(number, columns, self._recent))
+        line = Line(session, form.beginning(number, columns, self._recent))
         for item in self._items.octets:
             await line.add(item, message)
         line.end()
@@ -291,138 +300,3 @@ class Answers:
 def _previews(parts: Sequence[bytes], beginnings: Sequence[bytes]) -> list[str]:
     """The first words of each."""
     return [preview_of(Part.load(each), octets) for each, octets in zip(parts, beginnings, strict=True)]
-
-
-class _Message(NamedTuple):
-    """What it takes to read one message's octets."""
-
-    content: ContentId
-    size: int
-    header_size: int
-    parts: bytes
-    head: bytes | None
-    raw: bytes | None
-
-
-class _Line:
-    """One FETCH response that holds octets."""
-
-    def __init__(self, session: Session, begun: bytes) -> None:
-        self._session = session
-        self._said = [begun]
-        """What was not sent yet: while nothing was, the command may still fail without harm."""
-        self._space = b"" if begun.endswith(b"(") else b" "
-        self._sent = False
-
-    async def add(self, piece: Piece, message: _Message) -> None:
-        """Say what `piece` asks for. Raises `MailError`, and `Closed` where the promised octets do not come."""
-        if isinstance(piece, DecodedSize):
-            await self._measure(piece, message)
-        elif piece.decoded:
-            await self._decode(piece, message)
-        else:
-            await self._quote(piece, message)
-
-    async def _quote(self, item: Octets, message: _Message) -> None:
-        """`BODY[section]`: octets as they came."""
-        octets = octets_of(item, *message[2:])
-        if octets is None:
-            first, last = extent(item.section, message.size, message.header_size, message.parts)
-            if not item.section.picks_fields:
-                first, last = item.within(first, last)
-                await self._stream(
-                    b"%b {%d}" % (item.name, last - first), self._pieces(message, first, last), last - first
-                )
-                return
-            contents = self._session.store.contents
-            header = await contents.read(message.content, first, min(last, first + _LONGEST_HEADER))
-            octets = await asyncio.to_thread(pick_fields, header, item.section)
-            first, last = item.within(0, len(octets))
-            octets = octets[first:last]
-        # RFC 3501 4.3 has no NUL in literals, and some write 0x80 instead. Here a message comes out as it went in: sizes,
-        # digests and signatures hold, and clients count octets anyway.
-        self._add(b"%b {%d}\r\n%b" % (item.name, len(octets), octets))
-
-    async def _measure(self, item: DecodedSize, message: _Message) -> None:
-        """`BINARY.SIZE[section]`, exactly: whoever says so many octets must not say fewer later."""
-        size = 0
-        async for piece in self._decoded(item, message):
-            size += len(piece)
-        self._add(b"%b %d" % (item.name, size))
-
-    async def _decode(self, item: Octets, message: _Message) -> None:
-        """`BINARY[section]`: octets with their transfer encoding undone, as a literal8, which may hold any of them."""
-        size = 0
-        whole: list[bytes] | None = []
-        async for piece in self._decoded(item, message):
-            size += len(piece)
-            if whole is not None:
-                whole.append(piece)
-                if size > FLUSH_AT:
-                    whole = None
-        first, last = item.within(0, size)
-        announced = b"%b ~{%d}" % (item.name, last - first)
-        if whole is not None:
-            self._add(b"%b\r\n%b" % (announced, b"".join(whole)[first:last]))
-        else:
-            # How long a part is once it is decoded is only known at its end. So a large one is read twice, but never held.
-            await self._stream(announced, self._decoded(item, message), last - first, skip=first)
-
-    async def _decoded(self, item: Piece, message: _Message) -> AsyncIterator[bytes]:
-        """The octets of BINARY, piece by piece. Raises `UnknownEncoding`."""
-        first, last, make = encoded(item.section, message.size, message.parts)
-        undo = make()
-        if message.raw is not None:
-            yield undo.feed(message.raw[first:last])
-        elif first < last:
-            async for piece in self._pieces(message, first, last):
-                yield undo.feed(piece) if isinstance(undo, Identity) else await asyncio.to_thread(undo.feed, piece)
-        yield undo.close()
-
-    def _pieces(self, message: _Message, first: int, last: int) -> AsyncIterator[bytes]:
-        return self._session.store.contents.stream(message.content, first, last)
-
-    async def _stream(self, announced: bytes, pieces: AsyncIterator[bytes], left: int, skip: int = 0) -> None:
-        """Say octets that are not in memory, `left` of them after the first `skip`: one piece after the other, as the
-        client takes them."""
-        session = self._session
-        self._add(announced + b"\r\n")
-        # A piece leaves when the next one is here: the first may be at hand where the file that holds the rest is not.
-        holding = False
-        try:
-            if left:
-                async for piece in pieces:
-                    if holding:
-                        self._send()
-                        await session.flush()
-                    if skip >= len(piece):
-                        skip -= len(piece)
-                        continue
-                    piece = piece[skip : skip + left]
-                    skip = 0
-                    self._said.append(piece)
-                    left -= len(piece)
-                    holding = True
-                    del piece
-                    if not left:
-                        break
-        except Exception as error:
-            # Within a literal no answer would be understood as one.
-            if self._sent:
-                raise Closed(f"cut off in a literal: {error}") from error
-            raise
-        if left:
-            raise Closed("a message is shorter than it was")
-
-    def _add(self, said: bytes) -> None:
-        self._said += [self._space, said]
-        self._space = b" "
-
-    def _send(self) -> None:
-        self._session.send(b"".join(self._said))
-        self._said.clear()
-        self._sent = True
-
-    def end(self) -> None:
-        self._said.append(b")\r\n")
-        self._send()

@@ -82,6 +82,10 @@ _WIDE: Final = {
 }
 """What is ready as it is kept, and too long to be copied more than once."""
 
+_CHEAP: Final = 1000
+_DEAR: Final = 64
+"""Answers that are written at once: of whole messages and headers, and of what has to be looked for in them."""
+
 _Cut: TypeAlias = Callable[[Columns], tuple[Iterable[int], list[Sequence[bytes]]]]
 """For each message how many octets an item gives, and the octets, perhaps in two pieces."""
 
@@ -117,6 +121,11 @@ class Rendering:
             announced = space + item.name.replace(b"%", b"%%") + b" {%d}\r\n"
             self._octets.append((announced, _cut(cast("Octets", item))))
             space = b" "
+        self.takes_parts: Final = items.wants_parts
+        """Whether the parts of the messages have to be known."""
+        cheap = all(item.section.is_header or item.section == Section() for item in items.octets)
+        self.at_once: Final = max(1, (_CHEAP if cheap else _DEAR) // max(1, len(items.octets)))
+        """Messages for which `lines` takes no more than a few milliseconds."""
         self.things: Final = tuple(dict.fromkeys((*things, *_needed(items, direct=self.direct))))
         """What has to be read of each message."""
         self.wholes: Final = tuple(thing for thing in (Kept.HEAD, Kept.REST) if thing in self.things)
@@ -131,6 +140,9 @@ class Rendering:
     def lines(self, numbers: Sequence[int], columns: Columns, recent: Recent = None) -> list[bytes]:
         """The whole responses about messages with these sequence numbers, in pieces."""
         pieces, template, values = self._known(numbers, columns, recent)
+        if self.takes_parts:
+            # Once for all sections of them.
+            columns = {**columns, Kept.PARTS: list(map(Part.load, columns[Kept.PARTS]))}
         for announced, cut in self._octets:
             sizes, octets = cut(columns)
             pieces += (_written(template + announced, [*values, sizes], len(numbers)), *octets)
@@ -194,8 +206,8 @@ def _cut(item: Octets) -> _Cut:
         return lambda columns: _in_one([octets_of(item, 0, None, head, None) or b"" for head in columns[Kept.HEAD]])
     return lambda columns: _in_one(
         [
-            octets_of(item, len(head), parts, head, head + rest) or b""
-            for parts, head, rest in zip(
+            octets_of(item, len(head), root, head, head + rest) or b""
+            for root, head, rest in zip(
                 columns[Kept.PARTS] if section.path else repeat(None, len(columns[Kept.HEAD])),
                 columns[Kept.HEAD],
                 columns[Kept.REST],
@@ -213,26 +225,26 @@ def _in_two(heads: Sequence[bytes], rests: Sequence[bytes]) -> tuple[Iterable[in
     return map(add, map(len, heads), map(len, rests)), [heads, rests]
 
 
-def extent(section: Section, size: int, header_size: int, parts: bytes | None) -> tuple[int, int]:
+def extent(section: Section, size: int, header_size: int, root: Part | None) -> tuple[int, int]:
     """The octets [start, end) that a section names, of a message of `size` octets; a list of fields names their header.
 
-    `parts` may only be missing where `section` names none.
+    The message as a part may only be missing where `section` names none.
     """
     if section.path:
-        return locate(_parts(parts), section) if parts is not None else (0, 0)
+        return locate(root, section) if root is not None else (0, 0)
     if section.specifier is Specifier.ALL:
         return 0, size
     return (header_size, size) if section.specifier is Specifier.TEXT else (0, header_size)
 
 
-def encoded(section: Section, size: int, parts: bytes | None) -> tuple[int, int, Callable[[], Decoder]]:
+def encoded(section: Section, size: int, root: Part | None) -> tuple[int, int, Callable[[], Decoder]]:
     """The octets [start, end) that BINARY is made of, and what makes decoders for them. Raises `UnknownEncoding`.
 
     What holds other parts is as it stands (RFC 2045 6.4), and so is the whole message.
     """
-    if not section.path or parts is None:
+    if not section.path or root is None:
         return 0, size, partial(_decoder, "binary")
-    part = find_part(_parts(parts), section.path)
+    part = find_part(root, section.path)
     if part is None:
         return 0, 0, partial(_decoder, "binary")
     return *part.body, partial(_decoder, "binary" if part.children else part.encoding)
@@ -245,20 +257,14 @@ def _decoder(encoding: str) -> Decoder:
     return made
 
 
-# Several sections of one message are asked for together, never those of many: a large cache would only hold memory.
-_parts = lru_cache(maxsize=2)(Part.load)
-
-
-def octets_of(
-    item: Octets, header_size: int, parts: bytes | None, head: bytes | None, raw: bytes | None
-) -> bytes | None:
+def octets_of(item: Octets, header_size: int, root: Part | None, head: bytes | None, raw: bytes | None) -> bytes | None:
     """What `item` asks for, out of what is in memory: the whole header block, the whole message; None where that lacks it."""
     section = item.section
     if section.is_header and head is not None:
         octets, first, last = head, 0, len(head)
     elif raw is not None:
         octets = raw
-        first, last = extent(section, len(raw), header_size, parts)
+        first, last = extent(section, len(raw), header_size, root)
     else:
         return None
     if section.picks_fields:

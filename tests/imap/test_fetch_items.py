@@ -17,6 +17,7 @@ from mailsystem.imap.structure import Section, Specifier
 from mailsystem.mail.errors import MailError, SyntaxFault, TooMany
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import RECENT, SEEN, Flag, ModSeq
+from mailsystem.mail.part import Part
 
 
 def request(text: str | bytes) -> tuple[Items, Modifiers]:
@@ -156,8 +157,8 @@ def test_partials_end_where_the_octets_end(partial: str, part: bytes) -> None:
 
 def test_what_is_not_in_memory_is_not_made_up() -> None:
     whole, header = items("(BODY[] BODY[HEADER])").octets
-    assert octets_of(whole, 20, b"[]", b"head", None) is None
-    assert octets_of(header, 20, b"[]", None, None) is None
+    assert octets_of(whole, 20, None, b"head", None) is None
+    assert octets_of(header, 20, None, None, None) is None
 
 
 def test_a_response_says_its_attributes() -> None:
@@ -210,6 +211,13 @@ def test_what_needs_more_than_columns_is_not_written_from_them() -> None:
     assert rendering(items("ALL")).wholes == ()
 
 
+def test_the_more_is_asked_of_each_message_the_fewer_are_answered_at_once() -> None:
+    many = " ".join(f"BODY.PEEK[{number}]" for number in range(1, 101))
+    assert rendering(items("(FLAGS BODY[])")).at_once == rendering(items("ALL")).at_once >= 1000
+    assert rendering(items("BODY[1]")).at_once < 100
+    assert rendering(items(f"({many})")).at_once == 1
+
+
 def test_days_have_two_places() -> None:
     assert written("INTERNALDATE", INTERNALDATE=0.0).endswith(b'" 1-Jan-1970 00:00:00 +0000")\r\n')
 
@@ -222,7 +230,7 @@ def test_the_uid_comes_first_where_it_was_not_asked_for() -> None:
 def test_fields_of_a_part_that_is_not_there_are_none() -> None:
     root = b'["text","plain",0,20,100,1,"7bit",null,null,0]'
     item = Octets(b"x", Section((2,), Specifier.FIELDS, (b"DATE",)))
-    assert octets_of(item, 20, b"[" + root + b"]", None, b"x" * 100) == b""
+    assert octets_of(item, 20, Part.load(b"[" + root + b"]"), None, b"x" * 100) == b""
 
 
 @pytest.mark.parametrize(
@@ -264,8 +272,8 @@ def test_objectids_and_dates_are_nil_where_there_are_none() -> None:
     assert told.endswith(b'SAVEDATE "17-Jul-1996 02:44:25 +0000")\r\n')
 
 
-def parts(encoding: str) -> bytes:
-    return b'[["text","plain",0,9,99,1,"%b",null,null,0]]' % encoding.encode()
+def parts(encoding: str) -> Part:
+    return Part.load(b'[["text","plain",0,9,99,1,"%b",null,null,0]]' % encoding.encode())
 
 
 def test_binary_is_made_of_the_body_of_a_part() -> None:

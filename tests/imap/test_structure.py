@@ -13,6 +13,7 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.structure import Section, Specifier, pick_fields, read_section
 from mailsystem.mail.content import scan
 from mailsystem.mail.errors import MailError, SyntaxFault, TooMany
+from mailsystem.mail.part import Part
 
 
 def section(text: str | bytes, *literals: tuple[int, bytes]) -> Section:
@@ -26,7 +27,7 @@ def section(text: str | bytes, *literals: tuple[int, bytes]) -> Section:
 def cut(raw: bytes, text: str) -> bytes:
     """What our code says the section holds."""
     facts, wanted = scan(raw), section(text)
-    first, last = extent(wanted, len(raw), facts.header_size, facts.parts)
+    first, last = extent(wanted, len(raw), facts.header_size, Part.load(facts.parts))
     return pick_fields(raw[first:last], wanted) if wanted.picks_fields else raw[first:last]
 
 
