@@ -14,6 +14,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,7 +24,7 @@ from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.store.database import Database, Many, Sql, Unit
 from mailsystem.store.opened import Files, Opened, read_at
-from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory, write_at
+from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory
 from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool, keep_freed_memory
 from mailsystem.store.sweeping import Sweep
 from mailsystem.telemetry import Trace
@@ -110,7 +111,7 @@ class Contents:
                 await spool.settle()
                 return await asyncio.to_thread(self._to_file, spool, prefix)
             if spool.size > self._inline_limit:
-                return await self._to_segment(chunks, spool.size, prefix)
+                return await self._to_segment(chunks, prefix)
             octets = b"".join(chunks)
             if len(octets) <= _ON_LOOP:
                 return _inline(prefix, octets)
@@ -119,26 +120,12 @@ class Contents:
             self._trace.event("store failed", what="content", reason=str(error))
             raise Unavailable("cannot store the message") from error
 
-    async def _to_segment(self, chunks: Sequence[bytes | bytearray], size: int, prefix: bytes) -> Staged:
-        def work(descriptor: int, offset: int) -> tuple[Facts, bytes, bytes]:
-            # Chunk by chunk: a copy of the whole would be new memory each time, and that is dearer than to scan it.
-            scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
-            scanner.feed(prefix)
-            for chunk in chunks:
-                write_at(descriptor, offset, memoryview(chunk))
-                offset += len(chunk)
-                scanner.feed(chunk)
-                digest.update(chunk)
-                if len(head) < HEAD_LIMIT:
-                    head += chunk[: HEAD_LIMIT - len(head)]
-            facts = scanner.close()
-            return facts, digest.digest(), bytes(head[: min(facts.header_size, HEAD_LIMIT)])
-
-        place, (facts, digest, head) = await self._segments.append(size, work)
+    async def _to_segment(self, chunks: Sequence[bytes | bytearray], prefix: bytes) -> Staged:
+        place, (facts, digest, head) = await self._segments.append(chunks, partial(_read_over, prefix, chunks))
         return Staged(facts, len(prefix), digest, head, None, place)
 
     async def _append(self, octets: bytes) -> Place:
-        place, _ = await self._segments.append(len(octets), lambda fd, at: write_at(fd, at, memoryview(octets)))
+        place, _ = await self._segments.append((octets,), bool)
         return place
 
     def _to_file(self, spool: Spool, prefix: bytes) -> Staged:
@@ -308,6 +295,24 @@ def _body(content: ContentId, start: int, length: int) -> Unit[bytes]:
     if not rows:
         raise Unavailable("the message cannot be read")
     return bytes(rows[0][0])
+
+
+def _read_over(prefix: bytes, chunks: Sequence[bytes | bytearray]) -> tuple[Facts, bytes, bytes]:
+    """The facts about a message, its digest and its head."""
+    if sum(map(len, chunks)) <= WHOLE:
+        raw = b"".join((prefix, *chunks))
+        facts = scan(raw)
+        return facts, hashlib.sha256(raw).digest(), raw[: min(facts.header_size, HEAD_LIMIT)]
+    # Chunk by chunk: a copy of the whole would be new memory each time, and that is dearer than to scan it.
+    scanner, digest, head = Scanner(), hashlib.sha256(prefix), bytearray(prefix)
+    scanner.feed(prefix)
+    for chunk in chunks:
+        scanner.feed(chunk)
+        digest.update(chunk)
+        if len(head) < HEAD_LIMIT:
+            head += chunk[: HEAD_LIMIT - len(head)]
+    facts = scanner.close()
+    return facts, digest.digest(), bytes(head[: min(facts.header_size, HEAD_LIMIT)])
 
 
 def _inline(prefix: bytes, octets: bytes) -> Staged:

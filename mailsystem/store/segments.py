@@ -21,7 +21,7 @@ import fcntl
 import math
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -34,6 +34,8 @@ _AHEAD: Final = 8 << 20
 _APART: Final = 192 << 10
 """A content from this size on is written in a thread of its own; smaller ones one after the other, in one hop for all."""
 _GROUP: Final = 64
+_PIECES: Final = 1024
+"""Pieces that one call may write (IOV_MAX)."""
 
 
 class Place(NamedTuple):
@@ -64,8 +66,9 @@ class _Waiting(NamedTuple):
 
     segment: _Segment
     offset: int
-    work: Callable[[int, int], Any] | None
-    """What writes it; None if that was done."""
+    octets: Sequence[bytes | bytearray]
+    """What is to be written; nothing if that was done."""
+    work: Callable[[], Any] | None
     answer: asyncio.Future[Any]
 
 
@@ -81,25 +84,26 @@ class Segments:
         self._worker: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Future[None]] = set()
 
-    async def append(self, size: int, work: Callable[[int, int], T]) -> tuple[Place, T]:
-        """Let `work(descriptor, offset)` write `size` octets, in a thread; they are on disk when this returns.
+    async def append(self, octets: Sequence[bytes | bytearray], work: Callable[[], T]) -> tuple[Place, T]:
+        """Write these octets, and let `work` do what else is to be done with them, in a thread.
 
-        Raises `OSError`, and what `work` raises: then the place is dead space.
+        They are on disk when this returns. Raises `OSError`, and what `work` raises: then the place is dead space.
         """
+        size = sum(map(len, octets))
         segment, offset = await self._reserve(size)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if size < _APART:
-            self._queue(_Waiting(segment, offset, work, answer))
+            self._queue(_Waiting(segment, offset, octets, work, answer))
             return Place(segment.name, offset), await answer
-        writing = loop.run_in_executor(None, work, segment.descriptor, offset)
+        writing = loop.run_in_executor(None, _apart, segment.descriptor, offset, octets, work)
 
         def written(writing: asyncio.Future[T]) -> None:
             # Whoever waits may have given up: the thread went on, so the file stayed open for it.
             if writing.cancelled() or writing.exception() is not None:
                 self._leave(segment)
             else:
-                self._queue(_Waiting(segment, offset, None, answer))
+                self._queue(_Waiting(segment, offset, (), None, answer))
 
         writing.add_done_callback(written)
         done = await asyncio.shield(writing)
@@ -199,9 +203,16 @@ def _settle(group: Sequence[_Waiting]) -> list[tuple[Any] | BaseException]:
     outcomes: list[tuple[Any] | BaseException] = []
     for one in group:
         try:
-            outcomes.append((one.work and one.work(one.segment.descriptor, one.offset),))
+            outcomes.append((one.work and one.work(),))
         except Exception as error:
             outcomes.append(error)
+    for first, end in _runs(group):
+        # One call for all that lie side by side: after each call that lets others run, one waits for one's turn again.
+        try:
+            octets = [piece for one in group[first:end] for piece in one.octets]
+            write_at(group[first].segment.descriptor, group[first].offset, octets)
+        except OSError as error:
+            outcomes[first:end] = [error] * (end - first)
     for segment in {one.segment for one in group}:
         try:
             if segment.failed is None:
@@ -213,6 +224,22 @@ def _settle(group: Sequence[_Waiting]) -> list[tuple[Any] | BaseException]:
         one.segment.failed if one.segment.failed is not None else outcome
         for one, outcome in zip(group, outcomes, strict=True)
     ]
+
+
+def _runs(group: Sequence[_Waiting]) -> Iterator[tuple[int, int]]:
+    """From where to where in the group contents are to be written that lie side by side."""
+    first, reached = 0, -1
+    for at, one in enumerate(group):
+        if at > first and (one.offset != reached or one.segment is not group[first].segment):
+            yield first, at
+            first = at
+        reached = one.offset + sum(map(len, one.octets))
+    yield first, len(group)
+
+
+def _apart(descriptor: int, offset: int, octets: Sequence[bytes | bytearray], work: Callable[[], T]) -> T:
+    write_at(descriptor, offset, octets)
+    return work()
 
 
 def _make(directory: Path) -> _Segment:
@@ -262,8 +289,14 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_at(descriptor: int, offset: int, octets: memoryview) -> None:
-    """All of them. Raises `OSError`."""
-    while octets:
-        written = os.pwrite(descriptor, octets, offset)
-        octets, offset = octets[written:], offset + written
+def write_at(descriptor: int, offset: int, octets: Sequence[bytes | bytearray]) -> None:
+    """All of them, one behind the other. Raises `OSError`."""
+    for start in range(0, len(octets), _PIECES):
+        views = [memoryview(piece) for piece in octets[start : start + _PIECES]]
+        while views:
+            written = os.pwritev(descriptor, views, offset)
+            offset += written
+            while views and written >= len(views[0]):
+                written -= len(views.pop(0))
+            if written:
+                views[0] = views[0][written:]

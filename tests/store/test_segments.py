@@ -8,7 +8,7 @@ import fcntl
 import os
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.errors import OverQuota, Unavailable
 from mailsystem.mail.mailbox import DELETED, ContentId, MailboxId, MessageSet
 from mailsystem.store import FlagOp, Quota, Store, open_store
-from mailsystem.store.segments import Segments, write_at
+from mailsystem.store.segments import Segments
 from mailsystem.telemetry import Event, Trace
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
@@ -113,6 +113,23 @@ async def test_those_who_come_together_share_a_file_and_a_wait_for_the_disk(
         assert await place.store.contents.read(content, len(raw), None) == (b"A: b\r\n" + raw)[len(raw) :]
     await place.retire()
     assert path.stat().st_size == sum(map(len, messages)), "nothing but what came"
+
+
+async def test_what_lies_side_by_side_is_written_with_one_call(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    pwritev = os.pwritev
+
+    def counted(descriptor: int, octets: Sequence[memoryview], offset: int) -> int:
+        calls.append(len(octets))
+        return pwritev(descriptor, octets[:1], offset) if len(calls) % 2 else pwritev(descriptor, octets, offset)
+
+    await place.post(large(0))
+    monkeypatch.setattr(os, "pwritev", counted)
+    messages = [large(n, 10_000) for n in range(1, 41)]
+    contents = await place.post(*messages)
+    assert len(calls) < 20, "some of which wrote less than they were asked to"
+    for content, raw in zip(contents, messages, strict=True):
+        assert (await place.store.contents.read(content)).endswith(raw)
 
 
 async def test_a_full_segment_is_followed_by_another(place: Place) -> None:
@@ -315,12 +332,8 @@ async def test_a_compaction_that_dies_at_any_step_loses_nothing(
 async def test_who_gives_up_waiting_disturbs_nobody(tmp_path: Path) -> None:
     segments = Segments(tmp_path)
 
-    def writing(octets: bytes) -> Callable[[int, int], None]:
-        return lambda descriptor, offset: write_at(descriptor, offset, memoryview(octets))
-
     tasks = [
-        asyncio.create_task(segments.append(size, writing(bytes([n]) * size)))
-        for n, size in enumerate([10_000, 500_000] * 10)
+        asyncio.create_task(segments.append([bytes([n]) * size], bool)) for n, size in enumerate([10_000, 500_000] * 10)
     ]
     await asyncio.sleep(0.005)
     for task in tasks[::3]:
