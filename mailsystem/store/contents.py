@@ -25,7 +25,7 @@ from mailsystem.mail.mailbox import ContentId
 from mailsystem.store.database import Database, Many, Sql, Unit
 from mailsystem.store.opened import Files, Opened, read_at
 from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory
-from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool, keep_freed_memory
+from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool
 from mailsystem.store.sweeping import Sweep
 from mailsystem.telemetry import Trace
 
@@ -34,7 +34,8 @@ INLINE_LIMIT: Final = 32 << 10
 WHOLE: Final = 128 << 10
 """A message up to this size may be read as a whole, wherever it lies. Earlier programs kept these in the database."""
 HEAD_LIMIT: Final = 256 << 10
-SLICE: Final = 256 << 10
+SLICE: Final = 128 << 10
+"""Octets that are read at a time: what is larger is mapped anew each time by the C library, a page fault for every 4 KiB."""
 _ON_LOOP: Final = 32 << 10
 """A message up to this size is scanned, and read, where we stand (some 0.1 ms); larger ones in a thread."""
 
@@ -86,7 +87,6 @@ class Contents:
 
     def prepare(self) -> None:
         """Make the directories; drop what a killed process left half written long ago."""
-        keep_freed_memory()
         for directory in (self._directory, self._incoming):
             directory.mkdir(mode=0o700, exist_ok=True)
         stale = self._clock.now() - 86_400
@@ -135,7 +135,9 @@ class Contents:
         scanner.feed(prefix)
         with open(spool.path, "rb", buffering=0) as file:
             os.fsync(file.fileno())  # whoever wrote it: what counts is the file
-            while chunk := file.read(SLICE):
+            slice_ = memoryview(bytearray(SLICE))  # one for all: new memory each time would be dearer than the scan
+            while count := file.readinto(slice_):
+                chunk = slice_[:count]
                 scanner.feed(chunk)
                 digest.update(chunk)
                 if len(head) < HEAD_LIMIT:
@@ -154,7 +156,7 @@ class Contents:
         return b"".join([chunk async for chunk in self.stream(content, start, end)])
 
     async def stream(self, content: ContentId, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """Octets [start, end) in slices of about 256 KiB, of which one is in memory at a time. Raises `Unavailable`."""
+        """Octets [start, end) in slices of about 128 KiB, of which one is in memory at a time. Raises `Unavailable`."""
         where = await self._database.read(_location(content), brief=True)
         end = where.size if end is None else min(end, where.size)
         if start < where.head_size and start < end:

@@ -26,20 +26,6 @@ _SYNCED: Final = 8 << 20
 """Octets after which a file is brought to disk, so that little is left to wait for at its end."""
 
 
-_KEPT: Final = 4 << 20
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep some memory that becomes free, instead of giving it back and asking for it anew.
-
-    glibc maps blocks above a threshold (128 KiB at first) anew each time, and hands back what is free at the end of its heap
-    above twice of that. All octets of large messages come in such blocks, and each page of new memory costs a page fault: on a
-    virtual machine 1 ms for each MB and more, as much as all that we do with it. The threshold follows the largest mapped block
-    that was freed, so one is: none of its pages is ever touched. Up to 8 MiB that are free stay with the process.
-    """
-    bytes(_KEPT)
-
-
 class Room:
     """How much memory the spools of one store take together, in octets."""
 
