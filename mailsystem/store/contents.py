@@ -30,7 +30,11 @@ from mailsystem.store.sweeping import Sweep
 from mailsystem.telemetry import Trace
 
 INLINE_LIMIT: Final = 32 << 10
-"""Octets of a message up to which it lies in the database as a whole."""
+"""Octets of a message up to which it lies in the database as a whole.
+
+From about here on a place in a segment costs as little CPU, is read faster, and is written once instead of twice, first into
+the log and then into the database (`python -m benchmarks contents`).
+"""
 WHOLE: Final = 128 << 10
 """A message up to this size may be read as a whole, wherever it lies. Earlier programs kept these in the database."""
 HEAD_LIMIT: Final = 256 << 10
