@@ -1,10 +1,12 @@
-"""Everything that several clients may do to each other, two IMAP doors over one store for them to do it at, which stand for two
-processes, and a model of the store that is a dictionary."""
+"""Everything that several clients may do to each other, two IMAP doors over one store for them to do it at, which are two
+processes or stand for them, and a model of the store that is a dictionary."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
+import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -37,23 +39,39 @@ FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$Work")
 
 
 class House:
-    """Two doors over one store, on a loop of their own."""
+    """Two doors over one store, on a loop of their own, or in processes of their own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, processes: bool = False) -> None:
         self.loop = asyncio.new_event_loop()
         self.boxes = itertools.count(1)
         self.events: list[Event] = []
         self._stack = AsyncExitStack()
         self.store: Store
         self.bound: list[Bound] = []
-        self.run(self._open(directory))
+        self._doors: list[subprocess.Popen[str]] = []
+        self.run(self._open(directory, 1 if processes else 2))
+        if processes:
+            self.bound.clear()  # our own store stands for a third
+            self._start(directory)
+            self._start(directory)
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(asyncio.wait_for(doing, 60))
 
-    async def _open(self, directory: Path) -> None:
+    def _start(self, directory: Path) -> None:
+        door = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("door.py")), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._doors.append(door)
+        assert door.stdout is not None
+        self.bound.append(Bound("127.0.0.1", int(door.stdout.readline())))
+
+    async def _open(self, directory: Path, doors: int) -> None:
         trace = Trace([self.events.append])
-        for _ in range(2):
+        for _ in range(doors):
             self.store = await self._stack.enter_async_context(open_store(directory, trace=trace))
             people = AccountsDirectory(self.store, default_domain="example.org")
             people._renewing = False
@@ -65,8 +83,11 @@ class House:
         self.ann = await self.store.accounts.add(LOGIN, cheap)
 
     def close(self) -> None:
+        """Raises `AssertionError` where a door had something to say."""
+        bugs = [door.communicate(timeout=30)[0] for door in self._doors]
         self.run(self._stack.aclose())
         self.loop.close()
+        assert not any(bugs), bugs
 
 
 @dataclass

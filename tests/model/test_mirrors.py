@@ -17,9 +17,9 @@ from hypothesis.stateful import run_state_machine_as_test
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "120"))
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("model"))
+@pytest.fixture(scope="module", params=["one process", "processes"])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    house = House(tmp_path_factory.mktemp("model"), processes=request.param == "processes")
     yield house
     house.close()
 
