@@ -39,7 +39,7 @@ AT_ONCE: Final = 64
 Verb: TypeAlias = Callable[[Any, bytes], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rules:
     """What a listener allows. Sizes in octets, times in seconds."""
 

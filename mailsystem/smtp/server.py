@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -54,18 +55,9 @@ class MailSMTP(Receiving):
 
     async def _offer(self) -> None:
         """The extensions that there are for this client, here and now."""
-        lines = [self.hostname, f"SIZE {self.rules.size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
-        lines += ["CHUNKING", "BINARYMIME", "DSN"]
-        mails = f" MAILMAX={self.rules.mail_limit}" if self.rules.mail_limit else ""
-        lines.append(f"LIMITS{mails} RCPTMAX={self.rules.recipient_limit}")
-        if self.connection.secure is not None:
-            lines.append("REQUIRETLS")
-        elif self.rules.tls is not None:
-            lines.append("STARTTLS")
-        if self.rules.offers_auth and self.session.account is None and (mechanisms := self._mechanisms):
-            lines.append("AUTH " + " ".join(mechanisms))
-        lines.append("ENHANCEDSTATUSCODES")
-        await self.push("".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}")
+        secure = self.connection.secure is not None
+        mechanisms = self._mechanisms if self.rules.offers_auth and self.session.account is None else ()
+        await self.push(_offered(self.rules, secure, mechanisms))
         # RFC 2920 3.2: the replies to EHLO, DATA, VRFY, QUIT and NOOP do not wait for others.
         await self.flush()
 
@@ -284,6 +276,23 @@ class MailSMTP(Receiving):
 MailSMTP.verbs = {
     name.removeprefix("smtp_").encode(): getattr(MailSMTP, name) for name in dir(MailSMTP) if name.startswith("smtp_")
 }
+
+
+@lru_cache(maxsize=64)
+def _offered(rules: Rules, secure: bool, mechanisms: tuple[str, ...]) -> str:
+    """The reply to EHLO, which is the same for all clients in one state."""
+    lines = [rules.hostname, f"SIZE {rules.size_limit}", "8BITMIME", "SMTPUTF8", "PIPELINING"]
+    lines += ["CHUNKING", "BINARYMIME", "DSN"]
+    mails = f" MAILMAX={rules.mail_limit}" if rules.mail_limit else ""
+    lines.append(f"LIMITS{mails} RCPTMAX={rules.recipient_limit}")
+    if secure:
+        lines.append("REQUIRETLS")
+    elif rules.tls is not None:
+        lines.append("STARTTLS")
+    if mechanisms:
+        lines.append("AUTH " + " ".join(mechanisms))
+    lines.append("ENHANCEDSTATUSCODES")
+    return "".join(f"250-{line}\r\n" for line in lines[:-1]) + f"250 {lines[-1]}"
 
 
 async def _no_logins(session: MailSMTP, argument: bytes) -> None:

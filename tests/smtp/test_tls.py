@@ -10,6 +10,8 @@ import pytest
 from outside import Certificates
 from smtp_door import PASSWORD, Client, House
 
+from mailsystem.smtp.server import _offered
+
 LOGIN = "ann@example.org"
 PLAIN = base64.b64encode(f"\0{LOGIN}\0{PASSWORD}".encode()).decode()
 
@@ -17,6 +19,20 @@ PLAIN = base64.b64encode(f"\0{LOGIN}\0{PASSWORD}".encode()).decode()
 async def start(client: Client, tls: ssl.SSLContext) -> None:
     assert (await client.say("STARTTLS")).startswith("220 2.0.0")
     await client.writer.start_tls(tls, server_hostname="localhost")
+
+
+async def test_what_is_offered_is_put_together_once_for_each_state(house: House, certificates: Certificates) -> None:
+    _offered.cache_clear()
+    async with house.door(tls=certificates.server()) as door:
+        told = []
+        for _ in range(3):
+            async with await Client.connect(door, hello=False) as client:
+                await client.reply()
+                in_clear = await client.say("EHLO here.example")
+                await start(client, certificates.client())
+                told.append((in_clear, await client.say("EHLO here.example")))
+        assert len(set(told)) == 1
+        assert _offered.cache_info().misses == 2
 
 
 async def test_starttls_secures_and_forgets(house: House, certificates: Certificates) -> None:
