@@ -70,7 +70,7 @@ class Reading:
         else:
             uids = MessageSet(((message.uid, message.uid),))
         self._ahead.clear()
-        some = await self._store.maildrops.read(mailbox.account, mailbox.id, uids, brief=message.size <= _BRIEF)
+        some = await self._store.maildrops.read(mailbox.account, mailbox.id, uids, small=message.size <= _BRIEF)
         self._ahead.update(((mailbox.id, uid), whole) for uid, whole in some)
         # It may be missing: another client has expunged it since. Its content stays for a while, so it can be streamed.
         return self._ahead.pop((mailbox.id, message.uid), None)

@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Status
-from mailsystem.store import rights
+from mailsystem.store import brief, rights
 from mailsystem.store.database import Database, Sql, Unit
 from mailsystem.store.rows import DELETED_BIT, MAILBOX, SEEN_BIT, mailbox_of
 
 _REMEMBERED: Final = 20_000
+_FEW: Final = 100
+"""Mailboxes that are looked at where we stand, if all of them were counted before."""
 
 _Key = tuple[AccountId, MailboxId]
 
@@ -37,22 +39,35 @@ class Counts:
         """Each of `mailboxes` that is still there for `actor` to read, in that order; None stands for the owner."""
         known = {key: self._known[key] for key in map(_key, mailboxes) if key in self._known}
 
-        def unit() -> Unit[dict[_Key, _Counted]]:
+        def unit(few: bool) -> Unit[dict[_Key, _Counted]]:
+            if few and len(mailboxes) > _FEW:
+                raise brief.NotBrief
             readable = yield from rights.readable(actor, mailboxes)
-            return (yield from _counted(readable, known))
+            return (yield from _counted(readable, known, few))
 
-        found = await database.read(unit())
+        found = await brief.read(database, unit)
+        self._remember(found)
+        return _named(mailboxes, found)
+
+    async def find(self, database: Database, account: AccountId, name: str) -> Status:
+        """The counts of the mailbox that `account` calls so. Raises `NoSuchMailbox` and `NotPermitted`."""
+
+        def unit(few: bool) -> Unit[tuple[Mailbox, dict[_Key, _Counted]]]:
+            mailbox, _ = yield from rights.found(account, name, "r")
+            known = self._known.get(_key(mailbox))
+            return mailbox, (yield from _counted([mailbox], {_key(mailbox): known} if known else {}, few))
+
+        mailbox, found = await brief.read(database, unit)
+        self._remember(found)
+        [status] = _named([mailbox], found)
+        return status
+
+    def _remember(self, found: Mapping[_Key, _Counted]) -> None:
         for key, counted in found.items():
             self._known[key] = counted
             self._known.move_to_end(key)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-        return _named(mailboxes, found)
-
-
-def counted(mailboxes: Sequence[Mailbox], known: Mapping[_Key, _Counted]) -> Unit[list[Status]]:
-    """The counts of each of `mailboxes` that is still there; `known` ones are believed where nothing has changed."""
-    return _named(mailboxes, (yield from _counted(mailboxes, known)))
 
 
 def _key(mailbox: Mailbox) -> _Key:
@@ -74,8 +89,11 @@ def _named(mailboxes: Iterable[Mailbox], found: Mapping[_Key, _Counted]) -> list
     return statuses
 
 
-def _counted(mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted]) -> Unit[dict[_Key, _Counted]]:
-    """Two statements for each account, however many mailboxes there are."""
+def _counted(
+    mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted], few: bool = False
+) -> Unit[dict[_Key, _Counted]]:
+    """Two statements for each account, however many mailboxes there are. If it is to be about few rows, raises `NotBrief`
+    where any have to be counted."""
     found: dict[_Key, _Counted] = {}
     by_account: dict[AccountId, list[MailboxId]] = {}
     for mailbox in mailboxes:
@@ -98,6 +116,8 @@ def _counted(mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted]) -> Un
             else:
                 missing.append(mailbox.id)
                 found[_key(mailbox)] = _Counted(mailbox.modseq, recent_from, Status(mailbox, 0, 0, 0, 0, 0))
+        if missing and few:
+            raise brief.NotBrief
         if missing:
             counts = yield Sql(
                 "SELECT m.mailbox_id, COUNT(*), COUNT(*) FILTER (WHERE m.flags & $3 = 0),"

@@ -1,4 +1,4 @@
-"""Looking into a mailbox: the units that count, list, fetch and watch, and change nothing."""
+"""Looking into a mailbox: the units that list, fetch and watch, and change nothing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from mailsystem.mail.mailbox import (
     Message,
     MessageSet,
     ModSeq,
-    Status,
     Uid,
 )
 from mailsystem.mail.rights import EVERY, Rights, is_of_others
-from mailsystem.store import counting, rights
+from mailsystem.store import rights
 from mailsystem.store.contents import HEAD_LIMIT, WHOLE
 from mailsystem.store.database import Row, Sql, Unit
 from mailsystem.store.fetching import among
@@ -31,12 +30,6 @@ _ENTERED: Final = (
     " a.messages > a.most_messages OR a.octets > a.most_octets"
     " FROM accounts a CROSS JOIN mailboxes m WHERE a.id = $1 AND m.account_id = a.id AND m.name = $2"
 )
-
-
-def counted(mailbox: Mailbox) -> Unit[Status]:
-    """What STATUS counts, on the index and the rows of one mailbox."""
-    [status] = yield from counting.counted([mailbox], {})
-    return status
 
 
 def entered(account: AccountId, name: str) -> Unit[tuple[Mailbox, Rights, bool, int]]:

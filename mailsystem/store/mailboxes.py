@@ -64,12 +64,7 @@ class Mailboxes(Naming):
 
     async def status(self, account: AccountId, name: str) -> Status:
         """Raises `NoSuchMailbox`."""
-
-        def unit() -> Unit[Status]:
-            mailbox, _ = yield from rights.found(account, name, "r")
-            return (yield from listing.counted(mailbox))
-
-        return await self._database.read(unit())
+        return await self._counts.find(self._database, account, name)
 
     async def statuses(self, mailboxes: Sequence[Mailbox], *, actor: AccountId | None = None) -> Sequence[Status]:
         """What STATUS counts in each of these, all from one snapshot; those that are gone, or not for `actor` to read, are

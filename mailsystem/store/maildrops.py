@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import InUse, MailError, NoSuchMailbox, TooMany, Unavailable
 from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, MessageSet, Uid
-from mailsystem.store import choices, downloads, listing
+from mailsystem.store import brief, choices, downloads, listing
 from mailsystem.store import names as mailbox_names
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.database import Database, Sql, Unit
@@ -88,10 +88,6 @@ class _Locked(InUse):
         super().__init__(_LOCKED)
         self.token = token
         self.holder = holder
-
-
-class _Large(Exception):
-    """There is more to look at than can be done in passing."""
 
 
 class Maildrops:
@@ -185,21 +181,17 @@ class Maildrops:
         return await self._listing(account, name)
 
     async def _listing(self, account: AccountId, name: str | None = None) -> Maildrop:
-        # Most maildrops are small, and so is the look into them; one that turns out to be large is left to a thread.
-        try:
-            return await self._database.read(_listing(account, name, most=_FEW), brief=True)
-        except _Large:
-            return await self._database.read(_listing(account, name))
+        return await brief.read(self._database, lambda few: _listing(account, name, most=_FEW if few else sys.maxsize))
 
     async def read(
-        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, *, brief: bool = False
+        self, account: AccountId, mailbox: MailboxId, uids: MessageSet, *, small: bool = False
     ) -> Sequence[tuple[Uid, bytes]]:
         """Messages whole, as far as they are kept in the database: those that are there, up to about 256 KiB together.
 
-        It is `brief` where they are few and small.
+        If they are few and `small`, that is done at once.
         """
         unit = listing.fetched(account, mailbox, uids, Want.RAW, _ROWS, _OCTETS)
-        found, _ = await self._database.read(unit, brief=brief)
+        found, _ = await self._database.read(unit, brief=small)
         return [(one.message.uid, one.raw) for one in found if one.raw is not None]
 
     async def update(self, lease: Lease, mailbox: MailboxId, uids: MessageSet) -> int:
@@ -309,8 +301,8 @@ def _release_all(leases: Sequence[Lease]) -> Unit[None]:
         yield from _release(lease, False)
 
 
-def _listing(account: AccountId, name: str | None = None, *, most: int = sys.maxsize) -> Unit[Maildrop]:
-    """Raises `_Large` where there are not fewer messages than `most`."""
+def _listing(account: AccountId, name: str | None, *, most: int) -> Unit[Maildrop]:
+    """Raises `NotBrief` where there are not fewer messages than `most`."""
     chosen, mailboxes = yield from choices.shown(account)
     if name is not None:
         mailboxes = [(yield from mailbox_names.find(account, name))]
@@ -325,7 +317,7 @@ def _listing(account: AccountId, name: str | None = None, *, most: int = sys.max
         )
         most -= len(rows)
         if most <= 0:
-            raise _Large
+            raise brief.NotBrief
         folders.append(Folder(mailbox, [*map(Listed._make, rows)]))
     names = (yield from _names(account, folders)) if chosen.notes_downloads else {}
     first, *others = folders

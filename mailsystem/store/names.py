@@ -65,6 +65,11 @@ def all_of(account: AccountId) -> Unit[list[Mailbox]]:
     return [mailbox_of(row) for row in rows]
 
 
+def beyond(account: AccountId, most: int) -> Sql:
+    """A row if there are more mailboxes than that."""
+    return Sql("SELECT 1 FROM mailboxes WHERE account_id = $1 LIMIT 1 OFFSET $2", account, most)
+
+
 def find(account: AccountId, name: str) -> Unit[Mailbox]:
     """Raises `NoSuchMailbox`."""
     rows = yield from _rows(account, name)

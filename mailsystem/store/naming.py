@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox
 from mailsystem.mail.rights import EVERY, Rights
-from mailsystem.store import names, rights, sharing
+from mailsystem.store import brief, names, rights, sharing
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.rows import Copied
+
+_FEW: Final = 100
+"""Mailboxes that are listed where we stand."""
 
 
 class Naming:
@@ -26,15 +30,17 @@ class Naming:
     async def visible(self, account: AccountId) -> Sequence[tuple[Mailbox, Rights]]:
         """All that the account may look up, its own first, and what it may do there; `shown` is how it calls each."""
 
-        def unit() -> Unit[list[tuple[Mailbox, Rights]]]:
+        def unit(few: bool) -> Unit[list[tuple[Mailbox, Rights]]]:
+            yield from brief.few(few, names.beyond(account, _FEW))
+            yield from brief.few(few, rights.beyond(account, _FEW))
             own = yield from names.all_of(account)
             return [*((mailbox, EVERY) for mailbox in own), *(yield from rights.shared_with(account))]
 
-        return await self._database.read(unit())
+        return await brief.read(self._database, unit)
 
     async def find(self, account: AccountId, name: str) -> Mailbox:
         """Raises `NoSuchMailbox`."""
-        mailbox, _ = await self._database.read(rights.found(account, name))
+        mailbox, _ = await self._database.read(rights.found(account, name), brief=True)
         return mailbox
 
     async def create(self, account: AccountId, name: str, special_use: str | None = None) -> Mailbox:

@@ -126,6 +126,11 @@ def place(actor: AccountId, name: str, letters: str) -> Unit[tuple[AccountId, st
     return mailbox.account, mailbox.name, rights
 
 
+def beyond(actor: AccountId, most: int) -> Sql:
+    """A row if there are more entries for `actor` than that."""
+    return Sql(f"SELECT 1 FROM rights WHERE grantee IN ($1, {EVERYBODY}) LIMIT 1 OFFSET $2", actor, most)  # noqa: S608
+
+
 def shared_with(actor: AccountId) -> Unit[list[tuple[Mailbox, Rights]]]:
     """The mailboxes of others that `actor` may look up, and what they may do there: by owner and name, INBOX first."""
     rows = yield Sql(

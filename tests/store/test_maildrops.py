@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from vault import TestClock, Vault, post
 
 from mailsystem.mail.errors import InUse
 from mailsystem.mail.mailbox import MessageSet
-from mailsystem.store import open_store, sqlite
+from mailsystem.store import open_store
 
 
 async def test_a_lease_shuts_out_everybody_else_in_any_process(vault: Vault) -> None:
@@ -68,30 +67,6 @@ async def test_what_was_given_back_last_is_free_when_the_store_is_closed(tmp_pat
         async with open_store(tmp_path, clock=clock) as here:
             here.maildrops.give_back(await here.maildrops.acquire(ann.id))
         await there.maildrops.acquire(ann.id)
-
-
-async def test_a_small_maildrop_is_opened_and_left_on_the_loop(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way to a thread and back costs more than all that is looked up."""
-    await post(vault, *"abcde")
-    maildrops, ann = vault.here.maildrops, vault.ann.id
-    hops = 0
-    hop = sqlite._hop
-
-    async def counted(*arguments: Any) -> Any:
-        nonlocal hops
-        hops += arguments[0] is not database._readers[0]  # the safety net's
-        return await hop(*arguments)
-
-    database: Any = maildrops._database
-    monkeypatch.setattr(sqlite, "_hop", counted)
-    for _ in range(5):
-        lease = await maildrops.acquire(ann)
-        drop = await maildrops.listing(ann)
-        assert [message.uid for message in drop.messages] == [1, 2, 3, 4, 5]
-        found = await maildrops.read(ann, drop.mailbox.id, MessageSet(((2, 4),)), brief=True)
-        assert [uid for uid, _ in found] == [2, 3, 4]
-        maildrops.give_back(lease)
-    assert hops == 0
 
 
 async def test_a_large_maildrop_is_listed_whole(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
