@@ -9,6 +9,7 @@ from typing import Final
 from mailsystem.mail.errors import InUse, MailError
 from mailsystem.mail.mailbox import AccountId, ContentId
 from mailsystem.store import Handled, Lease, Maildrops
+from mailsystem.store import Maildrop as Found
 from mailsystem.telemetry import Trace
 
 _RENEW_EVERY: Final = 20.0
@@ -31,22 +32,34 @@ class Lock:
         self.lost = False
         """It is somebody else's, or may be."""
 
-    async def take(self, account: AccountId, *, login_delay: int | None) -> None:
+    async def take(self, account: AccountId, *, login_delay: int | None, look: bool = False) -> Found | None:
         """From here on it renews itself. Raises `InUse`, and `TooMany` within `login_delay` seconds of the last login; None
-        is for who has logged in already."""
+        is for who has logged in already.
+
+        If it is to `look`, it may give what there is at the same time; then it raises `NoSuchMailbox`, too.
+        """
         for pause in _ACQUIRE_PAUSES:
             try:
-                self._lease = await self._maildrops.acquire(account, login_delay=login_delay)
+                found = await self._try(account, login_delay, look)
             except InUse:
                 await asyncio.sleep(pause)
             else:
                 break
         else:
-            self._lease = await self._maildrops.acquire(account, login_delay=login_delay)
+            found = await self._try(account, login_delay, look)
         self.lost = False
-        if not self._lease.held:
+        if self._lease is not None and not self._lease.held:
             self._trace.event("lease not taken", reason="the disk takes nothing")
         self._renew_later()
+        return found
+
+    async def _try(self, account: AccountId, login_delay: int | None, look: bool) -> Found | None:
+        found = None
+        if look:
+            self._lease, found = await self._maildrops.open(account, login_delay=login_delay)
+        else:
+            self._lease = await self._maildrops.acquire(account, login_delay=login_delay)
+        return found
 
     def check(self) -> None:
         """Raises `InUse` when the maildrop may be somebody else's by now."""

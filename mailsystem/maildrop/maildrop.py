@@ -11,6 +11,7 @@ from mailsystem.maildrop.lock import Lock
 from mailsystem.maildrop.reading import Reading
 from mailsystem.maildrop.view import NOTHING, View
 from mailsystem.store import Choices, Handled, Store
+from mailsystem.store import Maildrop as Found
 from mailsystem.telemetry import Trace
 
 
@@ -40,9 +41,13 @@ class Maildrop:
     async def open(self, mailbox: str | None = None) -> None:
         """`lock` and `look`, or neither. Raises `InUse`, `TooMany`, `NoSuchMailbox`, `MailError`."""
         entering = self._delay is not None
-        await self.lock()
+        found = await self._lock.take(self.account.id, login_delay=self._delay, look=mailbox is None)
+        self._delay = None
         try:
-            await self.look(mailbox)
+            if found is None:
+                await self.look(mailbox)
+            else:
+                self._see(found)
         except MailError:
             await self.release(undone=entering)
             raise
@@ -63,6 +68,9 @@ class Maildrop:
         else:
             name = INBOX if mailbox.upper() == INBOX else mailbox
             found = await self._store.maildrops.listing_of(self.account.id, name)
+        self._see(found)
+
+    def _see(self, found: Found) -> None:
         self.choices = found.choices
         self._show(View(*((folder.mailbox, folder.messages) for folder in found.folders), names=found.names))
 

@@ -106,33 +106,47 @@ class Maildrops:
 
         What the account has chosen beats `login_delay`; but None is for a session that had the lease before, and never waits.
         """
+        lease, _ = await self._open(account, login_delay, look=False)
+        return lease
+
+    async def open(self, account: AccountId, *, login_delay: int | None = 0) -> tuple[Lease, Maildrop | None]:
+        """`acquire`, and the `listing` from the same transaction where it is short. Raises `NoSuchMailbox`, too."""
+        return await self._open(account, login_delay, look=True)
+
+    async def _open(self, account: AccountId, login_delay: int | None, *, look: bool) -> tuple[Lease, Maildrop | None]:
         try:
-            return await self._acquire(account, login_delay, None)
+            return await self._acquire(account, login_delay, None, look)
         except _Locked as locked:
             if not await asyncio.to_thread(is_gone, locked.holder):
                 raise InUse(_LOCKED) from None
             # Only from the dead: whoever was quicker than we are has another token.
-            return await self._acquire(account, login_delay, locked.token)
+            return await self._acquire(account, login_delay, locked.token, look)
 
-    async def _acquire(self, account: AccountId, login_delay: int | None, dead: str | None) -> Lease:
+    async def _acquire(
+        self, account: AccountId, login_delay: int | None, dead: str | None, look: bool
+    ) -> tuple[Lease, Maildrop | None]:
         now = self._clock.now()
         lease = Lease(account, next(self._tokens), now + LEASE)
         given_back, self._given_back = self._given_back, []
 
-        def unit() -> Unit[None]:
+        def unit() -> Unit[Maildrop | None]:
             yield from _release_all(given_back)
             yield from _acquire(lease, self._process, login_delay, dead, now)
+            try:
+                return (yield from _listing(account, None, most=_FEW)) if look else None
+            except brief.NotBrief:
+                return None
 
         try:
-            await self._database.write(unit(), durable=False, brief=True)
+            found = await self._database.write(unit(), durable=False, brief=True)
         except MailError as error:
             self._give_back(given_back)
             if not isinstance(error, Unavailable):
                 raise
             # A full disk keeps nobody from reading. Two who read at once do no harm: nothing is deleted without the lease.
             await self._database.read(_free(account, dead, now), brief=True)
-            return Lease(account, lease.token, lease.expires, held=False)
-        return lease
+            return Lease(account, lease.token, lease.expires, held=False), None
+        return lease, found
 
     async def renew(self, lease: Lease) -> Lease:
         """Raises `InUse` if it was lost meanwhile."""

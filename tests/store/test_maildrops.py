@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from vault import TestClock, Vault, post
 
-from mailsystem.mail.errors import InUse
-from mailsystem.mail.mailbox import MessageSet
+from mailsystem.mail.errors import InUse, NoSuchMailbox
+from mailsystem.mail.mailbox import AccountId, MessageSet
 from mailsystem.store import open_store
+from mailsystem.store.database import Row, Sql, Unit
 
 
 async def test_a_lease_shuts_out_everybody_else_in_any_process(vault: Vault) -> None:
@@ -67,6 +68,30 @@ async def test_what_was_given_back_last_is_free_when_the_store_is_closed(tmp_pat
         async with open_store(tmp_path, clock=clock) as here:
             here.maildrops.give_back(await here.maildrops.acquire(ann.id))
         await there.maildrops.acquire(ann.id)
+
+
+async def test_the_lease_and_a_short_listing_are_one_transaction(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    await post(vault, *"abcde")
+    maildrops, ann = vault.here.maildrops, vault.ann.id
+    lease, drop = await maildrops.open(ann)
+    assert drop == await maildrops.listing(ann)
+    with pytest.raises(InUse):
+        await vault.there.maildrops.open(ann)
+    await maildrops.release(lease)
+    monkeypatch.setattr("mailsystem.store.maildrops._FEW", 3)
+    lease, drop = await maildrops.open(ann)
+    assert drop is None
+    with pytest.raises(InUse):
+        await vault.there.maildrops.acquire(ann)
+    await maildrops.release(lease)
+    with pytest.raises(NoSuchMailbox):
+        await maildrops.open(AccountId(999))
+    rows = await maildrops._database.read(_leases(999))
+    assert rows == []
+
+
+def _leases(account: int) -> Unit[list[Row]]:
+    return (yield Sql("SELECT token FROM leases WHERE account_id = $1", account))
 
 
 async def test_a_large_maildrop_is_listed_whole(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
