@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -95,8 +96,9 @@ class Contents:
             directory.mkdir(mode=0o700, exist_ok=True)
         stale = self._clock.now() - 86_400
         for entry in os.scandir(self._incoming):
-            if entry.stat().st_mtime < stale:
-                os.unlink(entry)
+            with suppress(FileNotFoundError):  # another process that starts just now does the same
+                if entry.stat().st_mtime < stale:
+                    os.unlink(entry)
 
     async def close(self) -> None:
         """Close all files."""

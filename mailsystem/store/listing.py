@@ -161,7 +161,10 @@ def news(
     )
     if most is not None and sum(last - first + 1 for _, first, last in logged) > most:
         return None
-    new = yield from _new(account, mailbox, 0 if since < logged_from else since, since, limit)
+    behind = yield from _last_of(account, mailbox, 0 if since < logged_from else since, limit)
+    if behind is None:
+        return None
+    new = yield from _new(account, mailbox, behind, since, limit)
     if most is not None and len(new) > most:
         return None
     flagged = MessageSet.of_ranges((first, last) for is_flagged, first, last in logged if is_flagged)
@@ -176,20 +179,45 @@ def news(
     return News(new, gone, uidnext, modseq)
 
 
-def _new(account: AccountId, mailbox: MailboxId, before: ModSeq | int, since: ModSeq, most: int) -> Unit[list[Row]]:
-    """Rows of what has changed after `since`, of all messages that stand behind the last one that is from `before` or older.
+def _last_of(account: AccountId, mailbox: MailboxId, before: ModSeq | int, most: int) -> Unit[int | None]:
+    """The UID of the last message that is from `before` or older, 0 where there is none.
 
-    Messages come by ascending ModSeq, so nothing that stands before that one has come later. That one is looked for from
-    behind, among at most so many.
+    It is looked for from behind, among so many; None where all of those are newer, and there may be more.
+    """
+    found = yield Sql(
+        "SELECT o.uid FROM (SELECT uid, modseq FROM messages WHERE account_id = $1 AND mailbox_id = $2"
+        " ORDER BY uid DESC LIMIT $4) AS o WHERE o.modseq <= $3 LIMIT 1",
+        account,
+        mailbox,
+        before,
+        most,
+    )
+    if found:
+        return int(found[0][0])
+    if most != _ALL:
+        [[count]] = yield Sql(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE account_id = $1 AND mailbox_id = $2 LIMIT $3) AS some",
+            account,
+            mailbox,
+            most,
+        )
+        if count >= most:
+            return None
+    return 0
+
+
+def _new(account: AccountId, mailbox: MailboxId, behind: int, since: ModSeq, most: int) -> Unit[list[Row]]:
+    """Rows of what has changed after `since`, of all messages `behind` the last one that is older.
+
+    Messages come by ascending ModSeq, so nothing that stands before that one has come later.
     """
     return (
         yield Sql(
-            f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid > COALESCE((SELECT o.uid"  # noqa: S608
-            " FROM (SELECT uid, modseq FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid DESC LIMIT $5) AS o"
-            " WHERE o.modseq <= $3 LIMIT 1), 0) AND m.modseq > $4 ORDER BY m.uid LIMIT $5",
+            f"SELECT {MESSAGE} FROM messages m WHERE m.account_id = $1 AND m.mailbox_id = $2 AND m.uid > $3"  # noqa: S608
+            " AND m.modseq > $4 ORDER BY m.uid LIMIT $5",
             account,
             mailbox,
-            before,
+            behind,
             since,
             most,
         )

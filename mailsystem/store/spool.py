@@ -19,6 +19,7 @@ So all but few messages meet the disk once, together with others, and not with t
 ROOM: Final = 32 << 20
 """Octets that all messages on their way in may hold in memory together, before those that are not small go to disk."""
 _PIECE: Final = 1 << 20
+_SMALL_PIECE: Final = 64 << 10
 """A file grows by so many octets at a time: a thread writes them while the next ones come in."""
 _JOINED: Final = 16 << 10
 """Octets that come in smaller pieces are gathered, or each would cost more than it holds."""
@@ -91,7 +92,7 @@ class Spool:
     def wants_flush(self) -> bool:
         """Whether more is held in memory than should be."""
         if self.path is not None or self._writing is not None:
-            return self._held >= _PIECE
+            return self._held >= (_PIECE if self._room.taken <= self._room.most else _SMALL_PIECE)
         return self.size > self._limit or (self.size > self._small and self._room.taken > self._room.most)
 
     async def flush(self) -> None:

@@ -71,8 +71,12 @@ class Sweep:
 
     async def run(self, before: float) -> int:
         """Drop what has been dead since `before`; returns how many contents went. Raises `Unavailable` and `OSError`."""
-        swept = await self._database.write(_sweep(before))
-        await asyncio.to_thread(self._remove_those_of, [(file, size) for file, size in swept if file])
+        swept = 0
+        seen = _AT_ONCE
+        while seen == _AT_ONCE:
+            seen, dead = await self._database.write(_sweep(before), patient=True)
+            await asyncio.to_thread(self._remove_those_of, [(file, size) for file, size in dead if file])
+            swept += len(dead)
         left = _COPIED
         old = await asyncio.to_thread(self._files_before, before)
         for start in range(0, len(old), _AT_ONCE):
@@ -83,7 +87,7 @@ class Sweep:
                 if octets * 2 < sizes[file] and left > 0 and file not in self._damaged:
                     left -= octets
                     await self._compact(file, sizes[file])
-        return len(swept)
+        return swept
 
     def _files_before(self, before: float) -> list[tuple[str, int]]:
         """Name and size of the files that nobody has written to since."""
@@ -183,8 +187,8 @@ def _portions(living: Sequence[Living]) -> Iterator[list[Living]]:
         yield some
 
 
-def _sweep(before: float) -> Unit[list[tuple[str | None, int]]]:
-    """Drop contents without messages; returns where they lay, and how many octets of each there."""
+def _sweep(before: float) -> Unit[tuple[int, list[tuple[str | None, int]]]]:
+    """Drop contents without messages, of so many that may be; returns where they lay, and how many octets of each there."""
     candidates = yield Sql("SELECT content_id FROM orphans WHERE since <= $1 ORDER BY since LIMIT $2", before, _AT_ONCE)
     seen = [row[0] for row in candidates]
     dead = yield Sql(
@@ -198,7 +202,7 @@ def _sweep(before: float) -> Unit[list[tuple[str | None, int]]]:
     yield Sql("DELETE FROM bodies WHERE content_id IN LIST $1", gone)
     yield Sql("DELETE FROM previews WHERE content_id IN LIST $1", gone)
     yield Sql("DELETE FROM orphans WHERE content_id IN LIST $1", seen)
-    return [(file, size) for _, file, size in dead]
+    return len(seen), [(file, size) for _, file, size in dead]
 
 
 def _alive(files: list[str]) -> Unit[dict[str, int]]:

@@ -27,7 +27,7 @@ async def test_flags_wait_for_the_disk_where_that_is_wanted(
         asked.append(durable)
         return await write(self, unit, durable=durable, **kind)  # type: ignore[arg-type]
 
-    async with open_store(tmp_path, durable_flags=durable) as store:
+    async with open_store(tmp_path, durable_flags=durable, indexed=False) as store:
         ann = await store.accounts.add("ann@example.org", None)
         inbox = await store.mailboxes.find(ann.id, "INBOX")
         await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("x")))

@@ -13,7 +13,7 @@ from vault import Vault, as_schema_1, letter, post, spooled
 
 from mailsystem.mail.errors import NoSuchMailbox, Unavailable
 from mailsystem.mail.mailbox import DELETED, FLAGGED, SEEN, AccountId, Flag, MailboxId, MessageSet, ModSeq, Uid
-from mailsystem.store import FlagOp, Having, Store, open_store
+from mailsystem.store import FlagOp, Having, Store, listing, open_store
 from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 
@@ -118,7 +118,24 @@ async def test_what_has_not_changed_is_not_read_again(vault: Vault) -> None:
     with statements(vault.here) as said:
         roll = await rolls_of(vault.here).look(ann, box)
     assert SEEN in roll.flags[roll.kinds[6]]
-    assert len(said) == 4  # its ModSeq, the log of changes, what has come, what was flagged
+    assert (
+        len(said) == 5
+    )  # its ModSeq, the log of changes, from where on they may be new, what has come, what was flagged
+
+
+async def test_where_more_has_come_than_is_read_where_we_stand_the_old_ones_are_not_walked_through(
+    vault: Vault,
+) -> None:
+    await post(vault, "old")
+    box = await inbox(vault)
+    since = (await vault.here.mailboxes.find(vault.ann.id, "INBOX")).modseq
+    await post(vault, *(str(n) for n in range(listing.FEW + 1)))
+    with statements(vault.here) as said:
+        unit = listing.news(vault.ann.id, box, since, listing.FEW)
+        assert await rolls_of(vault.here)._database.read(unit, brief=True) is None
+    assert not any("m.savedate" in statement for statement in said)
+    changes = await vault.here.mailboxes.changes(vault.ann.id, box, since)
+    assert len(changes.messages) == listing.FEW + 1
 
 
 async def test_what_was_changed_before_there_was_a_log_is_told_all_the_same(tmp_path: Path) -> None:

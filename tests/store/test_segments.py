@@ -19,8 +19,9 @@ from vault import TestClock, letter, spooled
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import OverQuota, Unavailable
 from mailsystem.mail.mailbox import DELETED, ContentId, MailboxId, MessageSet
-from mailsystem.store import FlagOp, Quota, Store, open_store
+from mailsystem.store import FlagOp, Quota, Store, open_store, sweeping
 from mailsystem.store.segments import Segments
+from mailsystem.store.spool import Room, Spool
 from mailsystem.telemetry import Event, Trace
 
 ALL = MessageSet(((1, 0xFFFFFFFF),))
@@ -190,6 +191,28 @@ async def test_a_disk_that_fails_fails_those_alone_and_the_file_is_left(
     assert len(place.paths()) == 3, "nothing more goes into a file of which the disk has lost something"
     for content, raw in ((before, large(1)), (after, large(3))):
         assert (await place.store.contents.read(content)).endswith(raw)
+
+
+async def test_one_sweep_takes_all_that_is_dead(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "_AT_ONCE", 3)
+    contents = await place.post(*(large(number) for number in range(10)))
+    await place.expunge(*contents[:8])
+    place.clock.time += 10 * DAY
+    assert await place.store.contents.sweep(grace=7 * DAY) == 8
+
+
+async def test_messages_on_their_way_in_hold_little_each_where_they_hold_much_together(tmp_path: Path) -> None:
+    room = Room(most=1 << 20)
+    spools = [Spool(tmp_path, 128 << 10, room=room, small=1 << 10) for _ in range(20)]
+    for _ in range(16):
+        for spool in spools:
+            spool.write(bytes(100 << 10))
+            if spool.wants_flush:
+                await spool.flush()
+                await spool.settle()
+    assert sum(spool.held for spool in spools) <= 2 << 20
+    for spool in spools:
+        spool.discard()
 
 
 async def test_a_segment_without_anything_alive_goes_and_one_in_use_stays(place: Place) -> None:
