@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import sys
+from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,7 +30,7 @@ def made(names: list[str], *, days: int) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))  # a clock may be behind
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([*filter(None, map(_general, names))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
@@ -40,11 +41,14 @@ def made(names: list[str], *, days: int) -> bytes:
     ) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _general(name: str) -> x509.GeneralName:
+def _general(name: str) -> x509.GeneralName | None:
+    """None for what can be no name in a certificate."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
-        return x509.DNSName(name.encode("idna").decode("ascii"))
+        with suppress(UnicodeError):
+            return x509.DNSName(name.encode("idna").decode("ascii"))
+        return None
 
 
 if __name__ == "__main__":

@@ -263,7 +263,8 @@ def self_signed(file: Path, names: list[str], *, trace: Trace | None = None) -> 
 
 def _write(draft: Path, file: Path, names: list[str]) -> None:
     """Certificate and key share a file, so that two programs that make it at once leave one of the two whole."""
-    command = [sys.executable, "-m", "mailsystem.net.self_signing", str(LIFETIME), *names]
+    # -P: what lies where the program was started is not to be run.
+    command = [sys.executable, "-P", "-m", "mailsystem.net.self_signing", str(LIFETIME), *names]
     try:
         pem = subprocess.run(  # noqa: S603 - our own program
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_MAKING, check=True

@@ -349,6 +349,17 @@ def test_making_it_brings_nothing_large_into_the_program(tmp_path: Path) -> None
     assert "cryptography" not in said.stdout.split()
 
 
+def test_nothing_that_lies_where_the_program_was_started_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "ipaddress.py").write_text("open('run', 'w').close()\n")
+    monkeypatch.chdir(tmp_path / "here")
+    self_signed(tmp_path / "own.pem", ["localhost", "no..name", "x" * 64]).make()
+    assert not (tmp_path / "here" / "run").exists()
+    assert (tmp_path / "own.pem").exists()
+
+
 async def test_it_is_made_when_somebody_asks_and_for_a_handshake_at_the_latest(tmp_path: Path) -> None:
     asked = self_signed(tmp_path / "asked.pem", ["localhost"])
     watching = asyncio.create_task(asked.watch())
