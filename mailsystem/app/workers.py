@@ -150,7 +150,10 @@ class Workers:
         bell = self._bell.fileno()
         wait = min(self._due.values(), default=None)
         rest = None if wait is None else max(0.0, wait - time.monotonic())
-        there, _, _ = select.select([bell, *ears], [], [], rest)
+        poll = select.poll()  # there may be more files than `select` can take
+        for file in (bell, *ears):
+            poll.register(file, select.POLLIN)
+        there = {file for file, _ in poll.poll(None if rest is None else 1000 * rest)}
         for ear in there:
             if ear != bell:
                 self._hear(ears[ear])
@@ -163,13 +166,13 @@ class Workers:
 
     def _on_signals(self) -> None:
         rung = set(self._bell.recv(4096))
+        if signal.SIGCHLD in rung:
+            self._bury()  # before anything is said: the dead may hold the log
         if rung & {signal.SIGINT, signal.SIGTERM}:
             self._on_wish()
         if signal.SIGHUP in rung:
             for pid in self._workers:
                 _kill(pid, signal.SIGHUP)
-        if signal.SIGCHLD in rung:
-            self._bury()
 
     def _on_wish(self) -> None:
         """The first asks for a graceful end, the second gets its way at once: what was answered is on disk."""
@@ -197,14 +200,19 @@ class Workers:
                 self._failed = str(told.get("failed"))
 
     def _bury(self) -> None:
-        for worker in list(self._workers.values()):
-            pid, status = os.waitpid(worker.pid, os.WNOHANG)
-            if not pid:
-                continue
+        dead: list[tuple[_Worker, int]] = []
+        while True:
+            for worker in list(self._workers.values()):
+                pid, status = os.waitpid(worker.pid, os.WNOHANG)
+                if pid:
+                    dead.append((worker, status))
+                    del self._workers[pid]
+            if not dead or self.common.bury([worker.number for worker, _ in dead]):
+                break
+            time.sleep(0.002)
+        for worker, status in dead:
             while worker.ear >= 0:  # its last words
                 self._hear(worker)
-            del self._workers[pid]
-            self.common.bury(worker.number)
             if self._asked is None:
                 self._replace(worker, os.waitstatus_to_exitcode(status))
 

@@ -13,12 +13,15 @@ import os
 import secrets
 import struct
 import tempfile
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final, Protocol
 
 MOST_KEYS: Final = 100_000
+_MOMENT: Final = 0.5
+"""Seconds."""
 _BUCKETS: Final = 1 << 14
 _WAYS: Final = 8
 """Slots of a bucket: a key is in one of them. Together they hold no fewer keys than a process alone would."""
@@ -146,14 +149,25 @@ class Common:
         """This process takes part in the work from now on."""
         self._head[8 + self.number] = 1
 
-    def bury(self, number: int) -> None:
-        """That process has died, perhaps in the middle of something: what it had under way is not any more."""
-        self._head[8 + number] = 0
-        fcntl.flock(self._locks[number], fcntl.LOCK_UN)
-        fcntl.flock(self._log_locks[number], fcntl.LOCK_UN)
-        with self.locked():
-            for counts in self._counts.values():
-                counts.clear(number)
+    def bury(self, numbers: Collection[int]) -> bool:
+        """These processes have died, perhaps in the middle of something: what they had under way is not any more.
+
+        False where the lock is not to be had just now: whoever holds it may have died meanwhile.
+        """
+        for number in numbers:
+            self._head[8 + number] = 0
+            fcntl.flock(self._locks[number], fcntl.LOCK_UN)
+            fcntl.flock(self._log_locks[number], fcntl.LOCK_UN)
+        lock = self._locks[self.number]
+        if not _taken(lock):
+            return False
+        try:
+            for number in numbers:
+                for counts in self._counts.values():
+                    counts.clear(number)
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        return True
 
     def next_number(self) -> int:
         """1, 2, 3 … over all processes."""
@@ -176,9 +190,17 @@ class Common:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Nobody else writes to the log meanwhile. For one thread of each process; not the one that counts."""
+        """Nobody else writes to the log meanwhile. For one thread of each process; not the one that counts.
+
+        Who started the others waits for a moment only, since nobody sees to them meanwhile.
+        """
         lock = self._log_locks[self.number]
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if self.number >= 0:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        else:
+            until = time.monotonic() + _MOMENT
+            while not _taken(lock) and time.monotonic() < until:
+                time.sleep(0.005)
         try:
             yield
         finally:
@@ -295,8 +317,21 @@ class Shared:
             self._memory[at : at + _KEY] = _NOBODY
 
 
+def _taken(lock: int) -> bool:
+    """Take a lock if nobody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _descriptions(count: int) -> list[int]:
     """Open file descriptions of a file without a name."""
+    with suppress(AttributeError, OSError):  # not Linux, or no /proc: then in the directory for temporary files
+        made = os.memfd_create("mailsystem", os.MFD_CLOEXEC)
+        own = f"/proc/self/fd/{made}"
+        return [made, *(os.open(own, os.O_RDWR | os.O_CLOEXEC) for _ in range(count - 1))]
     made, path = tempfile.mkstemp(prefix="mailsystem-")
     try:
         return [made, *(os.open(path, os.O_RDWR | os.O_CLOEXEC) for _ in range(count - 1))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -52,6 +53,8 @@ LEVEL_OF: Final = {
 }
 """Every other event is `info`, protocol lines too: there are none unless somebody asked for them."""
 
+_MOMENT: Final = 200
+"""Milliseconds."""
 MOST_WAITING: Final = 100_000
 """Events kept for a reader of the log who does not keep up; what comes on top is dropped and counted."""
 
@@ -155,6 +158,16 @@ def _value(value: object) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def _takes_more(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting, at most a moment from now."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return bool(poll.poll(_MOMENT))
+    except (OSError, ValueError):  # it is no file
+        return True
+
+
 class Log:
     """Writes the events of at least one level, rendered, to a stream from a thread of its own.
 
@@ -184,8 +197,8 @@ class Log:
             self._waiting.put(event)
 
     def at_once(self, event: Event) -> None:
-        """Write one event now, without a thread: for a process that must have none."""
-        if LEVEL_OF.get(event.name, "info") not in self._quiet:
+        """Write one event now, without a thread: for a process that must have none, and that must not wait for a reader."""
+        if LEVEL_OF.get(event.name, "info") not in self._quiet and _takes_more(self._stream):
             self._put_down([self._render(event)])
 
     def __enter__(self) -> Log:

@@ -103,12 +103,36 @@ def test_who_dies_takes_along_what_was_under_way_and_no_lock() -> None:
 
     some.enter("ann")
     assert ended(forked(together, 1, work)) == -signal.SIGKILL
-    together.bury(1)
+    together.bury([1])
     assert some.under_way("ann") == 1
     assert some.under_way("bob") == 0
     assert some.levels("ann") == (1.0, (7.0, 0.0))
     with together.writing():
         some.enter("bob")
+
+
+def test_all_that_died_at_once_are_buried_at_once() -> None:
+    together = common(3)
+    together.join(2)
+    some = together.counts("some")
+
+    def one() -> None:
+        some.enter("ann")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def other() -> None:
+        some.enter("ann")
+        with together.locked(), together.writing():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert ended(forked(together, 0, one)) == ended(forked(together, 1, other)) == -signal.SIGKILL
+    # Not by and by: the second of them still holds the lock.
+    assert not together.bury([0])
+    together.join(-1)
+    with together.writing():  # who watches over them waits for it no longer than a moment
+        pass
+    assert together.bury([0, 1])
+    assert some.under_way("ann") == 0
 
 
 def test_memory_is_bounded_and_who_was_put_down_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_who_has_fewer_connections_is_next() -> None:
     for ahead in (0, 1, 2):
         limits[0].enter(Peer("192.0.2.1", 1))
         assert limits[0].ahead == ahead
-    common.bury(1)
+    common.bury([1])
     assert not limits[0].ahead, "nobody else is there"
 
 

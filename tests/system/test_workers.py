@@ -343,13 +343,26 @@ def test_connections_count_at_all_of_them_together(tmp_path: Path) -> None:
                 assert each.recv(100).startswith(b"* OK")
             with socket.create_connection(running.smtp, 20) as sixth:
                 assert sixth.recv(100).startswith(b"421 ")
-        # Those of a worker that dies are gone with it.
-        held = [socket.create_connection(running.imap, 20) for _ in range(5)]
 
         def lets_in() -> bool:
             with socket.create_connection(running.smtp, 20) as again:
                 return again.recv(100).startswith(b"220 ")
 
+        def hold() -> socket.socket | None:
+            one = socket.create_connection(running.imap, 20)
+            if one.recv(100).startswith(b"* OK"):
+                return one
+            one.close()
+            return None
+
+        # Those of a worker that dies are gone with it.
+        held: list[socket.socket] = []
+
+        def holds_all() -> bool:
+            held.extend(one for one in (hold(),) if one is not None)
+            return len(held) == 5
+
+        until(holds_all)
         os.kill(max(workers_of(running), key=_sockets), signal.SIGKILL)
         until(lets_in)
         for each in held:
