@@ -19,8 +19,9 @@ So all but few messages meet the disk once, together with others, and not with t
 ROOM: Final = 32 << 20
 """Octets that all messages on their way in may hold in memory together, before those that are not small go to disk."""
 _PIECE: Final = 1 << 20
-_SMALL_PIECE: Final = 64 << 10
 """A file grows by so many octets at a time: a thread writes them while the next ones come in."""
+_SMALL_PIECE: Final = 64 << 10
+"""And by so many where all messages together hold more than they should."""
 _JOINED: Final = 16 << 10
 """Octets that come in smaller pieces are gathered, or each would cost more than it holds."""
 _SYNCED: Final = 8 << 20
