@@ -18,9 +18,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mailsystem.imap.search_key import Arrived, Every, Field, Flagged, Key, Not, Text
-from mailsystem.imap.searching import Searching
+from mailsystem.finding.key import Arrived, Every, Field, Flagged, Key, Not, Text
 from mailsystem.imap.session import Selected
+from mailsystem.imap.sought import sought
 from mailsystem.imap.view import View
 from mailsystem.mail.content import Part, scan
 from mailsystem.mail.haystack import Words, fold, pieces, text_in
@@ -135,7 +135,7 @@ async def timed(session: Any, key: Key, repeats: int) -> tuple[float, list[int]]
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
-        found = await Searching(session, key).run()
+        found = await sought(session, key)
         times.append(time.perf_counter() - began)
     return statistics.median(times), found
 

@@ -10,9 +10,10 @@ from typing import Any, Final, TypeAlias, cast
 
 from mailsystem.imap import reply
 from mailsystem.imap.fetch import Attribute, Items, Octets
-from mailsystem.imap.structure import Section, Specifier, find_part, locate, pick_fields, picker
+from mailsystem.imap.structure import Section, Specifier, find_part, locate, pick_fields
 from mailsystem.mail.content import Part
 from mailsystem.mail.errors import Rejected
+from mailsystem.mail.header import picker
 from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.objectid import emailid, threadid
 from mailsystem.mail.transfer import Decoder, decoder

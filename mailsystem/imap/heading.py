@@ -11,11 +11,10 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
-from mailsystem.imap.haystack import date_of
-from mailsystem.imap.structure import picker
+from mailsystem.finding.header import date_of
 from mailsystem.imap.subject import Base, base_subject
 from mailsystem.mail.decomposition import decomposed
-from mailsystem.mail.header import addresses, fields, unfolded, without_comments
+from mailsystem.mail.header import addresses, fields, picker, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
 MOST_REFERENCES: Final = 100

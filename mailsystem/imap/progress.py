@@ -57,6 +57,10 @@ class Progress:
                 self._session.send(self.notice())
                 await self._session.flush()
 
+    def add(self, count: int) -> None:
+        """So many more are done."""
+        self.done += count
+
     def notice(self) -> bytes:
         """ "INPROGRESS" SP "(" inprogress-tag SP inprogress-state ")" """
         tag = self._session.tag

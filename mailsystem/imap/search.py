@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, TypeAlias
 
-from mailsystem.imap.grammar import Arguments, BadCharset
-from mailsystem.imap.haystack import Words, fold
-from mailsystem.imap.search_key import (
+from mailsystem.finding.header import Words, fold
+from mailsystem.finding.key import (
     All,
     Among,
     Any,
@@ -30,6 +29,7 @@ from mailsystem.imap.search_key import (
     Text,
     ThreadId,
 )
+from mailsystem.imap.grammar import Arguments, BadCharset
 from mailsystem.mail.errors import SyntaxFault, TooMany
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, STAR, MessageSet, flag_of
 from mailsystem.mail.words import codec

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from mailsystem.imap.grammar import Arguments
 from mailsystem.mail.content import Part
 from mailsystem.mail.errors import SyntaxFault, TooMany
+from mailsystem.mail.header import picker
 
 DEEPEST: Final = 200
 """Numbers in one section: more than the levels that a message may have."""
@@ -191,34 +190,3 @@ def pick_fields(head: bytes, section: Section) -> bytes:
     Names match without regard to case and otherwise exactly (RFC 9051 6.4.5.1); folded lines go with their field.
     """
     return picker(section.fields, section.specifier is Specifier.FIELDS_NOT)(head)
-
-
-@lru_cache(maxsize=256)
-def picker(fields: tuple[bytes, ...], drop: bool) -> Callable[[bytes], bytes]:
-    """`pick_fields` for the fields of these names (in capitals), or for all but those."""
-    # One regular expression finds every wanted field, and those that stand together as one; it starts with a literal line
-    # feed, which is searched at the speed of memchr: 1 µs for a usual header, where a look at each line takes 8.
-    names = b"|".join(map(re.escape, fields))
-    field = rb"(?i:" + names + rb")[ \t]*+:[^\n]*+\n(?:[ \t][^\n]*+\n)*+"
-    pattern = re.compile(rb"\n((?:" + field + rb")++)")
-    cut_off = re.compile(rb"\n((?i:" + names + rb")[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+)")
-
-    def without(head: bytes) -> bytes:
-        text = b"\n" + head
-        if text.endswith(b"\n"):
-            return cut_off.sub(b"", text)[1:]
-        # A header cut off in mid-line: what follows a field is a line feed or nothing.
-        kept, at = [], 1
-        for found in cut_off.finditer(text):
-            kept.append(text[at : found.start() + 1])
-            at = found.end() + 1
-        return b"".join((*kept, text[at:]))
-
-    def only(head: bytes) -> bytes:
-        text = b"\n" + head
-        if not text.endswith(b"\n"):
-            return b"".join([text[found.start() + 1 : found.end() + 1] for found in cut_off.finditer(text)])
-        blank = b"\r\n" if text.endswith(b"\n\r\n") else b"\n" if text.endswith(b"\n\n") else b""
-        return b"".join((*pattern.findall(text), blank))
-
-    return without if drop else only

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from mailsystem.finding.uids import Uids
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, Changes, Message, MessageSet, ModSeq
 
@@ -33,14 +34,16 @@ class News(NamedTuple):
     """Messages whose flags have changed, by the numbers that hold after all of the above."""
 
 
-class View:
-    """The numbering of one selected mailbox. A sequence number is a position in `uids`, plus one."""
+class View(Uids):
+    """The numbering of one selected mailbox. A sequence number is a position in `uids`, plus one.
 
-    __slots__ = ("_gone", "_highest", "_is_lent", "_recent", "_told", "modseq", "saved", "uids")
+    `uids` is every UID the client knows of, ascending.
+    """
+
+    __slots__ = ("_gone", "_highest", "_is_lent", "_recent", "_told", "modseq", "saved")
 
     def __init__(self, uids: Iterable[int], modseq: ModSeq, recent: MessageSet = _NONE) -> None:
-        self.uids: array[int] = uids if isinstance(uids, array) else array("I", uids)
-        """Every UID the client knows of, ascending."""
+        super().__init__(uids)
         self._is_lent = True
         self.modseq = modseq
         """Everything up to here has been told, or is held back in `_gone`."""
@@ -52,11 +55,6 @@ class View:
         self._told: set[ModSeq] = set()
 
     @property
-    def exists(self) -> int:
-        """How many messages the client believes in."""
-        return len(self.uids)
-
-    @property
     def recent(self) -> int:
         """How many of them are `\\Recent` here (RFC 3501 2.3.2)."""
         uids = self.uids
@@ -66,15 +64,6 @@ class View:
     def holding(self) -> bool:
         """Whether something is gone that the client has not been told."""
         return bool(self._gone)
-
-    def count(self, uids: MessageSet) -> int:
-        """How many messages the client believes in have one of these UIDs."""
-        return sum(bisect_right(self.uids, high) - bisect_left(self.uids, low) for low, high in uids.ranges)
-
-    def members(self, uids: MessageSet) -> Iterator[int]:
-        """The UIDs the client knows among these, ascending."""
-        for low, high in uids.ranges:
-            yield from self.uids[bisect_left(self.uids, low) : bisect_right(self.uids, high)]
 
     def partial(self, uids: MessageSet, first: int, last: int) -> MessageSet:
         """Those of these messages that stand from place `first` to `last` among them; -1 is the last place (RFC 9394 3.3)."""
@@ -95,11 +84,6 @@ class View:
         """Whether it is the first to see the messages with UIDs in this range; None where that is true of some of them."""
         near = [(first, last) for first, last in self._recent if first <= high and low <= last]
         return False if not near else True if near[0][0] <= low and high <= near[0][1] else None
-
-    def number(self, uid: int) -> int:
-        """The sequence number of a message; 0 if the client does not know it."""
-        at = bisect_left(self.uids, uid)
-        return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
 
     def numbers(self, uids: Sequence[int]) -> Sequence[int]:
         """The sequence numbers of these messages, in the same order, without those that the client does not know."""

@@ -115,8 +115,8 @@ def test_the_sink_listens_little_later_than_what_it_needs_of_others_is_there(tmp
 
 
 LATER = (
-    "mailsystem.imap.search_key",
-    "mailsystem.imap.searching",
+    "mailsystem.finding.key",
+    "mailsystem.finding.searching",
     "mailsystem.imap.threading",
     "mailsystem.cli.user",
     "mailsystem.cli.doctor",

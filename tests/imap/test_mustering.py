@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imap_door import Door
 
-from mailsystem.imap import mustering
-from mailsystem.imap.mustering import columns, is_for_the_roll, mustered
-from mailsystem.imap.search_key import (
+from mailsystem.finding import mustering
+from mailsystem.finding.key import (
     All,
     Among,
     Any,
@@ -29,6 +28,7 @@ from mailsystem.imap.search_key import (
     Size,
     Text,
 )
+from mailsystem.finding.mustering import columns, is_for_the_roll, mustered
 from mailsystem.mail.haystack import Words
 from mailsystem.mail.mailbox import (
     FLAGGED,

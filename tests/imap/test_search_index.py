@@ -16,8 +16,8 @@ from correspondence import messages, said
 from imap_door import Door, Opening
 from test_search import KEYS, expected, filled, found, tree
 
-from mailsystem.imap import sifting
-from mailsystem.imap.haystack import Header
+from mailsystem.finding import sifting
+from mailsystem.finding.header import Header
 from mailsystem.mail.content import Part, scan
 from mailsystem.mail.haystack import Words, fold, found_in, pieces
 

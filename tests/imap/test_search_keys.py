@@ -10,11 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap.framing import Frame
-from mailsystem.imap.grammar import Arguments
-from mailsystem.imap.haystack import Header, Words
-from mailsystem.imap.search import read_search
-from mailsystem.imap.search_key import (
+from mailsystem.finding.header import Header, Words
+from mailsystem.finding.key import (
     All,
     Among,
     Cost,
@@ -29,6 +26,9 @@ from mailsystem.imap.search_key import (
     leaves,
     scope,
 )
+from mailsystem.imap.framing import Frame
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.search import read_search
 from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mail.mailbox import SEEN, ContentId, Message, MessageSet, ModSeq, Uid
 from mailsystem.mail.objectid import threadid

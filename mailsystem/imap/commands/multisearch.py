@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mailsystem.imap.apart import apart
+from mailsystem.finding.apart import apart
+from mailsystem.finding.key import Key, resolved
 from mailsystem.imap.command import Ok
 from mailsystem.imap.commands.finding import correlator
 from mailsystem.imap.commands.search import asks_modseq, highest, saving
@@ -10,9 +11,8 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
 from mailsystem.imap.search import read_search
-from mailsystem.imap.search_key import Key, resolved
-from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import FLUSH_AT, Selected, Session
+from mailsystem.imap.sought import sought
 from mailsystem.imap.sources import Source, chosen, read_sources
 from mailsystem.imap.view import View
 from mailsystem.mail.errors import NoSuchMailbox, NotPermitted, SyntaxFault
@@ -81,7 +81,7 @@ async def _search(
     here = resolved(key, lambda uids: within.view.pick(uids, True))
     before = progress.done
     async with progress:
-        uids = await Searching(session, here, within=within, progress=progress).run()
+        uids = await sought(session, here, within=within, progress=progress)
     progress.done = before + within.view.exists
     meant = returns.meant(uids)
     if returns.save:

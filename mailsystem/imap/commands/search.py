@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from mailsystem.finding.apart import apart
+from mailsystem.finding.key import Among, Every, Key, Modified, leaves, scope
 from mailsystem.imap import limiting, reply
-from mailsystem.imap.apart import apart
 from mailsystem.imap.command import Ok
 from mailsystem.imap.commands.finding import correlator
 from mailsystem.imap.grammar import Arguments, UidRequired
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
 from mailsystem.imap.search import Resolve, read_search
-from mailsystem.imap.search_key import Among, Every, Key, Modified, leaves, scope
-from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Selected, Session
+from mailsystem.imap.sought import sought
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, MessageSet
 
@@ -99,7 +99,7 @@ async def _found(session: Session, key: Key, returns: Returns | None) -> list[in
     async with Progress(session, session.view.exists) as progress:
         if returns is not None and returns.ends_only:
             return await _ends(session, key, returns, progress)
-        return await Searching(session, key, progress=progress).run()
+        return await sought(session, key, progress=progress)
 
 
 async def _ends(session: Session, key: Key, returns: Returns, progress: Progress) -> list[int]:
@@ -118,7 +118,7 @@ async def _end(session: Session, key: Key, progress: Progress, *, last: bool) ->
         upto = min(done + stretch, len(uids))
         low, high = (len(uids) - upto, len(uids) - done) if last else (done, upto)
         among = Among(MessageSet(((uids[low], uids[high - 1]),)))
-        hits = await Searching(session, Every((among, key)), progress=progress).run()
+        hits = await sought(session, Every((among, key)), progress=progress)
         if hits:
             return hits[-1 if last else 0]
         done, stretch = upto, stretch * 4

@@ -13,9 +13,9 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import read_returns
 from mailsystem.imap.search import read_criteria
-from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Session
 from mailsystem.imap.sorting import needs_heading, ordered, read_sort, row
+from mailsystem.imap.sought import sought
 from mailsystem.store import Fetched, Want
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ async def sort(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         limiting.whole(session, candidates(session, key))
         # Each is looked at twice: whether it is found, and what it is sorted by.
         async with Progress(session, 2 * session.view.exists) as progress:
-            uids = await Searching(session, key, progress=progress).run()
+            uids = await sought(session, key, progress=progress)
             want = Want.HEAD if needs_heading(criteria) else Want.NONE
             rows = await read(
                 session, uids, want, lambda fetched: row(criteria, fetched.message, fetched.head), progress

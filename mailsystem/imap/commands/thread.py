@@ -11,8 +11,8 @@ from mailsystem.imap.commands.sort import read
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.search import read_criteria
-from mailsystem.imap.searching import Searching
 from mailsystem.imap.session import Session
+from mailsystem.imap.sought import sought
 from mailsystem.imap.threading import ALGORITHMS, Letter, letter, response
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.store import Fetched, Want
@@ -35,7 +35,7 @@ async def thread(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         return one if by_uid else one._replace(number=view.number(one.number))
 
     async with Progress(session, 2 * view.exists) as progress:
-        uids = await Searching(session, key, progress=progress).run()
+        uids = await sought(session, key, progress=progress)
         letters = await read(session, uids, Want.HEAD, make, progress)
         said = await asyncio.to_thread(lambda: response(algorithm(letters)))
     session.send(said)

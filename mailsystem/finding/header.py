@@ -6,9 +6,8 @@ import datetime
 import re
 from typing import Final
 
-from mailsystem.imap.structure import picker
 from mailsystem.mail.haystack import Words, fold, run_of
-from mailsystem.mail.header import fields, unfolded, without_comments
+from mailsystem.mail.header import fields, picker, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
 __all__ = ["Header", "Words", "date_of", "fold"]

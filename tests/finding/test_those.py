@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap.those import ALL, NONE, Those
+from mailsystem.finding.those import ALL, NONE, Those
 from mailsystem.imap.view import View
 from mailsystem.mail.mailbox import ModSeq
 

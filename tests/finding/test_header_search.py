@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsystem.imap.haystack import Header, date_of
+from mailsystem.finding.header import Header, date_of
 from mailsystem.mail import haystack
 from mailsystem.mail.content import Part, scan
 from mailsystem.mail.haystack import PIECE, Words, at_once, blocks, fold, found_in, pieces

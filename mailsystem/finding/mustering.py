@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import NamedTuple, TypeVar
 
-from mailsystem.imap.search_key import (
+from mailsystem.finding.key import (
     All,
     Among,
     Any,

@@ -10,8 +10,8 @@ import asyncio
 from math import inf
 from typing import Final, NamedTuple
 
-from mailsystem.imap.apart import MANY, apart
-from mailsystem.imap.search_key import (
+from mailsystem.finding.apart import MANY, apart
+from mailsystem.finding.key import (
     All,
     Among,
     Any,
@@ -28,11 +28,11 @@ from mailsystem.imap.search_key import (
     Text,
     leaves,
 )
-from mailsystem.imap.session import Selected, Session
-from mailsystem.imap.those import ALL, NONE, Those
-from mailsystem.mail.mailbox import Flag, MessageSet
+from mailsystem.finding.those import ALL, NONE, Those
+from mailsystem.finding.uids import Uids
+from mailsystem.mail.mailbox import AccountId, Flag, MailboxId, MessageSet
 from mailsystem.mail.terms import Probe, probe_field, probe_words
-from mailsystem.store import Having
+from mailsystem.store import Having, Store
 from mailsystem.store import Told as IndexTold
 
 _FEW: Final = 20
@@ -48,13 +48,25 @@ class Sifted(NamedTuple):
     maybe: Those
 
 
+class Within(NamedTuple):
+    """Where is searched."""
+
+    store: Store
+    account: AccountId
+    """Whose mailbox it is."""
+    mailbox: MailboxId
+    view: Uids
+    """The messages there."""
+    actor: AccountId
+    """Who searches."""
+
+
 class Sifting:
     """One search, as far as nothing needs to be read for it."""
 
-    def __init__(self, session: Session, selected: Selected, key: Key) -> None:
-        self._session = session
-        self._mailbox = selected.mailbox
-        self._view = selected.view
+    def __init__(self, where: Within, key: Key) -> None:
+        self._where = where
+        self._view = where.view
         self._key = key
         self._probes: dict[Key, Probe] = {leaf: probe for leaf in leaves(key) if (probe := _probe(leaf)) is not None}
         self._index: IndexTold | None = None
@@ -111,8 +123,8 @@ class Sifting:
         having = _having(key)
         if having is None or among.count(self._view) * _SHARE < self._view.exists:
             return Sifted(NONE, among)
-        mailbox, actor = self._mailbox, self._session.account.id
-        found = await self._session.store.mailboxes.having(mailbox.account, mailbox.id, having, actor=actor)
+        where = self._where
+        found = await where.store.mailboxes.having(where.account, where.mailbox, having, actor=where.actor)
         return await apart(len(found), lambda: Sifted(among & Those(frozenset(found)), NONE))
 
     async def _within(self, uids: MessageSet) -> Those:
@@ -127,10 +139,8 @@ class Sifting:
             return Sifted(NONE, among)
         if self._index is None:
             # It is asked once, for all that the keys look for.
-            mailbox, probes = self._mailbox, list(dict.fromkeys(self._probes.values()))
-            self._index = await self._session.store.index.look(
-                mailbox.account, mailbox.id, probes, actor=self._session.account.id
-            )
+            where, probes = self._where, list(dict.fromkeys(self._probes.values()))
+            self._index = await where.store.index.look(where.account, where.mailbox, probes, actor=where.actor)
         hits, unknown = among & Those(self._index.found[probe]), among & Those(self._index.unknown)
         return Sifted(hits, unknown - hits) if probe.exact else Sifted(NONE, hits | unknown)
 

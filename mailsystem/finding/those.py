@@ -10,7 +10,7 @@ from collections.abc import Callable, Set
 from itertools import filterfalse
 from typing import Final, NamedTuple
 
-from mailsystem.imap.view import View
+from mailsystem.finding.uids import Uids
 
 _SPARSE: Final = 16
 """Where one message of so many is meant, each is looked up; otherwise all are looked at."""
@@ -42,11 +42,11 @@ class Those(NamedTuple):
     def __sub__(self, other: Those) -> Those:
         return self & ~other
 
-    def count(self, view: View) -> int:
+    def count(self, view: Uids) -> int:
         """About how many of the view they are."""
         return max(view.exists - len(self.uids), 0) if self.but else len(self.uids)
 
-    def within(self, view: View) -> list[int]:
+    def within(self, view: Uids) -> list[int]:
         """Those of them that are in the view, ascending."""
         uids = view.uids
         held: Callable[[int], bool] = self.uids.__contains__

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from mailsystem.imap.apart import apart
-from mailsystem.imap.haystack import Header
-from mailsystem.imap.mustering import columns, is_for_the_roll, mustered
-from mailsystem.imap.progress import Progress
-from mailsystem.imap.search_key import Cost, Key, Known, Text, leaves, scope
-from mailsystem.imap.session import Selected, Session
-from mailsystem.imap.sifting import Sifting
-from mailsystem.imap.those import Those
-from mailsystem.imap.view import View
+from mailsystem.finding.apart import apart
+from mailsystem.finding.header import Header
+from mailsystem.finding.key import Cost, Key, Known, Text, leaves, scope
+from mailsystem.finding.mustering import columns, is_for_the_roll, mustered
+from mailsystem.finding.sifting import Sifting, Within
+from mailsystem.finding.those import Those
+from mailsystem.finding.uids import Uids
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.haystack import Words, at_once, blocks, found_in, pieces
 from mailsystem.mail.mailbox import MessageSet
@@ -29,16 +27,13 @@ _CHEAP: Final = 8
 class Searching:
     """One search: of the candidates some become hits, some are out, and the rest is looked at more closely."""
 
-    def __init__(
-        self, session: Session, key: Key, *, within: Selected | None = None, progress: Progress | None = None
-    ) -> None:
-        """In the selected mailbox, or `within` another one."""
-        self._session = session
-        self._selected = session.selected if within is None else within
-        self._view = self._selected.view
-        self._progress = progress
+    def __init__(self, where: Within, key: Key, *, done: Callable[[int], None] | None = None) -> None:
+        """`done` hears each time of how many more messages it is settled whether the key holds."""
+        self._where = where
+        self._view = where.view
+        self._done = done or _nobody
         self._key = key
-        self._sifting = Sifting(session, self._selected, key)
+        self._sifting = Sifting(where, key)
         found = list(leaves(key))
         self._conditions = len(found)
         """Conditions that have to be weighed for each message."""
@@ -53,15 +48,13 @@ class Searching:
         view, within = self._view, scope(self._key)
         hits = await self._mustered()
         if hits is not None:
-            if self._progress is not None:
-                self._progress.done += view.exists if within is None else view.count(within)
+            self._done(view.exists if within is None else view.count(within))
             return hits
         yes, maybe = await self._sifting.run()
         self._hits = await apart(yes.count(view), lambda: yes.within(view))
         self._candidates = await apart(maybe.count(view), lambda: maybe.within(view))
-        if self._progress is not None:
-            count = view.exists if within is None else view.count(within)
-            self._progress.done += count - len(self._candidates)
+        count = view.exists if within is None else view.count(within)
+        self._done(count - len(self._candidates))
         costs = {leaf.cost for leaf in leaves(self._key)}
         if Cost.MESSAGE in costs:
             await self._closer(Want.NONE, bridge=500)
@@ -74,14 +67,14 @@ class Searching:
 
     async def _mustered(self) -> list[int] | None:
         """What is found out of the roll alone; None where that does not tell all, or is not worth the reading."""
-        key, view, mailbox = self._key, self._view, self._selected.mailbox
+        key, view, where = self._key, self._view, self._where
         if not is_for_the_roll(key):
             return None
         within = scope(key)
-        roll = await self._session.store.mailboxes.roll(
-            mailbox.account,
-            mailbox.id,
-            actor=self._session.account.id,
+        roll = await where.store.mailboxes.roll(
+            where.account,
+            where.mailbox,
+            actor=where.actor,
             about=view.exists if within is None else view.count(within),
         )
         if roll is None:
@@ -98,13 +91,11 @@ class Searching:
         """Read what `want` says of the candidates and settle those for which that is enough."""
         if not self._candidates:
             return
-        mailbox, among = self._selected.mailbox, self._candidates
+        where, among = self._where, self._candidates
         candidates = frozenset(among)
         uids = await apart(len(among), lambda: _ranges(self._view, among, bridge))
         self._candidates = []
-        async for read in self._session.store.mailboxes.fetch(
-            mailbox.account, mailbox.id, uids, want, actor=self._session.account.id
-        ):
+        async for read in where.store.mailboxes.fetch(where.account, where.mailbox, uids, want, actor=where.actor):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
                 weigh = partial(self._weighed, slice_)
@@ -123,8 +114,8 @@ class Searching:
                 self._hits.append(uid)
             elif verdict is None:
                 self._candidates.append(uid)
-            if verdict is not None and self._progress is not None:
-                self._progress.done += 1
+            if verdict is not None:
+                self._done(1)
 
     def _weighed(self, slice_: Sequence[Fetched]) -> list[tuple[int, bool | None]]:
         """What the key says of these, each seen with all that was read of it; texts in files are left out."""
@@ -158,12 +149,16 @@ class Searching:
             if not missing:
                 break
             start = block[0].start
-            octets = await self._session.store.contents.read(fetched.message.content, start, block[-1].end)
+            octets = await self._where.store.contents.read(fetched.message.content, start, block[-1].end)
             found |= await asyncio.to_thread(found_in, missing, block, octets, start)
         return self._verdict(fetched, found)
 
 
-def _ranges(view: View, candidates: Sequence[int], bridge: int) -> MessageSet:
+def _nobody(count: int) -> None:
+    """Nobody wants to hear how far it is."""
+
+
+def _ranges(view: Uids, candidates: Sequence[int], bridge: int) -> MessageSet:
     """Ascending UIDs as few ranges: up to `bridge` messages between two are taken in, for a range costs more to read."""
     uids = view.uids
     if len(candidates) == len(uids):

@@ -15,7 +15,7 @@ from math import inf
 from operator import and_
 from typing import NamedTuple, Protocol
 
-from mailsystem.imap.haystack import Header, Words
+from mailsystem.finding.header import Header, Words
 from mailsystem.mail.mailbox import Flag, Message, MessageSet, ModSeq
 from mailsystem.mail.objectid import emailid, threadid
 
