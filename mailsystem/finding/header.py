@@ -6,8 +6,10 @@ import datetime
 import re
 from typing import Final
 
+from mailsystem.mail.address import normal_domain
+from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.haystack import Words, fold, run_of
-from mailsystem.mail.header import fields, picker, unfolded, without_comments
+from mailsystem.mail.header import addresses, fields, picker, unfolded, without_comments
 from mailsystem.mail.words import decoded
 
 __all__ = ["Header", "Words", "date_of", "fold"]
@@ -40,6 +42,25 @@ class Header:
             known = self._values[name] = [fold(decoded(value)) for value in self._raw(name)]
         return known
 
+    def names(self, name: bytes, local: str | None, domain: str, spelled: str) -> bool:
+        """Whether a field of that name (in capitals) has that address, or with no `local` any of that domain.
+
+        `spelled`, which is folded, is how it stands there; only the local part may stand within quotes besides.
+        """
+        within_quotes = spelled if local is None or spelled[0] == '"' else f'"{local}"{spelled[len(local) :]}'
+        if self._lower is not None and domain.lower().encode() not in self._lower:
+            return False  # most of them
+        for value in self._raw(name):
+            text = fold(decoded(value))
+            if (spelled in text or within_quotes in text) and any(
+                _is_normal(one.host, domain)
+                and (local is None or fold(one.mailbox.decode("utf-8", "replace")) == local)
+                for one in addresses(unfolded(value))
+                if one.host and one.mailbox
+            ):
+                return True
+        return False
+
     def sent(self) -> datetime.date | None:
         """The day in the Date field, as it was where it was written (RFC 3501 6.4.4: time and zone do not count)."""
         for value in self._raw(b"DATE"):
@@ -48,6 +69,13 @@ class Header:
 
     def _raw(self, name: bytes) -> list[bytes]:
         return [value for _, value in fields(picker((name,), False)(self.block))]
+
+
+def _is_normal(host: bytes, domain: str) -> bool:
+    try:
+        return normal_domain(host.decode("utf-8", "replace")) == domain
+    except SyntaxFault:
+        return False
 
 
 def date_of(value: bytes) -> datetime.date | None:

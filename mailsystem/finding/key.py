@@ -7,17 +7,19 @@ message is settled as soon as the whole key is: `UNSEEN BODY x` reads the bodies
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import reduce
 from math import inf
 from operator import and_
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from mailsystem.finding.header import Header, Words
+from mailsystem.finding.header import Header, Words, fold
+from mailsystem.mail.attachment import Attachment
 from mailsystem.mail.mailbox import Flag, Message, MessageSet, ModSeq
 from mailsystem.mail.objectid import emailid, threadid
+from mailsystem.mail.query import globbed
 
 
 class Cost(IntEnum):
@@ -27,8 +29,10 @@ class Cost(IntEnum):
     """Nothing: the client's own view is enough."""
     MESSAGE = 1
     """Flags, date and size."""
-    HEADER = 2
-    TEXT = 3
+    PARTS = 2
+    """What is known of its parts."""
+    HEADER = 3
+    TEXT = 4
     """Everything that is text in the message."""
 
 
@@ -50,6 +54,7 @@ class Known(NamedTuple):
     found: Set[Words] | None = None
     """Which of the words that the keys look for it holds, once its text was looked through."""
     told: Told | None = None
+    attached: Sequence[Attachment] | None = None
 
 
 class Key(Protocol):
@@ -119,6 +124,24 @@ class Keyword:
 
     def holds(self, known: Known) -> bool | None:
         return None if known.message is None else any(flag.lower() == self.name for flag in known.message.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Has a keyword, but for those that programs set for each other."""
+
+    cost = Cost.MESSAGE
+
+    def holds(self, known: Known) -> bool | None:
+        return None if known.message is None else any(map(is_tag, known.message.flags))
+
+
+_OF_PROGRAMS: Final = frozenset(["junk", "nonjunk", "notjunk", "forwarded", "redirected"])
+
+
+def is_tag(flag: Flag) -> bool:
+    """Whether a flag is a keyword that people may have chosen: those that are registered begin with `$` (RFC 5788 3)."""
+    return flag[0] not in "\\$" and flag.lower() not in _OF_PROGRAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +242,58 @@ class Field:
         if known.header is None:
             return None if known.told is None else known.told(self, known.uid)
         return known.header.has(self.name, self.needle)
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondent:
+    """One address, or any of a domain, in a field of that name; spelled like this, or with its local part within quotes."""
+
+    name: bytes
+    """In capitals."""
+    local: str | None
+    """Folded, without quotes; None for anybody."""
+    domain: str
+    """In its normal form."""
+    spelled: str
+    """Folded: what stands in the field where the address does."""
+    cost = Cost.HEADER
+
+    def holds(self, known: Known) -> bool | None:
+        if known.header is None:
+            return None if known.told is None else known.told(self, known.uid)
+        return known.header.names(self.name, self.local, self.domain, self.spelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Something attached is like this; None says nothing."""
+
+    inline: bool | None = None
+    name: str | None = None
+    """Folded; with `*` or `?` the pattern of a whole name, without them a part of it."""
+    type: str | None = None
+    """Media type in lower case, `*` for any subtype."""
+    cost = Cost.PARTS
+
+    def holds(self, known: Known) -> bool | None:
+        if known.attached is None:
+            return False if known.told is not None and known.told(self, known.uid) is False else None
+        return any(map(self._is_like, known.attached))
+
+    def _is_like(self, one: Attachment) -> bool:
+        if self.inline is not None and one.inline is not self.inline:
+            return False
+        if self.type is not None and one.type != self.type and f"{one.type.partition('/')[0]}/*" != self.type:
+            return False
+        if self.name is None:
+            return True
+        name = fold(one.filename or "")
+        return globbed(self.name, name) if self.is_pattern else bool(name) and self.name in name
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether the whole name must be like it."""
+        return self.name is not None and ("*" in self.name or "?" in self.name)
 
 
 @dataclass(frozen=True, slots=True)

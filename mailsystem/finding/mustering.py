@@ -29,6 +29,8 @@ from mailsystem.finding.key import (
     Recent,
     Saved,
     Size,
+    Tagged,
+    is_tag,
     leaves,
     scope,
 )
@@ -38,7 +40,7 @@ from mailsystem.store import Roll
 
 N = TypeVar("N", int, float)
 
-_NUMBERS = (All, Among, Recent, Flagged, Keyword, Size, Arrived, Saved, Modified, EmailId)
+_NUMBERS = (All, Among, Recent, Flagged, Keyword, Tagged, Size, Arrived, Saved, Modified, EmailId)
 
 
 class Columns(NamedTuple):
@@ -73,8 +75,8 @@ def columns(roll: Roll, key: Key) -> Columns:
 
     return Columns(
         roll.uids[first:stop],
-        cut(roll.kinds, Flagged, Keyword),
-        roll.flags[:] if kinds & {Flagged, Keyword} else (),
+        cut(roll.kinds, Flagged, Keyword, Tagged),
+        roll.flags[:] if kinds & {Flagged, Keyword, Tagged} else (),
         cut(roll.sizes, Size),
         cut(roll.dates, Arrived),
         cut(roll.saved, Saved),
@@ -123,6 +125,8 @@ def _octets(of: Columns, key: Key, is_recent: Callable[[int], bool]) -> bytes | 
             return _of_kinds(of, lambda held: key.flag in held)
         case Keyword():
             return _of_kinds(of, lambda held: any(flag.lower() == key.name for flag in held))
+        case Tagged():
+            return _of_kinds(of, lambda held: any(map(is_tag, held)))
         case Size():
             above, below = key.above, key.below
             return bytes([above < size < below for size in of.sizes])

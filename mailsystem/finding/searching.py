@@ -12,9 +12,10 @@ from mailsystem.finding.apart import apart
 from mailsystem.finding.header import Header
 from mailsystem.finding.key import Cost, Key, Known, Text, leaves, scope
 from mailsystem.finding.mustering import columns, is_for_the_roll, mustered
-from mailsystem.finding.sifting import Sifting, Within
-from mailsystem.finding.those import Those
+from mailsystem.finding.sifting import Sifted, Sifting, Within
+from mailsystem.finding.those import NONE, Those
 from mailsystem.finding.uids import Uids
+from mailsystem.mail.attachment import attachments
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.haystack import Words, at_once, blocks, found_in, pieces
 from mailsystem.mail.mailbox import MessageSet
@@ -39,6 +40,7 @@ class Searching:
         """Conditions that have to be weighed for each message."""
         self._words = frozenset(leaf.words for leaf in found if isinstance(leaf, Text))
         self._longest = max((len(words.needle) for words in self._words), default=0)
+        self._is_of_parts = any(leaf.cost is Cost.PARTS for leaf in found)
         self._candidates: list[int] = []
         """UIDs, ascending."""
         self._hits: list[int] = []
@@ -51,15 +53,28 @@ class Searching:
             self._done(view.exists if within is None else view.count(within))
             return hits
         yes, maybe = await self._sifting.run()
-        self._hits = await apart(yes.count(view), lambda: yes.within(view))
-        self._candidates = await apart(maybe.count(view), lambda: maybe.within(view))
+        sure = await apart(yes.count(view), lambda: yes.within(view))
+        candidates = await apart(maybe.count(view), lambda: maybe.within(view))
         count = view.exists if within is None else view.count(within)
-        self._done(count - len(self._candidates))
+        self._done(count - len(candidates))
+        return sorted(sure + await self.settled(candidates))
+
+    async def sifted(self) -> Sifted:
+        """What can be told without reading any message. Some that are named may not be in the view."""
+        hits = await self._mustered()
+        return await self._sifting.run() if hits is None else Sifted(Those(frozenset(hits)), NONE)
+
+    async def settled(self, candidates: list[int]) -> list[int]:
+        """Those of these messages (UIDs, ascending) for which the key holds, ascending: each is read as far as that takes."""
+        self._hits, self._candidates = [], candidates
         costs = {leaf.cost for leaf in leaves(self._key)}
+        parts = Want.FACTS if Cost.PARTS in costs else Want.NONE
         if Cost.MESSAGE in costs:
             await self._closer(Want.NONE, bridge=500)
+        if Cost.PARTS in costs:
+            await self._closer(parts, bridge=100)
         if Cost.HEADER in costs:
-            await self._closer(Want.HEAD, bridge=20)
+            await self._closer(parts | Want.HEAD, bridge=20)
         if Cost.TEXT in costs:
             await self._closer(Want.FACTS | Want.RAW, bridge=8)
         self._hits.sort()
@@ -98,11 +113,11 @@ class Searching:
         async for read in where.store.mailboxes.fetch(where.account, where.mailbox, uids, want, actor=where.actor):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
-                weigh = partial(self._weighed, slice_)
+                weigh = partial(self._weighed, slice_, want)
                 self._settle(await apart(len(slice_) * self._conditions, weigh))
             else:
                 # To decode and fold takes its time, and the loop serves others meanwhile.
-                self._settle(await asyncio.to_thread(self._weighed, slice_))
+                self._settle(await asyncio.to_thread(self._weighed, slice_, want))
                 if want & Want.RAW:
                     for each in slice_:
                         if each.raw is None and each.facts is not None:
@@ -117,12 +132,12 @@ class Searching:
             if verdict is not None:
                 self._done(1)
 
-    def _weighed(self, slice_: Sequence[Fetched]) -> list[tuple[int, bool | None]]:
+    def _weighed(self, slice_: Sequence[Fetched], want: Want) -> list[tuple[int, bool | None]]:
         """What the key says of these, each seen with all that was read of it; texts in files are left out."""
         verdicts: list[tuple[int, bool | None]] = []
         for fetched in slice_:
             found = None
-            if fetched.facts is not None:
+            if fetched.facts is not None and want & Want.RAW:
                 if fetched.raw is None:
                     continue
                 told = at_once(self._words, fetched.facts.parts, fetched.raw)
@@ -136,8 +151,9 @@ class Searching:
     def _verdict(self, fetched: Fetched, found: set[Words] | None) -> bool | None:
         uid = fetched.message.uid
         header = Header(fetched.head) if fetched.head is not None else None
+        attached = attachments(fetched.facts) if self._is_of_parts and fetched.facts is not None else None
         return self._key.holds(
-            Known(uid, self._view.is_recent(uid), fetched.message, header, found, self._sifting.told)
+            Known(uid, self._view.is_recent(uid), fetched.message, header, found, self._sifting.told, attached)
         )
 
     async def _weigh_file(self, fetched: Fetched, facts: Facts) -> bool | None:

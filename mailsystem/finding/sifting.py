@@ -7,6 +7,8 @@ over is read, message by message.
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
 from math import inf
 from typing import Final, NamedTuple
 
@@ -16,6 +18,8 @@ from mailsystem.finding.key import (
     Among,
     Any,
     Arrived,
+    Attached,
+    Correspondent,
     Cost,
     Every,
     Field,
@@ -30,6 +34,7 @@ from mailsystem.finding.key import (
 )
 from mailsystem.finding.those import ALL, NONE, Those
 from mailsystem.finding.uids import Uids
+from mailsystem.mail.haystack import Words
 from mailsystem.mail.mailbox import AccountId, Flag, MailboxId, MessageSet
 from mailsystem.mail.terms import Probe, probe_field, probe_words
 from mailsystem.store import Having, Store
@@ -110,7 +115,7 @@ class Sifting:
                     yes, maybe = await self._sift(one, among)
                     sure, unsure, among = sure | yes, (unsure | maybe) - yes, among - yes
                 return Sifted(sure, unsure)
-            case Field() | Text():
+            case Field() | Text() | Correspondent() | Attached():
                 return await self._by_index(key, among)
         if key.cost is Cost.NUMBERS:
             holds, recent = key.holds, self._view.is_recent
@@ -151,6 +156,14 @@ def _probe(leaf: Key) -> Probe | None:
             return probe_words(leaf.words)
         case Field():
             return probe_field(leaf.name, leaf.needle)
+        case Correspondent():
+            probe = probe_field(leaf.name, leaf.spelled)
+            return None if probe is None else replace(probe, exact=False)
+        case Attached():
+            # Names of files stand in the index beside the headers of their parts.
+            longest = max(re.split(r"[*?]", leaf.name or ""), key=len)
+            probe = probe_words(Words(longest, headers=True)) if longest else None
+            return None if probe is None else replace(probe, exact=False)
         case _:
             return None
 

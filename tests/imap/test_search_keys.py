@@ -162,6 +162,7 @@ def test_knowing_more_never_changes_what_was_sure(
     stages = [
         Known(5, recent),
         Known(5, recent, message),
+        Known(5, recent, message, attached=()),
         Known(5, recent, message, header),
         Known(5, recent, message, header, held),
     ]
