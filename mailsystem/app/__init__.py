@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from mailsystem.app import web
 from mailsystem.app.listeners import (
     HISTORIC,
     LISTENERS,
@@ -19,6 +20,7 @@ from mailsystem.app.listeners import (
     Listener,
     Role,
     doors_of,
+    is_secure,
     listening,
     place_of,
 )
@@ -86,13 +88,15 @@ async def running(
     own_certificate: bool = False,
     sinks: Sequence[Sink] = (),
     share: Share | None = None,
+    movable: Collection[Listener] = (),
 ) -> AsyncIterator[Running]:
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
     With `sink`, every recipient and every password is good. With `own_certificate`, and in a sink, a certificate is made
     where the settings name none, so that TLS is there to be tried: with that it is there from the beginning, in a sink
     a moment later. With a `share`, this is one of several processes that do the same work: it takes its part of it, at the
-    doors that were opened for all of them. Raises `StartupError`.
+    doors that were opened for all of them. Doors that are `movable` take a free port where their own is in use; so far the web
+    door can. Raises `StartupError`.
     """
     wanted = doors_of(roles, settings)
     recorder = Recorder() if settings.journal.days else None
@@ -109,7 +113,7 @@ async def running(
             if own_certificate:
                 await asyncio.to_thread(keys.make)
             await stack.enter_async_context(watched(keys))
-        elif secure := sorted(TLS_AT_ONCE.intersection(wanted)):
+        elif secure := [name for name in wanted if is_secure(name, settings)]:
             raise StartupError(
                 f"{secure[0]} speaks TLS at once and needs a certificate; name one by tls.cert and tls.key"
             )
@@ -134,6 +138,7 @@ async def running(
             reporting=sending,
         )
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
+        bound: dict[str, Bound] = {}
         for name in wanted:
             place = {**common, **place_of(name, settings), "terms": terms}
             if share is not None:
@@ -169,6 +174,19 @@ async def running(
                         messages_per_command=settings.limits.messages_per_command,
                         share_with_anyone=settings.accounts.share_with_anyone,
                     )
+                case "web":
+                    doors[name] = await web.door(
+                        store,
+                        directory,
+                        delivery,
+                        settings,
+                        trace,
+                        place,
+                        sink=sink,
+                        sending=sending,
+                        movable=name in movable,
+                        bound=lambda: bound,
+                    )
                 case "pop2":
                     from mailsystem.pop2.server import serving as pop2
 
@@ -177,7 +195,7 @@ async def running(
                     from mailsystem.pop1.server import serving as pop1
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
-        bound = await stack.enter_async_context(listening(doors, settings))
+        bound.update(await stack.enter_async_context(listening(doors, settings)))
         if keys is not None and keys.waiting:
             keys.ask()
         if "queue" in roles and sending and (share is None or share.keeps_house):

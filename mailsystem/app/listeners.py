@@ -15,10 +15,10 @@ from mailsystem.net import Bound
 from mailsystem.net.listening import opened
 from mailsystem.settings import Settings
 
-Role = Literal["smtp", "pop3", "imap", "queue", "pop2", "pop1"]
-ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap", "queue")
+Role = Literal["smtp", "pop3", "imap", "web", "queue", "pop2", "pop1"]
+ROLES: Final[tuple[Role, ...]] = ("smtp", "pop3", "imap", "web", "queue")
 
-Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1"]
+Listener = Literal["smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "web", "pop2", "pop1"]
 LISTENERS: Final[Mapping[Listener, Role]] = {
     "smtp": "smtp",
     "submission": "smtp",
@@ -28,6 +28,7 @@ LISTENERS: Final[Mapping[Listener, Role]] = {
     "pop3s": "pop3",
     "imap": "imap",
     "imaps": "imap",
+    "web": "web",
 }
 """Every place where a role may listen; each has settings of its own under its name."""
 HISTORIC: Final[Mapping[Listener, Role]] = {"pop2": "pop2", "pop1": "pop1"}
@@ -46,6 +47,8 @@ def doors_of(roles: Collection[Role], settings: Settings) -> list[Listener]:
     if unknown or not roles:
         asked = f"there is no role {unknown[0]}" if unknown else "no role was named"
         raise StartupError(f"{asked}; the roles are {', '.join([*ROLES, *HISTORIC])}")
+    if "web" in roles and set(roles) != set(ROLES) and not is_open("web", settings):
+        raise StartupError("the role web has no port; give it one by --web-port (setting web.port)")
     return [name for name, role in {**LISTENERS, **HISTORIC}.items() if role in roles and is_open(name, settings)]
 
 
@@ -55,11 +58,18 @@ def place_of(name: Listener, settings: Settings) -> dict[str, Any]:
     if name == "lmtp" and own.path is not None:
         return {"host": "", "port": 0, "path": own.path}
     host = host_of(name, settings)
-    return {"host": "" if host == "*" else host, "port": own.port, "implicit_tls": name in TLS_AT_ONCE}
+    return {"host": "" if host == "*" else host, "port": own.port, "implicit_tls": is_secure(name, settings)}
+
+
+def is_secure(name: Listener, settings: Settings) -> bool:
+    """Whether a door speaks TLS from the first octet."""
+    if name == "web":
+        return settings.tls.cert is not None if settings.web.tls is None else settings.web.tls
+    return name in TLS_AT_ONCE
 
 
 def host_of(name: Listener, settings: Settings) -> str:
-    return str(getattr(getattr(settings, name), "host", settings.host))
+    return str(getattr(getattr(settings, name), "host", None) or settings.host)
 
 
 @asynccontextmanager
@@ -97,14 +107,19 @@ async def listening(
 
 
 @contextmanager
-def opened_doors(names: Sequence[Listener], settings: Settings) -> Iterator[dict[Listener, list[socket.socket]]]:
-    """The sockets of doors that several processes will listen at. Blocks. Raises `StartupError`."""
+def opened_doors(
+    names: Sequence[Listener], settings: Settings, movable: Collection[Listener] = ()
+) -> Iterator[dict[Listener, list[socket.socket]]]:
+    """The sockets of doors that several processes will listen at. Those that are `movable` take a free port where their own is
+    in use. Blocks. Raises `StartupError`."""
     with ExitStack() as stack:
         sockets: dict[Listener, list[socket.socket]] = {}
         for name in names:
             place = place_of(name, settings)
             try:
-                sockets[name] = stack.enter_context(opened(place["host"], place["port"], place.get("path")))
+                sockets[name] = stack.enter_context(
+                    opened(place["host"], place["port"], place.get("path"), movable=name in movable)
+                )
             except OSError as error:
                 raise StartupError(why_not(error, name, settings)) from error
         yield sockets

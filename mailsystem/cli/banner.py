@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from mailsystem import __version__
 from mailsystem.app import SELF_SIGNED
+from mailsystem.app.listeners import is_secure
 from mailsystem.cli.terminal import size
 from mailsystem.telemetry.log import LEVELS, Log, as_text, clock, coloured, level_of, printable, takes_colour
 from mailsystem.telemetry.trace import Event
@@ -34,7 +35,8 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
     lines = ["", f"  {ink('mailsystem', BOLD)} {__version__}  {name}", ""]
     width = max(5, *map(len, bound))
     for door, place in bound.items():
-        lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop') else BLUE)} {place}")
+        where = page_url(place, secure=is_secure("web", settings)) if door == "web" else str(place)
+        lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop') else BLUE)} {where}")
     lines += [f"  {'mail':<{width}} {_tilde(settings.data_dir.absolute())}"]
     if sink and settings.tls.cert is None:
         lines.append(f"  {'TLS':<{width}} if asked for, by {_tilde(settings.data_dir.absolute() / SELF_SIGNED)}")
@@ -47,6 +49,11 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
         lines += [f"  {ink('read it by IMAP', DIM)}", f"  {imap_line(bound['imap'])}", ""]
         lines += [f"  {ink('The login sink sees everything, an address its own mail. Ctrl-C ends it.', DIM)}", ""]
     return "\n".join(lines)
+
+
+def page_url(web: Bound, *, secure: bool) -> str:
+    """Where a browser finds the page."""
+    return f"{'https' if secure else 'http'}://{_reached(web)}/"
 
 
 def send_line(smtp: Bound) -> str:

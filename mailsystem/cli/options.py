@@ -15,6 +15,7 @@ class Role(StrEnum):
     SMTP = "smtp"
     POP3 = "pop3"
     IMAP = "imap"
+    WEB = "web"
     QUEUE = "queue"
     POP2 = "pop2"
     POP1 = "pop1"
@@ -70,6 +71,12 @@ Pop3sPort = Annotated[
 ImapsPort = Annotated[
     str | None,
     typer.Option("--imaps-port", metavar="PORT", help="Port for IMAP under TLS; 0 takes a free one, off none."),
+]
+WebPort = Annotated[
+    str | None,
+    typer.Option(
+        "--web-port", metavar="PORT", help="Port for the page and the REST interface; 0 takes a free one, off none."
+    ),
 ]
 Pop2Port = Annotated[
     int | None,

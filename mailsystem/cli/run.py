@@ -22,7 +22,7 @@ from mailsystem.cli.options import examples
 if TYPE_CHECKING:
     import asyncio
 
-    from mailsystem.app import Role
+    from mailsystem.app import Listener, Role
     from mailsystem.net import Bound
     from mailsystem.settings import Loaded, Settings
     from mailsystem.telemetry.log import Log
@@ -32,9 +32,21 @@ _M_MMAP_THRESHOLD: Final = -3
 """malloc.h has them so."""
 _SAME_WISH: Final = 0.3
 """Seconds within which a second signal says no more than the first."""
-_LISTENERS: Final = ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "pop2", "pop1")
+_LISTENERS: Final = (
+    "smtp",
+    "submission",
+    "submissions",
+    "lmtp",
+    "pop3",
+    "pop3s",
+    "imap",
+    "imaps",
+    "web",
+    "pop2",
+    "pop1",
+)
 """Those with a flag of their own."""
-_ROLES: Final = (options.Role.SMTP, options.Role.POP3, options.Role.IMAP, options.Role.QUEUE)
+_ROLES: Final = (options.Role.SMTP, options.Role.POP3, options.Role.IMAP, options.Role.WEB, options.Role.QUEUE)
 """Whoever names none is these."""
 
 
@@ -44,6 +56,7 @@ def sink(
     smtp_port: options.SmtpPort = None,
     pop3_port: options.Pop3Port = None,
     imap_port: options.ImapPort = None,
+    web_port: options.WebPort = None,
     workers: options.SinkWorkers = None,
     ready_file: options.ReadyFile = None,
     config: options.Config = None,
@@ -53,8 +66,9 @@ def sink(
 ) -> None:
     """Catch mail: every recipient is accepted and every password is good.
 
-    SMTP listens on 1025, POP3 on 1110 and IMAP on 1143, on this machine only.
-    Log in as an address to see the mail for it, or as sink to see all of it.
+    SMTP listens on 1025, POP3 on 1110 and IMAP on 1143, on this machine only,
+    and http://127.0.0.1:8025 shows what has come (another port, if that is in
+    use). Log in as an address to see the mail for it, or as sink to see all.
     Mail stays in a directory of your own until somebody deletes it. A
     mailsystem.toml is read only if --config names it.
     """
@@ -73,7 +87,7 @@ sink_epilog = examples(
 def serve(
     roles: Annotated[
         list[options.Role] | None,
-        typer.Argument(help="The doors that this process is; smtp, pop3, imap and queue if none is named."),
+        typer.Argument(help="The doors that this process is; smtp, pop3, imap, web and queue if none is named."),
     ] = None,
     data_dir: options.DataDir = None,
     host: options.Host = None,
@@ -85,6 +99,7 @@ def serve(
     pop3s_port: options.Pop3sPort = None,
     imap_port: options.ImapPort = None,
     imaps_port: options.ImapsPort = None,
+    web_port: options.WebPort = None,
     pop2_port: options.Pop2Port = None,
     pop1_port: options.Pop1Port = None,
     workers: options.Workers = None,
@@ -95,6 +110,8 @@ def serve(
     log_lines: options.Lines = None,
 ) -> None:
     """Serve real accounts: SMTP, POP3, IMAP and the queue together, or each in a process of its own over one data directory.
+
+    The page, for people with a browser, is there once web.port is set.
 
     Say which domain is yours with `mailsystem domain add`, and who lives there
     with `mailsystem user add`: before the first start or at any time later.
@@ -183,13 +200,18 @@ async def _serve(
     settings = loaded.settings
     with ready_teller(ready_file) as ready, log_of(loaded, sink=sink) as log:
         _on_signals(told, quiet=settings.log.format == "json")
-        async with running(settings, roles, sink=sink, sinks=[log]) as house:
+        async with running(settings, roles, sink=sink, sinks=[log], movable=movable(loaded)) as house:
             if not sink and not sys.stdin.isatty():
                 # A terminal that is closed says so with the same signal, and means the end.
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, house.reload)
             listens(house.bound, settings, ready, sink=sink)
             starting.close()
             await told.wait()
+
+
+def movable(loaded: Loaded) -> Sequence[Listener]:
+    """Doors that may be elsewhere than their default says: that of a sink's page, which nobody has chosen."""
+    return ("web",) if loaded.sources["web.port"] == "sink" else ()
 
 
 def listens(bound: Mapping[str, Bound], settings: Settings, ready: Callable[[object], None], *, sink: bool) -> None:

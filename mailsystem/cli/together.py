@@ -36,7 +36,7 @@ def serve(loaded: Loaded, roles: Sequence[Role], *, sink: bool, ready_file: Path
         with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
             return runner.run(_work(loaded, roles, share, sink=sink, starting=starting))
 
-    with run.ready_teller(ready_file) as ready, opened_doors(doors, settings) as sockets:
+    with run.ready_teller(ready_file) as ready, opened_doors(doors, settings, run.movable(loaded)) as sockets:
         if sink:  # one certificate for all
             check_directory(settings.data_dir, parents=True)
             if (keys := certificates(settings, own=True)) is not None:

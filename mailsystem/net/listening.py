@@ -262,12 +262,17 @@ async def listen(
 
 
 @contextmanager
-def opened(host: str, port: int, path: Path | None = None) -> Iterator[list[socket.socket]]:
+def opened(host: str, port: int, path: Path | None = None, *, movable: bool = False) -> Iterator[list[socket.socket]]:
     """The sockets of a door, for several processes that are forked while they are open. Nobody gets in before one of them
-    listens. Blocks. Raises `OSError`."""
+    listens. A door that is `movable` takes a free port where its own is in use. Blocks. Raises `OSError`."""
     if path is None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        sockets = _bind(found, port, host)
+        try:
+            sockets = _bind(found, port, host)
+        except OSError as error:
+            if not movable or error.errno != errno.EADDRINUSE:
+                raise
+            sockets = _bind(found, 0, host)
     else:
         sockets = [_bind_path(path)]
     try:

@@ -16,30 +16,22 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from mailsystem.settings.group import Group
-from mailsystem.settings.model import (
+from mailsystem.settings.doors import (
     OFF,
-    PREFIX,
-    Accounts,
     Imap,
     Imaps,
-    Limits,
     Lmtp,
-    Log,
-    Oauth,
-    Pair,
-    Policy,
     Pop1,
     Pop2,
     Pop3,
     Pop3s,
-    Settings,
     Smtp,
     Submission,
     Submissions,
-    Tls,
-    value_of,
+    Web,
 )
+from mailsystem.settings.group import Group
+from mailsystem.settings.model import PREFIX, Accounts, Limits, Log, Oauth, Pair, Policy, Settings, Tls, value_of
 from mailsystem.settings.queue import Queue, name_server
 
 __all__ = [
@@ -66,6 +58,7 @@ __all__ = [
     "Submission",
     "Submissions",
     "Tls",
+    "Web",
     "knobs",
     "load",
     "name_server",
@@ -96,6 +89,8 @@ def sink_defaults(environ: Mapping[str, str] | None = None) -> dict[str, object]
         "smtp.port": 1025,
         "pop3.port": 1110,
         "imap.port": 1143,
+        "web.port": 8025,
+        "web.tls": False,
         "cleartext_login": True,
         "limits.message_size": 1 << 30,
         "limits.recipients": 100_000,

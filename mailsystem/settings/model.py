@@ -21,13 +21,23 @@ from pydantic import (
 
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.errors import SyntaxFault
+from mailsystem.settings.doors import (
+    Imap,
+    Imaps,
+    Lmtp,
+    Pop1,
+    Pop2,
+    Pop3,
+    Pop3s,
+    Smtp,
+    Submission,
+    Submissions,
+    Web,
+)
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
-OFF: Final = "off"
-"""What a file or a variable says to close a door that would be open by default."""
-
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -46,116 +56,7 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _or_off(value: object) -> object:
-    return None if isinstance(value, str) and value.lower() == OFF else value
-
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Door = Annotated[Port | None, BeforeValidator(_or_off)]
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(listed)]
-
-
-class Smtp(Group):
-    """The door by which mail comes in."""
-
-    port: Port = Field(default=25, description="Port for SMTP; 0 takes a free one.")
-    greeting_delay: float = Field(
-        default=0.0, ge=0, le=60, description="Seconds before the greeting; who talks earlier is no mail server."
-    )
-
-
-class Submission(Group):
-    """The door by which our own people send, with STARTTLS (RFC 6409)."""
-
-    port: Door = Field(
-        default=None,
-        description="Port for submission with STARTTLS; 0 takes a free one. With a certificate 587, unless it is off.",
-    )
-
-
-class Submissions(Group):
-    """The same with TLS from the first octet (RFC 8314)."""
-
-    port: Door = Field(
-        default=None,
-        description="Port for submission under TLS at once; 0 takes a free one. With a certificate 465, unless it is off.",
-    )
-
-
-class Lmtp(Group):
-    """The door by which a mail server on this machine hands over (RFC 2033)."""
-
-    port: Door = Field(default=None, description="Port for LMTP; 0 takes a free one.")
-    host: str = Field(
-        default="127.0.0.1", min_length=1, description="Address for LMTP by port: whoever reaches it may deliver."
-    )
-    path: Path | None = Field(default=None, description="Unix socket for LMTP, instead of a port.")
-
-    @field_validator("path")
-    @classmethod
-    def _home(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser()
-
-
-class Pop3(Group):
-    """The door for those who come and ask."""
-
-    port: Port = Field(default=110, description="Port for POP3; 0 takes a free one.")
-    login_delay: int = Field(
-        default=0,
-        ge=0,
-        le=86_400,
-        description="Seconds that must pass between two logins of one person by POP3, at either port; 0 sets none.",
-    )
-
-
-class Pop3s(Group):
-    """The same with TLS from the first octet."""
-
-    port: Door = Field(
-        default=None,
-        description="Port for POP3 under TLS at once; 0 takes a free one. With a certificate 995, unless it is off.",
-    )
-
-
-class Pop2(Group):
-    """The door of 1985 (RFC 937), for history's sake."""
-
-    port: Port = Field(
-        default=109, description="Port for POP2, once `mailsystem serve pop2` asks for it; 0 takes a free one."
-    )
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address for POP2, whose passwords go in clear.")
-    anywhere: bool = Field(
-        default=False, description="Let POP2 listen beyond this machine, where its passwords can be read on the way."
-    )
-
-
-class Pop1(Group):
-    """The door of 1984 (RFC 918), for history's sake."""
-
-    # RFC 918 names no port. Assigned Numbers of its month (RFC 923) gave POP 109, which POP2 took over; 918 is nobody's.
-    port: Port = Field(
-        default=918, description="Port for POP1, once `mailsystem serve pop1` asks for it; 0 takes a free one."
-    )
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address for POP1, whose passwords go in clear.")
-    anywhere: bool = Field(
-        default=False, description="Let POP1 listen beyond this machine, where its passwords can be read on the way."
-    )
-
-
-class Imap(Group):
-    """The door for those who stay and are told."""
-
-    port: Port = Field(default=143, description="Port for IMAP; 0 takes a free one.")
-
-
-class Imaps(Group):
-    """The same with TLS from the first octet."""
-
-    port: Door = Field(
-        default=None,
-        description="Port for IMAP under TLS at once; 0 takes a free one. With a certificate 993, unless it is off.",
-    )
 
 
 class Pair(Group):
@@ -356,6 +257,7 @@ class Settings(BaseModel):
     pop3s: Pop3s = defaults(Pop3s)
     imap: Imap = defaults(Imap)
     imaps: Imaps = defaults(Imaps)
+    web: Web = defaults(Web)
     pop2: Pop2 = defaults(Pop2)
     pop1: Pop1 = defaults(Pop1)
     tls: Tls = defaults(Tls)

@@ -8,6 +8,7 @@ from mailsystem.mail.content import Facts
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import (
     AccountId,
+    ContentId,
     Mailbox,
     MailboxId,
     Message,
@@ -61,6 +62,16 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
         uids,
     )
     return [message_of(row) for row in rows]
+
+
+def whereabouts(account: AccountId, content: ContentId) -> Unit[list[tuple[MailboxId, Uid]]]:
+    """Where an account has messages of one content."""
+    rows = yield Sql(
+        "SELECT mailbox_id, uid FROM messages WHERE content_id = $1 AND account_id = $2 ORDER BY mailbox_id, uid",
+        content,
+        account,
+    )
+    return [(MailboxId(mailbox), Uid(uid)) for mailbox, uid in rows]
 
 
 def fetched(

@@ -14,6 +14,7 @@ from mailsystem.mail.mailbox import (
     STAR,
     AccountId,
     Changes,
+    ContentId,
     Flag,
     Mailbox,
     MailboxId,
@@ -229,6 +230,10 @@ class Mailboxes(Naming):
     ) -> Roll | None:
         """The messages' own rows as columns, as they are now; None where so many are not worth the reading for so few."""
         return await self._rolls.look(account, mailbox, actor=actor, about=about)
+
+    async def whereabouts(self, account: AccountId, content: ContentId) -> Sequence[tuple[MailboxId, Uid]]:
+        """Where in its own mailboxes an account has a message of that content."""
+        return await self._database.read(listing.whereabouts(account, content))
 
     async def having(
         self, account: AccountId, mailbox: MailboxId, what: Having, *, actor: AccountId | None = None

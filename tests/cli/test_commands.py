@@ -113,7 +113,7 @@ def test_the_version_is_told(cli: Cli) -> None:
 def test_an_unknown_command_or_option_is_a_usage_error(cli: Cli) -> None:
     assert "No such command 'snik'" in cli("snik", status=2).err
     assert "No such option: --prot" in cli("sink", "--prot", "1", status=2).err
-    assert "'web'" in cli("serve", "web", status=2).err
+    assert "'www'" in cli("serve", "www", status=2).err
 
 
 def test_a_bug_is_told_without_a_traceback_unless_it_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

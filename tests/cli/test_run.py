@@ -58,7 +58,7 @@ def imap(running: program.Program, login: str, password: str = "any") -> list[by
 def test_a_sink_catches_a_message_and_gives_it_by_pop3_and_imap(tmp_path: Path) -> None:
     with program.sink(tmp_path) as running:
         assert running.ready["pid"] == running.pid
-        assert set(running.ready) == {"pid", "smtp", "pop3", "imap"}
+        assert set(running.ready) == {"pid", "smtp", "pop3", "imap", "web"}
         send(running)
         for read in (pop3, imap):
             for login in (ANN, "sink"):

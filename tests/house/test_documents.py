@@ -15,7 +15,7 @@ import yaml
 import mailsystem
 from mailsystem.app import HISTORIC, LISTENERS, ROLES
 from mailsystem.cli import everything
-from mailsystem.settings import CONFIG_VARIABLE, knobs, tls_defaults
+from mailsystem.settings import CONFIG_VARIABLE, knobs, sink_defaults, tls_defaults
 
 ROOT = Path(mailsystem.__file__).parents[1]
 VARIABLES = {knob.variable for knob in knobs()} | {CONFIG_VARIABLE}
@@ -218,19 +218,21 @@ def test_every_variable_of_the_containers_exists() -> None:
 
 def test_published_ports_are_those_on_which_the_image_listens() -> None:
     ports = dict(re.findall(r"MAILSYSTEM_(\w+)__PORT=(\d+)", DOCKERFILE))
-    assert set(ports) == {role.upper() for role in ROLES if role in LISTENERS}
+    assert set(ports) == {role.upper() for role in ROLES if role in LISTENERS and role != "web"}
     # Those that a certificate opens: a variable that is empty without one.
     environment = COMPOSE["services"]["smtp"]["environment"]
     secure = {
         name: re.fullmatch(r"\$\{MAILSYSTEM_TLS__CERT:\+(\d+)\}", str(value)) for name, value in environment.items()
     }
     ports |= {name.split("_")[1]: found[1] for name, found in secure.items() if found}
-    assert set(instruction("EXPOSE")[0].split()) == set(ports.values())
+    sink = str(sink_defaults()["web.port"])
+    assert set(instruction("EXPOSE")[0].split()) == {*ports.values(), sink}
     assert set(ports) == {name.upper() for name in LISTENERS if name != "lmtp"}
     public = {
         "smtp": 25,
         "pop3": 110,
         "imap": 143,
+        "web": 443,
         **{name.removesuffix(".port"): port for name, port in tls_defaults().items()},
     }
     for role in ROLES:
@@ -239,7 +241,7 @@ def test_published_ports_are_those_on_which_the_image_listens() -> None:
         assert set(COMPOSE["services"][role]["ports"]) == expected
     for published in COMPOSE["services"]["sink"]["ports"]:
         assert published.startswith("127.0.0.1:")
-        assert published.rpartition(":")[2] in ports.values()
+        assert published.rpartition(":")[2] in {*ports.values(), sink}
 
 
 def test_the_image_copies_what_there_is_runs_as_nobody_special_and_is_watched() -> None:

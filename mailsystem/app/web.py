@@ -1,0 +1,71 @@
+"""The role `web`: the page and the interface for programs, as the settings have them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+from mailsystem.app.startup import StartupError
+from mailsystem.delivery import Delivery
+from mailsystem.directory import Directory
+from mailsystem.directory.sink import SINK_LOGIN
+from mailsystem.net import Bound, is_loopback
+from mailsystem.settings import Settings
+from mailsystem.store import Store
+from mailsystem.telemetry import Trace
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+async def door(
+    store: Store,
+    directory: Directory,
+    delivery: Delivery,
+    settings: Settings,
+    trace: Trace,
+    place: Mapping[str, Any],
+    *,
+    sink: bool,
+    sending: bool,
+    movable: bool,
+    bound: Callable[[], Mapping[str, Bound]],
+) -> AbstractAsyncContextManager[Bound]:
+    """The door, to be opened. Raises `StartupError`."""
+    from mailsystem.web.server import serving
+
+    # Passwords in clear are for this machine only.
+    clear = not sink and not place["implicit_tls"] and not settings.cleartext_login
+    if clear and not await asyncio.to_thread(is_loopback, place["host"]):
+        raise StartupError(
+            "the page takes passwords and so needs TLS: name a certificate by tls.cert and tls.key, or set web.host to "
+            "127.0.0.1 and let a proxy with TLS stand before it"
+        )
+
+    def application(stopping: asyncio.Event) -> ASGIApp:
+        from mailsystem.finding.finder import Finder
+        from mailsystem.web.app import application
+        from mailsystem.web.context import Context
+
+        return application(
+            Context(
+                store,
+                directory,
+                delivery,
+                Finder(store),
+                trace,
+                hostname=settings.hostname,
+                everybody=SINK_LOGIN if sink else None,
+                sending=sending,
+                cleartext_login=settings.cleartext_login,
+                largest_message=settings.limits.message_size,
+                hosts=settings.web.hosts,
+                bound=bound,
+                stopping=stopping,
+            )
+        )
+
+    known = {name: place[name] for name in ("host", "port", "tls", "implicit_tls", "terms", "grace")}
+    return serving(application, **known, movable=movable)

@@ -1,0 +1,93 @@
+"""Who and what is here: the house itself, its accounts, their mailboxes."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from mailsystem import __version__
+from mailsystem.web.api.asked import AccountName, Asked
+from mailsystem.web.context import Context
+from mailsystem.web.shapes import Accounts, AccountShape, Info, Mailboxes, MailboxShape, Name, User
+from mailsystem.web.visitors import ADMIN, WRITE, Doorkeeper
+
+
+def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["accounts"])
+    asked = Asked(context, keeper)
+    store = context.store
+
+    @router.get("/info")
+    async def info(request: Request) -> Info:
+        """What this is, and what may be done here."""
+        visitor = await asked.visitor(request)
+        user = None
+        if not context.is_sink:
+            scopes = sorted(visitor.scopes)
+            user = User(login=visitor.account.login, admin=ADMIN in visitor.scopes, scopes=scopes)
+        return Info(
+            name="mailsystem",
+            version=__version__,
+            role="sink" if context.is_sink else "serve",
+            hostname=context.hostname,
+            account=visitor.account.login,
+            user=user,
+            sending=context.sending,
+            ports={name: str(place) for name, place in context.bound().items()},
+        )
+
+    @router.get("/accounts")
+    async def accounts(request: Request) -> Accounts:
+        """Everybody whose mail the visitor may see."""
+        visitor = await asked.visitor(request)
+        if ADMIN in visitor.scopes:
+            found = await store.accounts.list()
+        else:
+            found = [await store.accounts.summary(visitor.account.login)]
+        return Accounts(
+            accounts=[
+                AccountShape(login=each.account.login, messages=each.messages, octets=each.size) for each in found
+            ]
+        )
+
+    @router.get("/mailboxes")
+    async def mailboxes(request: Request, account: AccountName = None) -> Mailboxes:
+        """The account's own mailboxes and what is in them."""
+        whose = await asked.account(request, account)
+        found = await store.mailboxes.statuses(await store.mailboxes.list(whose.id))
+        return Mailboxes(
+            mailboxes=[
+                MailboxShape(
+                    name=status.mailbox.name,
+                    special_use=status.mailbox.special_use,
+                    total=status.messages,
+                    unread=status.unseen,
+                    octets=status.size,
+                )
+                for status in found
+            ],
+            modseq=max((status.mailbox.modseq for status in found), default=0),
+        )
+
+    @router.post("/mailboxes", status_code=201)
+    async def create(request: Request, named: Name, account: AccountName = None) -> MailboxShape:
+        """Make a mailbox, and those above it."""
+        whose = await asked.account(request, account, WRITE)
+        made = await store.mailboxes.create(whose.id, named.name)
+        await store.mailboxes.subscribe(whose.id, made.name, True)
+        return MailboxShape(name=made.name, special_use=made.special_use, total=0, unread=0, octets=0)
+
+    @router.patch("/mailboxes/{name:path}", status_code=204)
+    async def rename(request: Request, name: str, named: Name, account: AccountName = None) -> Response:
+        """Give a mailbox another name, with all below it."""
+        whose = await asked.account(request, account, WRITE)
+        await store.mailboxes.rename(whose.id, name, named.name)
+        return Response(status_code=204)
+
+    @router.delete("/mailboxes/{name:path}", status_code=204)
+    async def delete(request: Request, name: str, account: AccountName = None) -> Response:
+        """Remove a mailbox and all that is in it, for good."""
+        whose = await asked.account(request, account, WRITE)
+        await store.mailboxes.delete(whose.id, name)
+        return Response(status_code=204)
+
+    return router

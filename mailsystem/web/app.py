@@ -1,0 +1,55 @@
+"""The application: every part of the interface in its place, behind what guards it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+
+from mailsystem import __version__
+from mailsystem.web.api import accounts, changing, listing, reading, waiting
+from mailsystem.web.context import Context
+from mailsystem.web.guarding import Guarding
+from mailsystem.web.problems import answer_failures
+from mailsystem.web.visitors import Doorkeeper
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PARTS = (accounts, listing, reading, changing, waiting)
+"""Each has `routes`, which makes its part of the interface."""
+
+
+def interface(context: Context) -> FastAPI:
+    """The application itself, without what stands before it."""
+    app = FastAPI(
+        title="mailsystem",
+        version=__version__,
+        summary="Mail as it arrives, to be read, searched, waited for and changed.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    answer_failures(app)
+    keeper = Doorkeeper(context)
+
+    async def here() -> PlainTextResponse:
+        """Whoever answers lives; what needs the store shall ask for something that does."""
+        return PlainTextResponse("ok")
+
+    for path in ("/livez", "/readyz"):
+        app.add_api_route(path, here, include_in_schema=False)
+    for part in PARTS:
+        app.include_router(part.routes(context, keeper))
+    return app
+
+
+def application(context: Context) -> ASGIApp:
+    """Everything that this door serves."""
+    return Guarding(
+        interface(context),
+        trace=context.trace.child("web"),
+        names=frozenset({context.hostname.lower(), *(name.lower() for name in context.hosts)}),
+        largest=context.largest_message,
+    )

@@ -1,0 +1,145 @@
+"""What stands before every request: by which name it is asked, from which page, how much it sends, and what is told of it."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from mailsystem.telemetry import Trace
+from mailsystem.web.problems import BUG, problem
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SMALL: Final = 1 << 20
+"""Octets of a request's body, where no message is sent."""
+LOCAL: Final = (".localhost", ".test", ".internal", ".local", ".lan", ".home.arpa", ".invalid", ".example")
+"""Names below these are nobody's in the public DNS (RFC 6761, RFC 6762, RFC 8375)."""
+
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+)
+NOTHING: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""What an answer may load that does not say so itself."""
+
+
+class TooMuch(Exception):
+    """The body of a request is longer than it may be."""
+
+
+class Guarding:
+    """Refuses what no page of ours and no program asks, and says what was asked.
+
+    A page of somebody else's, open in the same browser, must neither act here (its `Origin` is another) nor read what is here
+    under a name that it has pointed at this machine (DNS rebinding: the name is none of ours).
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, trace: Trace, names: frozenset[str], largest: int, any_name: bool = False
+    ) -> None:
+        self._app = app
+        self._trace = trace
+        self._names = names
+        self._largest = largest
+        self._any_name = any_name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        why = self._refusal(scope, headers)
+        if why is not None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                await problem(403, why)(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+        else:
+            await self._http(scope, headers, receive, send)
+
+    async def _http(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        began, status = time.perf_counter(), 0
+        room = self._room(scope["path"])
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 15 or int(length) > room:
+            await problem(413, f"more than {room} octets")(scope, receive, send)
+            return
+
+        async def bounded() -> Message:
+            nonlocal room
+            message = await receive()
+            room -= len(message.get("body", b""))
+            if room < 0:
+                raise TooMuch
+            return message
+
+        async def secured(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                # Whoever was reading the body knows only that it broke off.
+                status = message["status"] = 413 if room < 0 else message["status"]
+                have = {name.lower() for name, _ in message["headers"]}
+                more = [pair for pair in (*HEADERS, NOTHING) if pair[0] not in have]
+                message = {**message, "headers": [*message["headers"], *more]}
+                if b"cache-control" not in have:
+                    message["headers"].append((b"cache-control", b"no-store"))
+            await send(message)
+
+        try:
+            await self._app(scope, bounded, secured)
+        except TooMuch:
+            if not status:
+                await problem(413, "too large")(scope, receive, secured)
+        except Exception as error:
+            self._trace.bug(error, what=f"{scope['method']} {scope['path'][:200]}")
+            if status:
+                raise
+            await problem(500, BUG)(scope, receive, secured)
+        finally:
+            # Without the query, in which somebody may look for anything.
+            self._trace.event(
+                "asked",
+                method=scope["method"],
+                path=scope["path"][:200],
+                status=status,
+                ms=round((time.perf_counter() - began) * 1000, 1),
+            )
+
+    def _room(self, path: str) -> int:
+        """How many octets a request may bring: a message in JSON is a third longer than itself."""
+        return 2 * self._largest if path.endswith("/send") else SMALL
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> str | None:
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not self._any_name and not self._is_ours(host):
+            return "this server does not go by that name; the setting web.hosts names others"
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and (scope["type"] == "websocket" or scope["method"] not in SAFE):
+            if urlsplit(origin).netloc.lower() != host.lower():
+                return "asked by a page of another site"
+        elif headers.get(b"sec-fetch-site") == b"cross-site" and scope.get("method", "GET") not in SAFE:
+            return "asked by a page of another site"
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name.partition("%")[0])
+        except ValueError:
+            # One label is a neighbour's: no public name is that short.
+            return "." not in name or name in self._names or name.endswith(LOCAL)
+        return True

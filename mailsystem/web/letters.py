@@ -1,0 +1,267 @@
+"""Messages as the interface tells them, made of what the store keeps of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+from mailsystem.mail import header
+from mailsystem.mail.kept import Columns, Kept
+from mailsystem.mail.mailbox import FLAGGED, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
+from mailsystem.mail.objectid import emailid
+from mailsystem.mail.part import Part, text_of
+from mailsystem.mail.preview import REACH, preview_of
+from mailsystem.mail.words import decoded, text
+from mailsystem.store import Store
+from mailsystem.web.shapes import Attachment, PartShape, Person, Summary, moment
+
+_THINGS: Final = (
+    Kept.UID,
+    Kept.MODSEQ,
+    Kept.FLAGS,
+    Kept.INTERNALDATE,
+    Kept.SIZE,
+    Kept.CONTENT,
+    Kept.HEAD,
+    Kept.PARTS,
+    Kept.PREVIEW,
+)
+_MOST_PEOPLE: Final = 1000
+"""Of one field: a message to more of them is told as one to so many."""
+_MOST_TEXT: Final = 4 << 20
+"""Octets of a text that are shown; whoever wants more takes the part."""
+_MOST_HEAD: Final = 256 << 10
+
+
+class Numbered(NamedTuple):
+    """A part and its number as IMAP counts."""
+
+    number: str
+    part: Part
+
+
+async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict[Uid, Summary]:
+    """Messages of one mailbox as lists show them; those that are gone are left out."""
+    made: dict[Uid, Summary] = {}
+    async for columns in store.fetching.columns(mailbox.account, mailbox.id, MessageSet.of(uids), _THINGS):
+        for told in _rows(columns):
+            content = told[Kept.CONTENT]
+            head = told[Kept.HEAD]
+            if head is None:
+                head = await store.contents.read(content, 0, _MOST_HEAD)
+            snippet = told[Kept.PREVIEW]
+            root = Part.load(told[Kept.PARTS])
+            if snippet is None:  # nobody has read it yet
+                snippet = preview_of(root, await store.contents.read(content, 0, REACH))
+            made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), root, snippet)
+    return made
+
+
+def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:
+    names = list(columns)
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _summary(mailbox: Mailbox, told: Mapping[Kept, Any], fields: Fields, root: Part, snippet: str) -> Summary:
+    return Summary(
+        id=emailid(told[Kept.CONTENT]),
+        mailbox=mailbox.shown,
+        uid=told[Kept.UID],
+        modseq=told[Kept.MODSEQ],
+        sender=next(iter(fields.people(b"from")), None),
+        to=fields.people(b"to"),
+        cc=fields.people(b"cc"),
+        subject=fields.said(b"subject") or "",
+        date=fields.date(),
+        received=moment(told[Kept.INTERNALDATE]),
+        size=told[Kept.SIZE],
+        snippet=snippet,
+        attachments=sum(1 for each in leaves(root) if is_attached(each.part)),
+        **of_flags(told[Kept.FLAGS]),
+    )
+
+
+def of_flags(flags: frozenset[Flag]) -> dict[str, Any]:
+    """What a message's flags say, as every shape tells it."""
+    return {
+        "flags": sorted(flags),
+        "unread": SEEN not in flags,
+        "pinned": FLAGGED in flags,
+        "tags": sorted(flag for flag in flags if not flag.startswith("\\")),
+    }
+
+
+class Fields:
+    """The header fields of one message, by their names."""
+
+    def __init__(self, head: bytes) -> None:
+        self.all = header.fields(head)
+        self._first: dict[bytes, bytes] = {}
+        for name, value in self.all:
+            self._first.setdefault(name.lower(), value)
+
+    def said(self, name: bytes) -> str | None:
+        """The first of that name as people read it; None where there is none. `name` in lower case, as below."""
+        value = self._first.get(name)
+        return None if value is None else decoded(value).replace("\x00", "")
+
+    def people(self, name: bytes) -> list[Person]:
+        """Everybody in all fields of that name."""
+        found: list[Person] = []
+        for each, value in self.all:
+            if each.lower() == name:
+                found += _people(value)
+        return found[:_MOST_PEOPLE]
+
+    def date(self) -> Any:
+        """What the Date field says, in UTC or with its zone; None where that is no date."""
+        value = self._first.get(b"date")
+        if value is None or len(value) > 200:
+            return None
+        try:
+            when = parsedate_to_datetime(text(header.unfolded(value), None))
+            return when if when.tzinfo is not None else when.astimezone()
+        except (TypeError, ValueError, OverflowError, IndexError):
+            return None
+
+
+def _people(value: bytes) -> Iterator[Person]:
+    for each in header.addresses(header.unfolded(value)):
+        if each.host is None:
+            continue  # the start or the end of a group
+        address = f"{text(each.mailbox or b'', None)}@{text(each.host, None)}"
+        yield Person(name=decoded(each.name) if each.name else "", address=address)
+
+
+def numbered(root: Part) -> Iterator[Numbered]:
+    """All parts with their numbers (RFC 9051 6.4.5.1), parents before children; the whole has none if it is a multipart."""
+    waiting = [Numbered("" if root.type == "multipart" else "1", root)]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        prefix = f"{one.number}." if one.number else ""
+        children = one.part.children
+        if one.part.type == "message" and len(children) == 1 and children[0].type == "multipart":
+            # The multipart inside a message goes by the message's own number.
+            children = children[0].children
+        waiting.extend(Numbered(f"{prefix}{place}", child) for place, child in reversed([*enumerate(children, 1)]))
+
+
+def leaves(root: Part) -> Iterator[Numbered]:
+    """The parts of the message itself that hold something; not those inside a message that is attached."""
+    for each in _outside(root):
+        if each.part.type != "multipart":
+            yield each
+
+
+def _outside(root: Part) -> Iterator[Numbered]:
+    inside = ""
+    for each in numbered(root):
+        if inside and each.number.startswith(inside):
+            continue
+        inside = f"{each.number}." if each.part.type == "message" else inside
+        yield each
+
+
+def is_attached(part: Part) -> bool:
+    """Whether a leaf is something beside the message's own text."""
+    return bool(part.filename) or part.type not in ("text", "multipart")
+
+
+def text_part(root: Part, subtype: str) -> Numbered | None:
+    """The first text of that kind that is the message's own."""
+    wanted = (subtype, "xhtml") if subtype == "html" else (subtype,)
+    for each in leaves(root):
+        if each.part.type == "text" and each.part.subtype in wanted and not each.part.filename:
+            return each
+    return None
+
+
+async def shown(store: Store, content: ContentId, part: Part) -> str:
+    """The text of a part, as far as it is shown."""
+    start, end = part.body
+    return text_of(part, await store.contents.read(content, start, min(end, start + _MOST_TEXT)))
+
+
+class Dispositions(NamedTuple):
+    """What a part's own header says of how it is to be shown."""
+
+    disposition: str | None
+    cid: str | None
+
+
+async def dispositions(store: Store, content: ContentId, root: Part, most: int = 200) -> dict[str, Dispositions]:
+    """What the first `most` parts say of themselves, by their numbers."""
+    said: dict[str, Dispositions] = {}
+    for number, part in numbered(root):
+        if len(said) == most:
+            break
+        start, end = part.header
+        found = header.of_structure(await store.contents.read(content, start, min(end, start + _MOST_HEAD)))
+        disposition = header.token(found.get(b"content-disposition", b""))
+        cid = found.get(b"content-id")
+        said[number] = Dispositions(
+            disposition[0] if disposition else None,
+            text(cid, None).strip().removeprefix("<").removesuffix(">") if cid else None,
+        )
+    return said
+
+
+def tree(root: Part, said: Mapping[str, Dispositions]) -> PartShape:
+    """The MIME tree as the interface tells it."""
+    made: dict[int, PartShape] = {}
+    every = list(numbered(root))
+    numbers = {id(each.part): each.number for each in every}
+
+    # Children before their parents, without recursion: a sender decides how deep it goes.
+    waiting = [root]
+    order: list[Part] = []
+    while waiting:
+        part = waiting.pop()
+        order.append(part)
+        waiting.extend(part.children)
+    for part in reversed(order):
+        number = numbers.get(id(part), "")
+        own = said.get(number, Dispositions(None, None)) if id(part) in numbers else Dispositions(None, None)
+        made[id(part)] = PartShape(
+            part=number,
+            type=f"{part.type}/{part.subtype}",
+            size=part.body[1] - part.body[0],
+            encoding=part.encoding,
+            charset=part.charset,
+            filename=part.filename,
+            cid=own.cid,
+            disposition=own.disposition,
+            children=[made[id(child)] for child in part.children],
+        )
+    return made[id(root)]
+
+
+def attachments(root: Part, said: Mapping[str, Dispositions]) -> list[Attachment]:
+    """Everything beside the message's own text."""
+    nothing = Dispositions(None, None)
+    # What a text refers to is part of it, whatever its sender calls it (RFC 2387).
+    related = {
+        id(child)
+        for _, part in numbered(root)
+        if (part.type, part.subtype) == ("multipart", "related")
+        for child in part.children
+    }
+    found: list[Attachment] = []
+    for number, part in leaves(root):
+        own = said.get(number, nothing)
+        if is_attached(part) or own.disposition == "attachment":
+            inline = own.cid is not None and (own.disposition != "attachment" or id(part) in related)
+            found.append(
+                Attachment(
+                    part=number,
+                    type=f"{part.type}/{part.subtype}",
+                    filename=part.filename,
+                    size=part.body[1] - part.body[0],
+                    cid=own.cid,
+                    inline=inline,
+                )
+            )
+    return found

@@ -1,0 +1,140 @@
+"""Listening for browsers and programs: uvicorn serves them, brought in when the first of them knocks."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from mailsystem.net.listening import BACKLOG, OPEN, Bound, Terms, opened, place_of
+from mailsystem.net.proxy import Network
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.types import ASGIApp
+
+MOST_AT_ONCE: Final = 2000
+"""Requests and streams of events that are served at once; who comes then is told to come again (503)."""
+_LONGEST_HEAD: Final = 64 << 10
+
+
+@asynccontextmanager
+async def serving(
+    make: Callable[[asyncio.Event], ASGIApp],
+    *,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    implicit_tls: bool = False,
+    terms: Terms = OPEN,
+    grace: float = 5.0,
+    movable: bool = False,
+) -> AsyncIterator[Bound]:
+    """Serve the application that `make` makes, and that ends its streams at the event, by HTTP at
+    `host`:`port` (0 takes a free one), or at the sockets of `terms`; with `implicit_tls` HTTPS. A door that is `movable` takes
+    a free port where its own is in use.
+
+    The proxies of `terms` tell by X-Forwarded-For and X-Forwarded-Proto who asks and how, instead of a PROXY header.
+
+    On exit nobody is let in any more, streams end, and what still runs after `grace` seconds is cut. Raises `OSError`.
+    """
+    with ExitStack() as stack:
+        if terms.sockets:
+            sockets: Sequence[socket.socket] = [*terms.sockets]
+        else:
+            sockets = await asyncio.to_thread(stack.enter_context, opened(host, port, movable=movable))
+        bound = place_of(sockets)
+        for sock in sockets:
+            sock.listen(BACKLOG)
+        stopping = asyncio.Event()
+        lazily = asyncio.create_task(
+            _once_knocked(make, stopping, sockets, terms.proxies, tls if implicit_tls else None, grace)
+        )
+        try:
+            yield bound
+        finally:
+            stopping.set()
+            for sock in sockets:
+                asyncio.get_running_loop().remove_reader(sock)
+            await lazily
+            for sock in sockets:
+                sock.close()
+
+
+async def _once_knocked(
+    make: Callable[[asyncio.Event], ASGIApp],
+    stopping: asyncio.Event,
+    sockets: Sequence[socket.socket],
+    proxies: Sequence[Network],
+    tls: ssl.SSLContext | None,
+    grace: float,
+) -> None:
+    loop, knocked = asyncio.get_running_loop(), asyncio.Event()
+
+    def hear() -> None:
+        for sock in sockets:
+            loop.remove_reader(sock)
+        knocked.set()
+
+    for sock in sockets:
+        loop.add_reader(sock, hear)
+    waits = {asyncio.create_task(knocked.wait()), asyncio.create_task(stopping.wait())}
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+    if stopping.is_set():
+        return
+    server = await asyncio.to_thread(_server, make, stopping, proxies, tls, grace)
+
+    async def stop() -> None:
+        await stopping.wait()
+        server.should_exit = True
+
+    told = asyncio.create_task(stop())
+    try:
+        await server.serve(list(sockets))
+    finally:
+        told.cancel()
+
+
+def _server(
+    make: Callable[[asyncio.Event], ASGIApp],
+    stopping: asyncio.Event,
+    proxies: Sequence[Network],
+    tls: ssl.SSLContext | None,
+    grace: float,
+) -> uvicorn.Server:
+    """Bring all of it in. Blocks for some tenths of a second."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Signals are told to the program, and it tells us."""
+            yield
+
+    more: dict[str, Any] = {}
+    if tls is not None:
+        more["ssl_context_factory"] = lambda config, default: tls
+        more["ssl_certfile"] = more["ssl_keyfile"] = ""
+    return Server(
+        uvicorn.Config(
+            make(stopping),
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=[str(each) for each in proxies],
+            limit_concurrency=MOST_AT_ONCE,
+            timeout_graceful_shutdown=max(1, round(grace)),
+            h11_max_incomplete_event_size=_LONGEST_HEAD,
+            **more,
+        )
+    )

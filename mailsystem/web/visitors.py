@@ -1,0 +1,89 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request
+
+from mailsystem.mail.account import Account
+from mailsystem.mail.envelope import Peer
+from mailsystem.mail.errors import AuthFailed, AuthRequired, NoSuchRecipient, NotPermitted
+from mailsystem.mail.sasl import Credentials
+from mailsystem.web.context import Context
+
+READ: Final = "read"
+WRITE: Final = "write"
+SEND: Final = "send"
+ADMIN: Final = "admin"
+EVERYTHING: Final = frozenset({READ, WRITE, SEND, ADMIN})
+OWN: Final = frozenset({READ, WRITE, SEND})
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who asks. In a sink everybody is one who may do everything."""
+
+    account: Account
+    """Whose mail they see unless they ask for somebody else's."""
+    scopes: frozenset[str]
+    peer: Peer
+
+    def must(self, scope: str) -> None:
+        """Raises `NotPermitted` for who may not do that."""
+        if scope not in self.scopes:
+            raise NotPermitted(f"this takes the scope {scope}")
+
+
+class Doorkeeper:
+    """Finds out who asks."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def visitor(self, request: Request) -> Visitor:
+        """Who asks. Raises `AuthRequired` and `AuthFailed`."""
+        context = self._context
+        peer = peer_of(request)
+        if context.everybody is not None:
+            account = await context.store.accounts.ensure(context.everybody)
+            return Visitor(account, EVERYTHING, peer)
+        scheme, _, value = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            raise AuthRequired("log in first")
+        if request.url.scheme != "https" and not peer.is_loopback and not context.cleartext_login:
+            raise AuthRequired("passwords are taken under TLS only")
+        login, password = _basic(value)
+        account = await context.directory.login(Credentials(login, password), peer)
+        return Visitor(account, OWN, peer)
+
+    async def account(self, visitor: Visitor, login: str | None) -> Account:
+        """Whose mail is asked for: the visitor's own, unless somebody else is named. Raises `NotPermitted`."""
+        if not login or login == visitor.account.login:
+            return visitor.account
+        if ADMIN not in visitor.scopes:
+            raise NotPermitted("that is somebody else's mail")
+        try:
+            key = self._context.directory.login_key(login)
+            return await self._context.store.accounts.find(key)
+        except NoSuchRecipient:
+            raise NoSuchRecipient(f"there is no account {login}") from None
+
+
+def peer_of(request: Request) -> Peer:
+    client = request.client
+    return Peer(client.host, client.port) if client is not None else Peer("", 0)
+
+
+def _basic(value: str) -> tuple[str, str]:
+    """The two of RFC 7617. Raises `AuthFailed`."""
+    try:
+        login, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        raise AuthFailed from None
+    if not colon:
+        raise AuthFailed
+    return login, password

@@ -1,0 +1,331 @@
+"""The interface as a program uses it, over real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from web_house import House, letter, sink
+
+from mailsystem.mail import errors
+from mailsystem.mail.errors import MailError
+from mailsystem.settings import Limits
+from mailsystem.web.problems import REPLIES
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_what_is_here_is_told(house: House) -> None:
+    info = await house.get("/v1/info")
+    assert (info["role"], info["account"], info["user"], info["sending"]) == ("sink", "sink", None, False)
+    assert info["ports"] == {name: str(place) for name, place in house.running.bound.items()}
+    await house.send(letter())
+    assert {one["login"]: one["messages"] for one in (await house.get("/v1/accounts"))["accounts"]} == {
+        "ann@shop.test": 1,
+        "sink": 1,
+    }
+    [inbox] = (await house.get("/v1/mailboxes", account="ann@shop.test"))["mailboxes"]
+    assert (inbox["name"], inbox["total"], inbox["unread"]) == ("INBOX", 1, 1)
+
+
+async def test_a_list_tells_of_each_message_what_a_person_looks_for(house: House) -> None:
+    message = letter("Zürich grüßt", "Dear Ann,\n\nall is well.\n", Cc="Bob <bob@shop.test>, kim@shop.test")
+    message["Date"] = "Fri, 27 Nov 2026 12:00:00 +0100"
+    message.add_attachment(b"%PDF-", maintype="application", subtype="pdf", filename="terms.pdf")
+    await house.send(message)
+    page = await house.get("/v1/messages")
+    [told] = page["messages"]
+    assert told["from"] == {"name": "Shop", "address": "shop@shop.test"}
+    assert told["to"] == [{"name": "Ann Lee", "address": "ann@shop.test"}]
+    assert told["cc"] == [{"name": "Bob", "address": "bob@shop.test"}, {"name": "", "address": "kim@shop.test"}]
+    assert told["subject"] == "Zürich grüßt"
+    assert told["date"] == "2026-11-27T11:00:00.000Z"
+    assert told["snippet"] == "Dear Ann, all is well."
+    assert (told["attachments"], told["unread"], told["pinned"], told["mailbox"]) == (1, True, False, "INBOX")
+    assert (page["total"], page["unread"], page["next"]) == (1, 1, None)
+
+
+async def test_pages_follow_each_other_and_what_comes_meanwhile_moves_none(house: House) -> None:
+    await house.send(*(letter(f"number {n}") for n in range(5)))
+    first = await house.get("/v1/messages", limit=2)
+    await house.send(letter("new"))
+    second = await house.get("/v1/messages", limit=2, cursor=first["next"])
+    third = await house.get("/v1/messages", limit=2, cursor=second["next"])
+    assert [one["subject"] for page in (first, second, third) for one in page["messages"]] == [
+        f"number {n}" for n in (4, 3, 2, 1, 0)
+    ]
+    assert third["next"] is None
+    assert (await house.get("/v1/messages", 400, cursor="nonsense"))["status"] == 400
+
+
+async def test_a_query_finds_and_says_what_it_means(house: House) -> None:
+    await house.send(letter("one"), letter("two", "needle\n"))
+    found = await house.get("/v1/messages", query="subject:two OR subject:three", mailbox="*")
+    assert [one["subject"] for one in found["messages"]] == ["two"]
+    meant = await house.get("/v1/query", query="from:shop@shop.test is:unread")
+    assert meant["explanation"]
+    wrong = await house.get("/v1/query", 400, query="(subject:x")
+    assert wrong["title"] == "Bad Request"
+    assert isinstance(wrong["position"], int)
+
+
+async def test_a_message_is_read_whole_and_in_parts(house: House) -> None:
+    message = letter("Parts", "Plain.\n", Message_ID="<1@shop.test>", Reply_To="help@shop.test")
+    message.add_alternative("<p>Rich <img src='cid:logo'></p>", subtype="html")
+    message.get_payload()[1].add_related(b"\x89PNG", maintype="image", subtype="png", cid="<logo>", filename="l.png")  # type: ignore[index, union-attr]
+    message.add_attachment("<script>alert(1)</script>", subtype="html", filename="../ä.html")
+    await house.send(message)
+    told = await house.get("/v1/messages/latest")
+    assert told["id"] == (await house.get("/v1/messages"))["messages"][0]["id"]
+    assert (told["text"], told["has_html"], told["remote_content"]) == ("Plain.\r\n", True, False)
+    assert told["reply_to"] == [{"name": "", "address": "help@shop.test"}]
+    assert told["message_id"] == "<1@shop.test>"
+    assert [child["type"] for child in told["parts"]["children"]] == ["multipart/alternative", "text/html"]
+    logo, attached = told["attachments"]
+    assert (logo["part"], logo["cid"], logo["inline"], logo["type"]) == ("1.2.2", "logo", True, "image/png")
+    assert (attached["part"], attached["filename"], attached["inline"]) == ("2", "../ä.html", False)
+
+    at = f"/v1/messages/{told['id']}"
+    png = await house.client.get(f"{at}/parts/1.2.2")
+    assert (png.content, png.headers["content-type"]) == (b"\x89PNG", "image/png")
+    html = await house.client.get(f"{at}/parts/2")
+    assert html.headers["content-type"] == "application/octet-stream", "what could run is only downloaded"
+    assert html.headers["content-disposition"] == "attachment; filename=\"_.html\"; filename*=UTF-8''_%C3%A4.html" or (
+        "../" not in html.headers["content-disposition"]
+    )
+    assert html.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in html.headers["content-security-policy"]
+    assert (await house.client.get(f"{at}/text")).text == "Plain.\r\n"
+    raw = await house.client.get(f"{at}/raw", params={"download": True})
+    assert raw.content.endswith(message.as_bytes().replace(b"\n", b"\r\n")[-200:])
+    assert raw.headers["content-type"] == "message/rfc822"
+    names = [field["name"] for field in (await house.get(f"{at}/headers"))["headers"]]
+    assert names[:3] == ["Return-Path", "Received", "From"]
+    for missing in (f"{at}/parts/9", f"{at}/parts/1", "/v1/messages/M999", "/v1/messages/nonsense", "/v1/nothing"):
+        answer = await house.client.get(missing)
+        assert answer.status_code == 404, missing
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_reading_marks_nothing_unless_it_is_asked_to(house: House) -> None:
+    await house.send(letter())
+    assert (await house.get("/v1/messages/latest"))["unread"]
+    assert not (await house.get("/v1/messages/latest", seen=True))["unread"]
+    assert (await house.get("/v1/messages"))["unread"] == 0
+
+
+async def test_flags_folders_trash_and_the_end(house: House) -> None:
+    await house.send(letter())
+    at = "/v1/messages/M1"
+    change = await house.client.patch(at, json={"add_flags": ["\\Seen", "\\Flagged", "shop"]})
+    told = change.json()
+    assert (told["unread"], told["pinned"], told["tags"]) == (False, True, ["shop"])
+    assert (await house.client.patch(at, json={"remove_flags": ["\\Flagged"]})).json()["pinned"] is False
+    assert (await house.client.patch(at, json={"add_flags": ["\\Bogus"]})).status_code == 400
+    assert (await house.client.patch(at, json={"add_flag": ["x"]})).status_code == 400, "a slip of the pen is told"
+    assert (await house.client.patch(at, json={"mailbox": "Nowhere"})).status_code == 404
+
+    assert (await house.client.post("/v1/mailboxes", json={"name": "Work/2026"})).status_code == 201
+    assert (await house.client.post("/v1/mailboxes", json={"name": "Work/2026"})).status_code == 409
+    assert (await house.client.patch(at, json={"mailbox": "Work/2026"})).json()["mailbox"] == "Work/2026"
+    assert (await house.client.patch("/v1/mailboxes/Work/2026", json={"name": "Old"})).status_code == 204
+    assert (await house.get(at))["mailbox"] == "Old"
+
+    assert (await house.client.delete(at)).json() == {"moved": {"mailbox": "Trash"}}
+    assert (await house.client.patch(at, json={"mailbox": "INBOX"})).json()["mailbox"] == "INBOX"
+    assert (await house.client.delete(at, params={"permanent": True})).status_code == 204
+    assert (await house.client.delete(at)).status_code == 404
+    assert (await house.client.delete("/v1/mailboxes/Old")).status_code == 204
+    # The copy of whom it was for is theirs.
+    assert (await house.get("/v1/messages", account="ann@shop.test"))["total"] == 1
+
+
+async def test_many_are_changed_at_once_but_never_by_accident(house: House) -> None:
+    await house.send(*(letter(f"number {n}") for n in range(4)))
+
+    async def bulk(status: int, **wanted: Any) -> Any:
+        answer = await house.client.post("/v1/messages/bulk", json=wanted)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    for wanted in ({}, {"delete": "permanent"}, {"query": "", "delete": "permanent"}, {"ids": ["M1"], "query": "x"}):
+        await bulk(400, **wanted)
+    assert (await house.client.post("/v1/messages/bulk", content=b"{", headers=JSON)).status_code == 400
+    await bulk(404, ids=["M1", "M99"], delete="permanent")
+    assert (await house.get("/v1/messages"))["total"] == 4, "all or none"
+    assert await bulk(200, ids=["M1", "M2"], add_flags=["\\Seen"]) == {"changed": 2, "ids": ["M1", "M2"]}
+    assert (await bulk(200, query="is:unread", delete="trash"))["changed"] == 2
+    assert (await house.get("/v1/messages", mailbox="Trash"))["total"] == 2
+    assert await bulk(200, ids=[], delete="permanent") == {"changed": 0, "ids": []}
+    assert (await bulk(200, query="subject:number", mailbox="*", delete="permanent"))["changed"] == 4
+    assert (await house.get("/v1/messages", mailbox="*"))["total"] == 0
+
+
+async def test_waiting_ends_with_the_message_and_not_before(house: House) -> None:
+    waiting = asyncio.create_task(house.get("/v1/wait", query="subject:wanted", timeout=20))
+    await asyncio.sleep(0.2)
+    await house.send(letter("other"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await house.send(letter("wanted"))
+    [told] = (await waiting)["messages"]
+    assert told["subject"] == "wanted"
+    # What is here already, is found at once; what came before a moment, not if only later ones are asked for.
+    assert (await house.get("/v1/wait", query="subject:wanted", timeout=0))["messages"] == [told]
+    late = await house.get("/v1/wait", 408, query="subject:wanted", since=told["modseq"], timeout=0.1)
+    assert late["title"] == "Request Timeout"
+    assert (await house.get("/v1/wait", query="subject:wanted", since="5m", timeout=0))["messages"] == [told]
+    assert (await house.get("/v1/wait", count=2, timeout=0))["messages"][1] == told
+
+
+async def test_who_waited_in_vain_is_told_what_came(house: House) -> None:
+    waiting = asyncio.create_task(house.get("/v1/wait", 408, query="subject:wanted", timeout=1))
+    await asyncio.sleep(0.3)
+    await house.send(letter("something else"))
+    said = await waiting
+    assert [one["subject"] for one in said["arrived"]] == ["something else"]
+    assert said["detail"].startswith("waited 1 s for one message and found 0;")
+
+
+async def test_nobody_waits_past_the_end(tmp_path: Path) -> None:
+    async with sink(tmp_path) as house:
+        waiting = asyncio.create_task(house.client.get("/v1/wait", params={"timeout": 100}))
+        stream = asyncio.create_task(_events(house, 99))
+        await asyncio.sleep(0.5)
+    async with asyncio.timeout(20):
+        await asyncio.wait((waiting, stream))
+    stream.exception()
+    waiting.exception()
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
+    event: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if not line:
+            yield event
+            event = {}
+        else:
+            name, _, value = line.partition(": ")
+            event[name] = value
+
+
+async def _events(house: House, count: int, **headers: str) -> list[dict[str, str]]:
+    """So many events beside the first, which says that it listens."""
+    told: list[dict[str, str]] = []
+    async with asyncio.timeout(60), house.client.stream("GET", "/v1/events", headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        async for event in _lines(answer):
+            told.append(event)
+            if len(told) > count:
+                break
+    return told
+
+
+async def test_everything_that_changes_is_told_and_told_again_to_who_was_away(house: House) -> None:
+    await house.send(letter("before"))
+    listening = asyncio.create_task(_events(house, 4))
+    await asyncio.sleep(0.5)
+    await house.send(letter("news"))
+    await asyncio.sleep(0.2)
+    await house.client.patch("/v1/messages/M1", json={"add_flags": ["\\Seen"]})
+    await asyncio.sleep(0.2)
+    await house.client.delete("/v1/messages/M1", params={"permanent": True})
+    ready, arrived, flags, deleted, gone = await listening
+    assert ready["event"] == "ready"
+    assert (arrived["event"], json.loads(arrived["data"])["subject"]) == ("arrived", "news")
+    assert (flags["event"], json.loads(flags["data"])["unread"]) == ("flags", False)
+    assert deleted["event"] == "flags"
+    assert (gone["event"], json.loads(gone["data"])["uids"]) == ("gone", [1])
+    ids = [int(one["id"]) for one in (ready, arrived, flags, deleted, gone)]
+    assert ids == sorted(set(ids))
+
+    again = await _events(house, 2, **{"Last-Event-ID": ready["id"]})
+    assert [one["event"] for one in again[1:]] == ["arrived", "gone"]
+    assert again[-1]["id"] == gone["id"]
+
+
+async def test_another_site_can_neither_act_nor_read_here(house: House) -> None:
+    await house.send(letter())
+    evil = {"Origin": "http://evil.example.com", **JSON}
+    refused = await house.client.post("/v1/messages/bulk", content=b'{"ids":["M1"],"delete":"permanent"}', headers=evil)
+    assert (refused.status_code, refused.json()["detail"]) == (403, "asked by a page of another site")
+    assert (await house.client.delete("/v1/messages/M1", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 403
+    rebound = await house.client.get("/v1/messages", headers={"Host": "evil.example.com"})
+    assert rebound.status_code == 403
+    for name in ("localhost:8025", "mail", "127.0.0.1", "[::1]:8025", "sink.ci.test"):
+        assert (await house.client.get("/v1/info", headers={"Host": name})).status_code == 200, name
+    own = {"Origin": str(house.client.base_url).rstrip("/")}
+    assert (await house.client.delete("/v1/messages/M1", headers=own)).status_code == 200
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_more_than_is_taken_is_refused(tmp_path: Path) -> None:
+    async with sink(tmp_path, limits=Limits(message_size=100_000)) as house:
+        long = json.dumps({"ids": ["M1"] * 300_000}).encode()
+        assert (await house.client.post("/v1/messages/bulk", content=long, headers=JSON)).status_code == 413
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(long), 65_536):
+                yield long[start : start + 65_536]
+
+        answer = await house.client.post("/v1/messages/bulk", content=pieces(), headers=JSON)
+        assert answer.status_code == 413
+
+
+async def test_garbage_gets_a_short_answer_and_no_internals(house: House) -> None:
+    for query in ("limit=0", "limit=x", "limit=501", "cursor=%00", "since=x"):
+        path = "/v1/wait" if query.startswith("since") else "/v1/messages"
+        answer = await house.client.get(f"{path}?{query}")
+        assert answer.status_code == 400, query
+        assert set(answer.json()) <= {"type", "title", "status", "detail", "errors", "position"}
+    assert not any(event.name == "bug" for event in house.events)
+
+
+async def test_a_message_that_is_damaged_is_shown_all_the_same(house: House) -> None:
+    odd = (
+        b"From: =?utf-8?q?=FF=FE?= <a@b.test>\r\nTo: undisclosed-recipients:;\r\nSubject: =?x-none?b?AAAA?=\r\n"
+        b"Date: never\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=nonsense\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n!!!!\r\n--b\r\n"
+        b"Content-Type: message/rfc822\r\n\r\nSubject: inside\r\n\r\nx\r\n"
+    )
+    nothing = b"\r\n"
+    octets = b"Content-Type: text/plain\r\n\r\nx\r\n"
+    for _ in range(30):
+        octets = b"Content-Type: message/rfc822\r\n\r\n" + octets
+    await house.send(odd, nothing, octets)
+    page = await house.get("/v1/messages")
+    assert len(page["messages"]) == 3
+    for one in page["messages"]:
+        whole = await house.get(f"/v1/messages/{one['id']}")
+        assert whole["date"] is None
+        assert (await house.client.get(f"/v1/messages/{one['id']}/headers")).status_code == 200
+
+
+@pytest.mark.parametrize("failure", MailError.__subclasses__(), ids=lambda kind: kind.__name__)
+def test_every_failure_has_its_status(failure: type[MailError]) -> None:
+    if failure.__module__ == errors.__name__:
+        assert REPLIES[failure] >= 400
+
+
+async def test_nothing_of_it_is_brought_in_before_somebody_knocks(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, asyncio\nfrom pathlib import Path\nsys.path.insert(0, 'tests/web')\n"
+        "from mailsystem.app import running\nfrom mailsystem.settings import *\n"
+        "async def main():\n"
+        f"    wanted = Settings(data_dir=Path({str(tmp_path)!r}) / 'd', host='127.0.0.1', smtp=Smtp(port=0), pop3=Pop3(port=0),"
+        " imap=Imap(port=0), web=Web(port=0, tls=False))\n"
+        "    async with running(wanted, sink=True):\n"
+        "        heavy = ('fastapi', 'uvicorn', 'starlette', 'nh3', 'mailsystem.finding.finder')\n"
+        "        print([name for name in heavy if name in sys.modules])\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
