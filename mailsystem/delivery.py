@@ -260,6 +260,8 @@ class Delivery:
             protocol=envelope.protocol,
             tls=envelope.tls,
             login=envelope.login,
+            helo=envelope.helo,
+            **_asked(envelope),
             **_where(done),
         )
         for each in leaving:
@@ -272,6 +274,19 @@ def _where(done: Delivered) -> dict[str, Any]:
     """Which message it is, and where it is now."""
     places = [(each.mailbox.account, each.mailbox.name, each.uid) for each in done.places]
     return {"contents": [done.content], "places": places}
+
+
+def _asked(envelope: Envelope) -> dict[str, Any]:
+    """The parameters of MAIL, and those of RCPT by recipient, if there were any."""
+    if not (envelope.parameters or envelope.notifications):
+        return {}
+    recipients = {str(each): _parameters(asked) for each, asked in envelope.notifications.items()}
+    return {"asked": {"mail": envelope.parameters, "recipients": recipients}}
+
+
+def _parameters(asked: Notification) -> dict[str, str]:
+    given = {"NOTIFY": ",".join(sorted(asked.notify or ())), "ORCPT": asked.original or ""}
+    return {keyword: value for keyword, value in given.items() if value}
 
 
 def _here(places: Iterable[Target | Away]) -> list[Target]:

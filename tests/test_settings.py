@@ -168,6 +168,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "durable_flags": "false",
         "log.format": "json",
         "log.level": "error",
+        "journal.transcripts": "true",
         "log.lines": "true",
         "cleartext_login": "true",
         "policy.dnsbl": "zen.example, dnsbl.example",

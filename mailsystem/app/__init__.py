@@ -99,9 +99,17 @@ async def running(
     door can. Raises `StartupError`.
     """
     wanted = doors_of(roles, settings)
-    recorder = Recorder() if settings.journal.days else None
+    journal = settings.journal
+    recorder = (
+        Recorder(transcripts=sink if journal.transcripts is None else journal.transcripts) if journal.days else None
+    )
     readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
-    trace = Trace(readers, lines=settings.log.lines and bool(sinks), contents=bool(recorder))
+    trace = Trace(
+        readers,
+        lines=settings.log.lines and bool(sinks),
+        contents=bool(recorder),
+        transcripts=recorder.transcripts if recorder else None,
+    )
     counts = own if share is None else share.common.counts
 
     async with AsyncExitStack() as stack:

@@ -68,5 +68,7 @@ class Envelope:
     """The sender's own name for this transaction, in xtext as it was given (RFC 3461 4.4)."""
     notifications: Mapping[Address, Notification] = field(default_factory=dict)
     """By recipient, where anything was asked for."""
+    parameters: Mapping[str, str | None] = field(default_factory=dict)
+    """Those of MAIL as they were given, by keyword in upper case."""
     missing: tuple[str, ...] = ()
     """Fields among Date and Message-ID that a submission came without: delivery puts them in front (RFC 6409 8)."""

@@ -207,6 +207,9 @@ class Journal(Group):
         le=3650,
         description="Days for which it is kept who sent, got, read and deleted each message; 0 keeps nothing of that.",
     )
+    transcripts: bool | None = Field(
+        default=None, description="Keep every line of the newest 10,000 SMTP sessions, too; by default a sink does."
+    )
 
 
 class Log(Group):

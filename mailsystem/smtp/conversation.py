@@ -32,6 +32,8 @@ NOT_MAIL: Final = frozenset(
 )
 """Verbs of HTTP. A browser can be made to send mail in the body of a request: it must not get that far."""
 TLS_HELLO: Final = b"\x16\x03"
+_DOORS: Final = {"mx": "smtp", "submission": "submission", "lmtp": "lmtp"}
+"""How a session is told of, by the kind of its listener."""
 AT_ONCE: Final = 64
 """Commands of one client that are obeyed before others get their turn."""
 
@@ -133,6 +135,10 @@ class Conversation(SMTP):
         self.trace = trace
         self.session = self._create_session()
         self.envelope = self._create_envelope()
+        trace.transcribe(_DOORS[self.rules.kind])
+        if trace.transcript is not None and self.connection.secure:
+            trace.transcript.tls = self.connection.secure
+            trace.transcript.remark(self.connection.secure)
         trace.event("connected")
         reason = "left"
         try:
@@ -236,8 +242,7 @@ class Conversation(SMTP):
             line = status.encode() if isinstance(status, str) else status
         self._replies += (line, b"\r\n")
         if self.trace.wants_lines:
-            for part in line.split(b"\r\n"):
-                self.trace.line(SERVER, part)
+            self.trace.line(SERVER, line)
 
     async def flush(self) -> None:
         """Send what was answered, and wait for a client that does not take it."""

@@ -215,6 +215,7 @@ class MailHandler:
             ret=envelope.asked.ret,
             envid=envelope.asked.envid,
             notifications=envelope.notifications,
+            parameters=envelope.asked.given,
             missing=envelope.reception.missing,
         )
         if self._gate:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from mailsystem.mail.envelope import Body, Notification
@@ -27,6 +28,8 @@ class MailParameters:
     require_tls: bool = False
     ret: Literal["FULL", "HDRS"] | None = None
     envid: str | None = None
+    given: Mapping[str, str | None] = field(default_factory=dict)
+    """All of them, by keyword in upper case."""
 
 
 def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
@@ -37,7 +40,8 @@ def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
     asked = MailParameters()
     if not text:
         return asked
-    for keyword, value in grammar.parameters(text).items():
+    asked.given = grammar.parameters(text)
+    for keyword, value in asked.given.items():
         match keyword:
             case "SIZE":
                 if grammar.size(value) > size_limit:

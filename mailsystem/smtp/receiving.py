@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mailsystem.net import Closed
 from mailsystem.smtp import replies
 from mailsystem.smtp.conversation import Conversation, Rules, TooSlow
 from mailsystem.smtp.data import ChunkReader, DataReader, Hops, Lacking, normalized
@@ -129,7 +130,11 @@ class Receiving(Conversation):
                 break
             if received > 2 * self.rules.size_limit + READ_OVER:
                 raise Refusal(replies.MESSAGE_TOO_LARGE, close=True)  # there is no end in sight
-            data = await self._read_on(reception)
+            try:
+                data = await self._read_on(reception)
+            except (Closed, TooSlow):
+                self._trace_octets(received, whole=False)
+                raise
         self._lines.feed(reader.rest)
         self._trace_octets(received - len(reader.rest))
         await self._accept(reception)
@@ -168,7 +173,11 @@ class Receiving(Conversation):
         left = size
         while left:
             if not self._lines:
-                self._lines.feed(await self._read_on(reception))
+                try:
+                    self._lines.feed(await self._read_on(reception))
+                except (Closed, TooSlow):
+                    self._trace_octets(size - left, whole=False)
+                    raise
             data = self._lines.take(left)
             left -= len(data)
             if reception.fault is None:
@@ -193,6 +202,6 @@ class Receiving(Conversation):
             await self.push(answer)
         await self.flush()
 
-    def _trace_octets(self, count: int) -> None:
+    def _trace_octets(self, count: int, *, whole: bool = True) -> None:
         if self.trace.wants_lines:
-            self.trace.line(CLIENT, b"[%d octets]" % count)
+            self.trace.line(CLIENT, b"[%d octets]" % count if whole else b"[%d octets, and no end]" % count)

@@ -67,6 +67,8 @@ class MailSMTP(Receiving):
         except SyntaxFault as fault:
             raise Refusal(replies.BAD_ARGUMENT.saying(str(fault))) from None
         self.session.extended_smtp = extended
+        if self.trace.transcript is not None:
+            self.trace.transcript.helo = self.session.host_name
         self._set_rset_state()  # RFC 5321 4.1.4
 
     @property
@@ -108,6 +110,9 @@ class MailSMTP(Receiving):
         # RFC 3207 4.2: forget all that was said in clear, the greeting included.
         self.session = self._create_session()
         self._set_rset_state()
+        if self.trace.transcript is not None:
+            self.trace.transcript.helo = ""
+            self.trace.transcript.remark(str(self.connection.secure))
         self.trace.event("secured", tls=self.connection.secure)
 
     @syntax("AUTH mechanism [initial-response]")

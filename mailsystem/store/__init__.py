@@ -14,8 +14,8 @@ from mailsystem.store.contents import Contents
 from mailsystem.store.downloads import Handled
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
-from mailsystem.store.journal import Life, Note
 from mailsystem.store.leaving import QUEUE, Leaving
+from mailsystem.store.lives import Life, Note, Whereabouts
 from mailsystem.store.logins import Login
 from mailsystem.store.mailboxes import Mailboxes
 from mailsystem.store.maildrops import Folder, Lease, Maildrop, Maildrops
@@ -42,6 +42,8 @@ from mailsystem.store.spool import Spool
 from mailsystem.store.store import Store, open_store
 from mailsystem.store.suppression import Suppressed, Suppression
 from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels
+from mailsystem.store.transcripts import Evidence, Line, Recipient, SessionRecord
+from mailsystem.telemetry.transcript import Refusal
 
 __all__ = [
     "ITSELF",
@@ -67,6 +69,7 @@ __all__ = [
     "Disabled",
     "Domain",
     "Drop",
+    "Evidence",
     "Fetched",
     "FlagOp",
     "Folder",
@@ -79,6 +82,7 @@ __all__ = [
     "Leaving",
     "Level",
     "Life",
+    "Line",
     "Listing",
     "Login",
     "Mailboxes",
@@ -94,11 +98,14 @@ __all__ = [
     "Place",
     "Queued",
     "Quota",
+    "Recipient",
+    "Refusal",
     "Roll",
     "Route",
     "Secrets",
     "Selection",
     "Sending",
+    "SessionRecord",
     "Settled",
     "Settling",
     "Sharing",
@@ -117,6 +124,7 @@ __all__ = [
     "Topic",
     "ValueTooLong",
     "Want",
+    "Whereabouts",
     "mark_delay_told",
     "mark_reported",
     "open_store",

@@ -10,30 +10,28 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal
 
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import Unavailable
-from mailsystem.mail.mailbox import ContentId, Flag, Uid
-from mailsystem.mail.outgoing import Outgoing, Waiting
+from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.structure import message_id, named
+from mailsystem.store import lives, transcripts
 from mailsystem.store.database import Database, Many, Row, Sql, Unit
-from mailsystem.store.outbound import OUTGOING, WAITING, outgoing_of, waiting_of
-from mailsystem.store.rows import flags_of
+from mailsystem.store.lives import Life
+from mailsystem.store.transcripts import Evidence, SessionRecord
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import REPEATED, Entry, Recorder
+from mailsystem.telemetry.transcript import Transcript
 
 DAY: Final = 86_400.0
-MOST_LIVES: Final = 100
-"""Messages of one Message-ID that are told of, the newest."""
-MOST_NOTES: Final = 20_000
-"""Rows that are told of all those together, the newest."""
-
 _SOON: Final = 1.0
 _AT_ONCE: Final = 4000
 """Rows that one transaction writes or drops: others want to write, too."""
+_SESSIONS_AT_ONCE: Final = 500
+_PRUNE_AFTER: Final = 1000
+"""Sessions written, after which those beyond the most that are kept go."""
 _FORGET_EVERY: Final = 3600.0
 _FEW: Final = 16
 _ENCODED: Final = json.JSONEncoder(separators=(",", ":"), default=str, check_circular=False).encode
@@ -43,48 +41,14 @@ _COUNTING: Final = (
 )
 
 
-class Note(NamedTuple):
-    """One thing that happened to a message, or the same thing several times."""
-
-    name: str
-    at: float
-    """Seconds since the epoch."""
-    last: float
-    """The same of the last time."""
-    times: int
-    uid: int | None
-    data: Mapping[str, Any]
-
-
-class Whereabouts(NamedTuple):
-    """A place where a message is."""
-
-    login: str
-    mailbox: str
-    uid: Uid
-    flags: frozenset[Flag]
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """All that is known of one message."""
-
-    content: ContentId
-    names: Sequence[str]
-    """Its Message-ID, and the ids that it had in queues."""
-    size: int | None
-    """Octets; None where it is gone for good."""
-    notes: Sequence[Note]
-    places: Sequence[Whereabouts]
-    """Where it is now."""
-    queued: Sequence[tuple[Outgoing, Sequence[Waiting]]] = ()
-    """What of it is in the queue now."""
-
-
 class Journal:
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, recorder: Recorder | None = None) -> None:
+        """`recorder` is who hears what happens in this process, where it is kept."""
         self._database = database
         self._clock = clock
+        self._recorder = recorder
+        self._writing = asyncio.Lock()
+        self._unpruned = 0
 
     # Writing
 
@@ -93,29 +57,40 @@ class Journal:
         while True:
             await recorder.some()
             await asyncio.sleep(_SOON)
-            while entries := recorder.take(_AT_ONCE):
-                # What has been taken out of memory is written even if this is cancelled meanwhile.
-                await asyncio.shield(self._write(entries, recorder, trace))
+            # What has been taken out of memory is written even if this is cancelled meanwhile.
+            await asyncio.shield(self.settle(recorder, trace))
             if lost := recorder.lost():
                 trace.event("journal fell behind", dropped=lost)
 
-    async def settle(self, recorder: Recorder, trace: Trace) -> None:
+    async def settle(self, recorder: Recorder, trace: Trace, *, patient: bool = True) -> None:
         """Write what is left."""
-        while entries := recorder.take(_AT_ONCE):
-            await self._write(entries, recorder, trace)
+        async with self._writing:
+            sessions = recorder.news()
+            while (entries := recorder.take(_AT_ONCE)) or sessions or (sessions := recorder.ended(_SESSIONS_AT_ONCE)):
+                try:
+                    await self.write(entries, sessions, patient=patient)
+                except Exception as error:
+                    # Nobody's mail hangs on it, whatever it was.
+                    recorder.lose(sum(entry.lines for entry in entries) + len(sessions))
+                    if not isinstance(error, Unavailable):
+                        trace.bug(error, what="journal")
+                sessions = recorder.ended(_SESSIONS_AT_ONCE)
+            recorder.look_again()
 
-    async def _write(self, entries: Sequence[Entry], recorder: Recorder, trace: Trace) -> None:
-        try:
-            await self.write(entries)
-        except Exception as error:
-            # Nobody's mail hangs on it, whatever it was.
-            recorder.lose(sum(entry.lines for entry in entries))
-            if not isinstance(error, Unavailable):
-                trace.bug(error, what="journal")
+    async def settled(self) -> None:
+        """Wait until all that has happened in this process is written, so that whoever reads next sees it."""
+        if self._recorder is not None and (self._recorder.has_news or self._writing.locked()):
+            await asyncio.shield(self.settle(self._recorder, Trace(), patient=False))
 
-    async def write(self, entries: Sequence[Entry]) -> None:
+    async def write(
+        self, entries: Sequence[Entry], sessions: Sequence[Transcript] = (), *, patient: bool = True
+    ) -> None:
         """Write these down. Raises `Unavailable`."""
-        await self._database.write(_write(entries), durable=False, patient=True)
+        self._unpruned += len(sessions)
+        prune = self._unpruned >= _PRUNE_AFTER
+        await self._database.write(_all(entries, sessions, prune=prune), durable=False, patient=patient)
+        if prune:
+            self._unpruned = 0
 
     async def drop_old(self, days: float, trace: Trace) -> None:
         """Forget what is older than so many days, at once and then every hour, until cancelled."""
@@ -132,14 +107,59 @@ class Journal:
         gone = 0
         while some := await self._database.write(_forget(before), durable=False, patient=True):
             gone += some
+        while some := await self._database.write(transcripts.forget(before, _AT_ONCE), durable=False, patient=True):
+            gone += some
+        await self._database.write(transcripts.prune(), durable=False, patient=True)
         return gone
 
-    # Reading
+    # Reading. What has happened in this process before is seen; of other processes' news, what is about a second old.
 
     async def find(self, name: str) -> Sequence[Life]:
         """All that is known of the messages with that queue id or Message-ID, the oldest message first."""
+        await self.settled()
         wanted = named(name)
-        return await self._database.read(_find(wanted)) if wanted else []
+        return await self._database.read(lives.find(wanted)) if wanted else []
+
+    async def lives(self, contents: Sequence[ContentId]) -> Sequence[Life]:
+        """All that is known of these messages, in that order, without those of which nothing is."""
+        await self.settled()
+        return await self._database.read(lives.of(contents))
+
+    async def life(self, content: ContentId) -> Life | None:
+        """All that is known of one message."""
+        found = await self.lives([content])
+        return found[0] if found else None
+
+    async def evidences(self, contents: Sequence[ContentId]) -> Mapping[ContentId, Evidence]:
+        """How these messages came, those that came by SMTP, and of which it is still kept."""
+        await self.settled()
+        return await self._database.read(transcripts.evidences(contents))
+
+    async def evidence(self, content: ContentId) -> Evidence | None:
+        """How a message came."""
+        return (await self.evidences([content])).get(content)
+
+    async def session(self, id_: str) -> SessionRecord | None:
+        """One session by SMTP, from its greeting to its end, or as far as it has come."""
+        await self.settled()
+        return await self._database.read(transcripts.session(id_))
+
+    async def sessions(
+        self, limit: int = 100, before: str | None = None, only: Literal["all", "refused"] = "all"
+    ) -> Sequence[SessionRecord]:
+        """The last sessions, the newest first, that began before the one with the id `before`; or only those in which
+        something was refused, or which broke off."""
+        await self.settled()
+        return await self._database.read(transcripts.sessions(limit, before, failed=only == "refused"))
+
+
+def _all(entries: Sequence[Entry], sessions: Sequence[Transcript], *, prune: bool) -> Unit[None]:
+    if entries:
+        yield from _write(entries)
+    if sessions:
+        yield from transcripts.write(sessions)
+    if prune:
+        yield from transcripts.prune()
 
 
 def _write(entries: Sequence[Entry]) -> Unit[None]:
@@ -238,7 +258,7 @@ def _forget(before: float) -> Unit[int]:
         day,
         _AT_ONCE,
     )
-    days = yield from _days()
+    days = yield from lives.days()
     yield Sql("DELETE FROM journal_habits WHERE day < $1", day)
     yield Sql(
         "DELETE FROM journal_names WHERE content_id IN LIST $1"
@@ -248,86 +268,3 @@ def _forget(before: float) -> Unit[int]:
         days,
     )
     return len(rows)
-
-
-def _days() -> Unit[list[int]]:
-    """The days on which anything happened again and again: with them a message's rows are found by the primary key."""
-    rows = yield Sql("SELECT DISTINCT day FROM journal_habits")
-    return [row[0] for row in rows]
-
-
-def _find(name: str) -> Unit[list[Life]]:
-    found = yield Sql(
-        "SELECT content_id FROM journal_names WHERE name = $1 ORDER BY content_id DESC LIMIT $2", name, MOST_LIVES
-    )
-    contents = sorted(row[0] for row in found)
-    if not contents:
-        return []
-    named_ = yield Sql("SELECT content_id, name FROM journal_names WHERE content_id IN LIST $1 ORDER BY name", contents)
-    sizes = yield Sql("SELECT id, size FROM contents WHERE id IN LIST $1", contents)
-    notes = yield Sql(
-        "SELECT content_id, name, at, at, 1, uid, data FROM journal WHERE content_id IN LIST $1"
-        " ORDER BY at DESC, id DESC LIMIT $2",
-        contents,
-        MOST_NOTES,
-    )
-    days = yield from _days()
-    notes += yield Sql(
-        "SELECT a.content_id, h.name, a.at, a.last, a.times, NULL, h.data FROM journal_again a"
-        " JOIN journal_habits h ON h.id = a.habit_id WHERE a.day IN LIST $2 AND a.content_id IN LIST $1"
-        " ORDER BY a.at DESC LIMIT $3",
-        contents,
-        days,
-        MOST_NOTES,
-    )
-    places = yield Sql(
-        "SELECT m.content_id, a.login, b.name, m.uid, m.flags, m.keywords FROM messages m"
-        " JOIN accounts a ON a.id = m.account_id JOIN mailboxes b ON b.account_id = m.account_id AND b.id = m.mailbox_id"
-        " WHERE m.content_id IN LIST $1 ORDER BY a.login, b.name, m.uid",
-        contents,
-    )
-    queued = yield from _queued(contents)
-    size_of: dict[int, int] = dict(sizes)
-    return [
-        Life(
-            ContentId(content),
-            [row[1] for row in named_ if row[0] == content],
-            size_of.get(content),
-            sorted((note for row in reversed(notes) if row[0] == content for note in _notes(row)), key=_by_time),
-            [
-                Whereabouts(login, mailbox, uid, flags_of(bits, keywords))
-                for of, login, mailbox, uid, bits, keywords in places
-                if of == content
-            ],
-            [(message, waiting) for message, waiting in queued if message.content == content],
-        )
-        for content in contents
-    ]
-
-
-def _queued(contents: list[int]) -> Unit[list[tuple[Outgoing, list[Waiting]]]]:
-    messages = yield Sql(f"SELECT {OUTGOING} FROM outbound WHERE content_id IN LIST $1 ORDER BY id", contents)  # noqa: S608
-    recipients = yield Sql(
-        f"SELECT outbound_id, {WAITING} FROM outbound_recipients WHERE outbound_id IN LIST $1 ORDER BY domain, recipient",  # noqa: S608
-        [row[0] for row in messages],
-    )
-    return [
-        (outgoing_of(message), [waiting_of(row[1:]) for row in recipients if row[0] == message[0]])
-        for message in messages
-    ]
-
-
-def _by_time(note: Note) -> float:
-    return note.at
-
-
-def _notes(row: Row) -> list[Note]:
-    """What a row tells: of a message that came, also where it was delivered in the same moment."""
-    _, name, at, last, times, uid, text = row
-    data = json.loads(text)
-    places = data.pop("places", None)
-    told = [Note(name, at, last, times, uid, data)]
-    if places:
-        there = {key: data[key] for key in ("door", "id") if key in data}
-        told.append(Note("delivered", at, at, 1, None, {**there, "places": places}))
-    return told

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from mailsystem.telemetry.trace import Event
+from mailsystem.telemetry.transcript import Transcript, Transcripts
 
 MOST_WAITING: Final = 100_000
 """Lines of the journal that wait in memory to be written."""
@@ -78,12 +79,14 @@ class Entry(NamedTuple):
 class Recorder:
     """Give it to a `Trace` that wants contents."""
 
-    def __init__(self, *, most: int = MOST_WAITING) -> None:
+    def __init__(self, *, most: int = MOST_WAITING, transcripts: bool = False) -> None:
+        """With `transcripts`, what those sessions say that are to be transcribed is kept as well."""
         self._most = most
         self._acts: deque[Entry] = deque()
         self._reads: deque[Entry] = deque()
         self._waiting = 0
         self._some = asyncio.Event()
+        self.transcripts = Transcripts(self._some.set) if transcripts else None
         self._sessions: dict[int, dict[str, str]] = {}
         self._last: dict[int, Entry] = {}
         """The last read of each session, as long as it waits."""
@@ -117,12 +120,17 @@ class Recorder:
                 known[key] = str(value)[:_LONGEST]
         if known and len(self._sessions) < _MOST_SESSIONS:
             self._sessions[event.session] = known
+        if self.transcripts is not None and (transcript := self.transcripts.of(event.session)) is not None:
+            transcript.tls = known.get("tls", transcript.tls)
+            transcript.login = known.get("login", transcript.login)
 
     def _forget_login(self, event: Event) -> None:
         self._sessions.get(event.session, {}).pop("login", None)
 
     def _leave(self, event: Event) -> None:
         self._sessions.pop(event.session, None)
+        if self.transcripts is not None:
+            self.transcripts.end(event.session, str(event.data.get("reason", "")))
 
     # What happens to messages
 
@@ -133,6 +141,10 @@ class Recorder:
             if value and key not in _LEFT_OUT:
                 data[key] = value[:_LONGEST] if type(value) is str and len(value) > _LONGEST else value
         contents = told["contents"]
+        if self.transcripts is not None and (transcript := self.transcripts.of(event.session)) is not None:
+            data["session"] = transcript.name
+            for content in contents if name == "accepted" else ():
+                transcript.delivered(content)
         if name in REPEATED and "peer" in data:
             # The next connection comes from another port, and is the same client all the same.
             data["peer"] = str(data["peer"]).rpartition(":")[0] or data["peer"]
@@ -181,6 +193,11 @@ class Recorder:
         """Of what was not taken yet, the weight."""
         return self._waiting
 
+    @property
+    def has_news(self) -> bool:
+        """Whether anything is there to be written."""
+        return self._some.is_set() or (self.transcripts is not None and self.transcripts.have_news)
+
     async def some(self) -> None:
         """Wait until there is something to write."""
         await self._some.wait()
@@ -198,6 +215,19 @@ class Recorder:
             self._some.clear()
         return taken
 
+    def news(self) -> list[Transcript]:
+        """Of sessions that last, what they said so far, where that is news."""
+        return self.transcripts.news() if self.transcripts is not None else []
+
+    def ended(self, most: int) -> list[Transcript]:
+        """The next transcripts of sessions that have ended."""
+        return self.transcripts.take(most) if self.transcripts is not None else []
+
+    def look_again(self) -> None:
+        """Say that there is something to write if sessions have gone on meanwhile."""
+        if self.transcripts is not None and self.transcripts.have_news:
+            self._some.set()
+
     def lose(self, lines: int) -> None:
         """So many lines were taken and could not be written."""
         self._lost += lines
@@ -205,7 +235,7 @@ class Recorder:
     def lost(self) -> int:
         """How many lines nobody will ever read; asked again, those since then."""
         lost, self._lost = self._lost, 0
-        return lost
+        return lost + (self.transcripts.lost() if self.transcripts is not None else 0)
 
 
 def _named(client: Mapping[str, Any]) -> str:

@@ -68,8 +68,8 @@ _COLOURS = {
     "warning": "33",
     "error": "1;31",
 }
-_OF_THE_JOURNAL: Final = frozenset({"contents", "places", "uids"})
-"""Which messages an event is about: lists for the journal, which may be as long as a mailbox."""
+_OF_THE_JOURNAL: Final = frozenset({"contents", "places", "uids", "asked"})
+"""For the journal alone: which messages an event is about, in lists as long as a mailbox, and all that was asked for."""
 _RESERVED = frozenset({"time", "level", "door", "session", "event"})
 
 
@@ -83,7 +83,7 @@ def _data(event: Event) -> dict[str, Any]:
     return {
         key: value
         for key, value in event.data.items()
-        if key not in _OF_THE_JOURNAL or not isinstance(value, list | tuple)
+        if key not in _OF_THE_JOURNAL or not isinstance(value, list | tuple | dict)
     }
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mailsystem.telemetry.transcript import Transcript, Transcripts
+
 CLIENT: Final = "C"
 SERVER: Final = "S"
 REDACTED: Final = b"[redacted]"
@@ -49,7 +51,18 @@ class Trace:
     arguments of a secret verb as `REDACTED`.
     """
 
-    __slots__ = ("_contents", "_hearers", "_lines", "_sinks", "context", "door", "session")
+    __slots__ = (
+        "_contents",
+        "_hearers",
+        "_lines",
+        "_sinks",
+        "_transcripts",
+        "context",
+        "door",
+        "session",
+        "transcript",
+        "wants_lines",
+    )
 
     def __init__(
         self,
@@ -57,6 +70,7 @@ class Trace:
         *,
         lines: bool = False,
         contents: bool = False,
+        transcripts: Transcripts | None = None,
         door: str = "app",
         session: int = 0,
         context: Mapping[str, Any] | None = None,
@@ -66,14 +80,14 @@ class Trace:
         """By the name of an event; shared by all children."""
         self._lines = lines and bool(sinks)
         self._contents = contents and bool(sinks)
+        self._transcripts = transcripts
+        self.transcript: Transcript | None = None
+        """That of this session, where one is kept."""
+        self.wants_lines = self._lines
+        """Whether anybody reads the protocol lines: ask before making them up."""
         self.door = door
         self.session = session
         self.context: Mapping[str, Any] = context or {}
-
-    @property
-    def wants_lines(self) -> bool:
-        """Whether anybody reads the protocol lines: ask before making them up."""
-        return self._lines
 
     @property
     def wants_contents(self) -> bool:
@@ -86,12 +100,19 @@ class Trace:
             self._sinks,
             lines=self._lines,
             contents=self._contents,
+            transcripts=self._transcripts,
             door=door,
             session=_next_session(),
             context={**self.context, **context},
         )
         child._hearers = self._hearers
         return child
+
+    def transcribe(self, door: str) -> None:
+        """From here on each line goes into a transcript, where those are kept; `door` is as what the session is told."""
+        if self._transcripts is not None:
+            self.transcript = self._transcripts.begin(self.session, door, str(self.context.get("peer", "")))
+            self.wants_lines = True
 
     def wants(self, name: str) -> bool:
         """Whether anybody hears events of that name: ask before making up what is dear."""
@@ -117,9 +138,13 @@ class Trace:
         self.event("bug", **data, error=type(error).__name__, traceback=where)
 
     def line(self, who: str, text: bytes) -> None:
-        """Say one protocol line, without its line end; `who` is `CLIENT` or `SERVER`. Nothing where nobody reads them."""
+        """Say one protocol line, or all those of one reply, without the last line end; `who` is `CLIENT` or `SERVER`. Nothing
+        where nobody reads them."""
+        if self.transcript is not None:
+            self.transcript.add(who, text)
         if self._lines:
-            self.event("line", who=who, text=text.decode("utf-8", "backslashreplace"))
+            for each in text.split(b"\r\n"):
+                self.event("line", who=who, text=each.decode("utf-8", "backslashreplace"))
 
     @contextmanager
     def span(self, name: str, **data: Any) -> Iterator[None]:

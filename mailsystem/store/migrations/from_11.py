@@ -180,4 +180,25 @@ FROM_11: Final = (
         "the machine's last start",
         ("CREATE TABLE boots (id TEXT PRIMARY KEY)",),
     ),
+    Migration(
+        19,
+        "what was said in sessions",
+        (
+            """CREATE TABLE journal_sessions (
+                id INTEGER PRIMARY KEY,
+                door TEXT NOT NULL,
+                peer TEXT NOT NULL,
+                helo TEXT NOT NULL,
+                tls TEXT NOT NULL,
+                login TEXT NOT NULL,
+                began REAL NOT NULL,
+                ended REAL,
+                reason TEXT NOT NULL,
+                failed INTEGER NOT NULL,
+                contents TEXT NOT NULL,
+                refused TEXT NOT NULL,
+                lines TEXT NOT NULL)""",
+            "CREATE INDEX journal_sessions_failed ON journal_sessions (id) WHERE failed = 1",
+        ),
+    ),
 )
