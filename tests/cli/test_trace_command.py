@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from mailsystem.mail.envelope import Notification
 from mailsystem.mail.mailbox import Uid
 from mailsystem.mail.outgoing import Attempt, State
 from mailsystem.store import Leaving, Settled, open_store
-from mailsystem.store.journal import Life, Note, Whereabouts
+from mailsystem.store.lives import Life, Note, Whereabouts
 from mailsystem.telemetry.journal import Entry
+from mailsystem.telemetry.trace import CLIENT, SERVER
+from mailsystem.telemetry.transcript import Transcript
 
 if TYPE_CHECKING:
     from conftest import Cli
@@ -179,3 +182,46 @@ def test_what_came_since_is_told_once() -> None:
     assert len(news) == 2
     assert "read       by ann@example.org, 2 times" in news[0]
     assert "moved      from INBOX to Trash (uid 3)" in news[1]
+
+
+def transcribed(cli: Cli) -> None:
+    """A message that came in a session, and one that did not."""
+
+    async def work() -> None:
+        one = Transcript("submission", "192.0.2.1:99")
+        one.helo, one.contents = "client.example", [7]
+        one.add(CLIENT, b"MAIL FROM:<\x1b[31m@a.example>")
+        one.add(SERVER, b"250-one\r\n250 two")
+        one.end("too slow")
+        data = {"door": "smtp", "id": "cafe", "session": one.name}
+        entries = [Entry("accepted", START, [7], (), data), Entry("appended", START, [8], (), {"id": "beef"})]
+        async with open_store(cli.data_dir) as store:
+            await store.journal.write(entries, [one])
+
+    asyncio.run(work())
+
+
+def test_the_session_is_shown_line_by_line(cli: Cli) -> None:
+    transcribed(cli)
+    assert "MAIL FROM" not in cli("trace", "cafe").out
+    lines = cli("trace", "cafe", "--transcript").out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("session "))
+    assert "by submission" in lines[start]
+    assert lines[start].endswith("from 192.0.2.1:99 as client.example, in clear")
+    assert [line.split(" ms  ")[-1].strip() for line in lines[start + 1 :]] == [
+        "C  MAIL FROM:<\\x1b[31m@a.example>",
+        "S  250-one",
+        "S  250 two",
+        "too slow",
+    ]
+    [told] = json.loads(cli("trace", "cafe", "--transcript", "--json").out)
+    assert told["session"]["door"] == "submission"
+    assert [line["who"] for line in told["session"]["lines"]] == ["C", "S", "S"]
+
+
+def test_where_no_session_is_kept_that_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    transcribed(cli)
+    assert "no session is kept: it came another way" in cli("trace", "beef", "--transcript").out
+    assert json.loads(cli("trace", "beef", "--transcript", "--json").out)[0]["session"] is None
+    monkeypatch.setenv("MAILSYSTEM_JOURNAL__TRANSCRIPTS", "false")
+    assert "no session is kept: journal.transcripts is off" in cli("trace", "beef", "--transcript").out

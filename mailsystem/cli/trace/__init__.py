@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -12,12 +11,15 @@ import typer
 from mailsystem.cli.accounts import Refused, with_store
 from mailsystem.cli.options import AsJson, Config, DataDir, examples
 from mailsystem.cli.terminal import print_json
+from mailsystem.cli.trace.sayings import iso
+from mailsystem.cli.trace.session import session_as_dict, show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mailsystem.mail.mailbox import ContentId
     from mailsystem.settings import Settings
-    from mailsystem.store import Life, Store
+    from mailsystem.store import Life, SessionRecord, Store
 
 _FOLLOWED_EVERY: Final = 0.5
 
@@ -30,16 +32,23 @@ Message = Annotated[
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on telling what happens, until Ctrl-C.")]
 
+Transcript = Annotated[
+    bool,
+    typer.Option("--transcript", help="Also show the SMTP session in which it came, line by line; a sink keeps that."),
+]
+
 epilog = examples(
     "mailsystem trace 1f0a93c2b4d5e6f7",
     "mailsystem trace '<20260105.1234@example.org>'",
     "mailsystem trace 20260105.1234@example.org --json",
+    "mailsystem trace 1f0a93c2b4d5e6f7 --transcript",
 )
 
 
 def trace(
     message: Message,
     follow: Follow = False,
+    transcript: Transcript = False,
     json: AsJson = False,
     config: Config = None,
     data_dir: DataDir = None,
@@ -58,13 +67,24 @@ def trace(
         told = await store.journal.find(message)
         if not told:
             raise Refused(_nothing(message, settings.journal.days))
+        sessions = await _sessions(store, told) if transcript else {}
         if json:
-            print_json([_as_dict(life) for life in told])
+            whole = [_as_dict(life) for life in told]
+            if transcript:
+                for each, life in zip(whole, told, strict=True):
+                    each["session"] = session_as_dict(sessions.get(life.content))
+            print_json(whole)
             return
         from mailsystem.cli.trace.timeline import Timeline
 
-        timeline = Timeline(_console())
-        timeline.tell(told)
+        console = _console()
+        timeline = Timeline(console)
+        for index, life in enumerate(told):
+            if index:
+                console.print()
+            timeline.tell([life])
+            if transcript:
+                show(console, sessions.get(life.content), settings)
         while follow:
             await asyncio.sleep(_FOLLOWED_EVERY)
             timeline.go_on(await store.journal.find(message))
@@ -75,6 +95,17 @@ def trace(
         with_store(config, data_dir, work)
     except KeyboardInterrupt:
         raise typer.Exit(0 if follow else 130) from None
+
+
+async def _sessions(store: Store, told: Sequence[Life]) -> Mapping[ContentId, SessionRecord]:
+    """Those in which these messages came, where they are kept."""
+    found = await store.journal.evidences([life.content for life in told])
+    sessions = {id_: await store.journal.session(id_) for id_ in {each.session for each in found.values()} if id_}
+    return {
+        content: session
+        for content, each in found.items()
+        if each.session and (session := sessions[each.session]) is not None
+    }
 
 
 def _nothing(message: str, days: int) -> str:
@@ -94,25 +125,21 @@ def _console() -> Console:
     return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=10_000)
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
-
-
 def _places(data: Mapping[str, Any]) -> Mapping[str, Any]:
     if "places" not in data:
         return {}
     return {"places": [dict(zip(("login", "mailbox", "uid"), place, strict=True)) for place in data["places"]]}
 
 
-def _as_dict(life: Life) -> Mapping[str, Any]:
+def _as_dict(life: Life) -> dict[str, Any]:
     return {
         "names": list(life.names),
         "size": life.size,
         "events": [
             {
                 "event": note.name,
-                "time": _iso(note.at),
-                "last": _iso(note.last),
+                "time": iso(note.at),
+                "last": iso(note.last),
                 "times": note.times,
                 **({"uid": note.uid} if note.uid is not None else {}),
                 **note.data,
@@ -126,8 +153,8 @@ def _as_dict(life: Life) -> Mapping[str, Any]:
                 "recipient": str(one.address),
                 "state": one.state.value,
                 "attempts": one.attempts,
-                "due": _iso(one.due),
-                "expires": _iso(outgoing.expires),
+                "due": iso(one.due),
+                "expires": iso(outgoing.expires),
                 "remote": one.remote,
                 "status": one.status,
                 "reply": one.reply,
