@@ -42,11 +42,14 @@ _COUNTING: Final = (
 
 
 class Journal:
-    def __init__(self, database: Database, *, clock: Clock, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, database: Database, *, clock: Clock, recorder: Recorder | None = None, trace: Trace | None = None
+    ) -> None:
         """`recorder` is who hears what happens in this process, where it is kept."""
         self._database = database
         self._clock = clock
         self._recorder = recorder
+        self._trace = trace or Trace()
         self._writing = asyncio.Lock()
         self._unpruned = 0
 
@@ -80,7 +83,7 @@ class Journal:
     async def settled(self) -> None:
         """Wait until all that has happened in this process is written, so that whoever reads next sees it."""
         if self._recorder is not None and (self._recorder.has_news or self._writing.locked()):
-            await asyncio.shield(self.settle(self._recorder, Trace(), patient=False))
+            await asyncio.shield(self.settle(self._recorder, self._trace, patient=False))
 
     async def write(
         self, entries: Sequence[Entry], sessions: Sequence[Transcript] = (), *, patient: bool = True
@@ -148,7 +151,7 @@ class Journal:
         self, limit: int = 100, before: str | None = None, only: Literal["all", "refused"] = "all"
     ) -> Sequence[SessionRecord]:
         """The last sessions, the newest first, that began before the one with the id `before`; or only those in which
-        something was refused, or which broke off."""
+        something was refused, or which broke off before all was delivered."""
         await self.settled()
         return await self._database.read(transcripts.sessions(limit, before, failed=only == "refused"))
 

@@ -118,7 +118,7 @@ async def open_store(
         if housekeeping:
             chores.append(asyncio.create_task(_sweep(contents, mailboxes, trace)))
             chores.append(asyncio.create_task(_expire(maildrops, trace)))
-        journal = Journal(database, clock=clock, recorder=recorder)
+        journal = Journal(database, clock=clock, recorder=recorder, trace=trace)
         if recorder is not None:
             chores.append(asyncio.create_task(journal.keep(recorder, trace)))
         if journal_days is not None:

@@ -50,7 +50,7 @@ class SessionRecord:
     reason: str
     """How it ended: `left` properly; else who or what broke it off. Empty while it lasts."""
     failed: bool
-    """Something was refused, or it broke off."""
+    """Something was refused, or it broke off before all was delivered: many clients leave without a word after that."""
     messages: Sequence[ContentId]
     """That were delivered, in order."""
     refused: Sequence[Refusal]
@@ -101,7 +101,7 @@ class Evidence:
     octets: int
     """As they came, without what was put in front."""
     session: str | None
-    """Ask `Journal.session` for it; None where no transcripts were kept."""
+    """Ask `Journal.session` for it, where it is still kept; None where transcripts were not."""
 
 
 # Writing

@@ -21,6 +21,8 @@ MOST_REFUSALS: Final = 100
 """Of one session, the first ones."""
 MOST_MESSAGES: Final = 10_000
 """Of one session, the first ones."""
+_REFUSAL_OCTETS: Final = 300
+"""Of a command that was refused, and of its reply."""
 _LINE_OCTETS: Final = 64
 """What a line weighs beside its text."""
 _CLIENT: Final = "C"
@@ -28,6 +30,8 @@ _SERVER: Final = "S"
 _REFUSES: Final = (b"4", b"5")
 _IDLE: Final = frozenset({b"EHLO", b"HELO", b"LHLO", b"STARTTLS", b"NOOP", b"RSET", b"QUIT"})
 """Verbs of a client that wants nothing: a probe, as those of monitors come every few seconds."""
+_WHOLE: Final = b" octets]"
+"""How the line ends that stands for a message."""
 _LEFT: Final = "left"
 _RANDOM: Final = 10
 """Bits that tell sessions of one microsecond from each other, in whatever process they were."""
@@ -110,9 +114,9 @@ class Transcript:
         if who == _CLIENT:
             self._last = text
             if not self.wanted:
-                self.wanted = text[:8].partition(b" ")[0].upper() not in _IDLE
+                self.wanted = not _is_idle(text)
         elif text.startswith(_REFUSES) and len(self._refused) < MOST_REFUSALS:
-            self._refused.append((now, self._last, text))
+            self._refused.append((now, self._last[:_REFUSAL_OCTETS], text[:_REFUSAL_OCTETS]))
             self._changed()
         self._octets += len(text) + _LINE_OCTETS
         if self._octets <= MOST_OCTETS // 2:
@@ -150,8 +154,11 @@ class Transcript:
 
     @property
     def failed(self) -> bool:
-        """Whether anything was refused, or the session broke off."""
-        return bool(self._refused) or (self.ended is not None and self.reason != _LEFT)
+        """Whether anything was refused, or the session broke off and not only after all was delivered."""
+        if self._refused or self.ended is None or self.reason == _LEFT:
+            return bool(self._refused)
+        at_rest = self._last.endswith(_WHOLE) or _is_idle(self._last)
+        return not (self.contents and at_rest)
 
     @property
     def worth_keeping(self) -> bool:
@@ -249,6 +256,10 @@ class Transcripts:
         """How many nobody will ever read; asked again, those since then."""
         lost, self._lost = self._lost, 0
         return lost
+
+
+def _is_idle(command: bytes) -> bool:
+    return command[:9].partition(b" ")[0].upper() in _IDLE
 
 
 def number_at(seconds: float) -> int:

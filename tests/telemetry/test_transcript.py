@@ -102,6 +102,38 @@ def test_a_refusal_is_told_with_its_command_and_the_first_ones_alone() -> None:
     assert len(copy.refused) == MOST_REFUSALS
     assert copy.refused[1][1:] == ("RCPT TO:<1@example.org>", "550 5.1.1 no such recipient")
     assert copy.failed
+    one.event("disconnected", reason="left")
+    other = session(trace)
+    other.line(CLIENT, b"NOOP " + b"x" * 2000)
+    other.line(SERVER, b"500 " + b"y" * 2000)
+    [copy] = recorder.news()
+    assert max(map(len, copy.refused[0][1:])) <= 300
+
+
+@pytest.mark.parametrize(
+    ("lines", "delivered", "failed"),
+    [
+        ([b"MAIL FROM:<a@b.example>"], False, True),
+        ([b"DATA", b"[20 octets]"], True, False),
+        ([b"DATA", b"[20 octets]", b"RSET"], True, False),
+        ([b"DATA", b"[20 octets]", b"MAIL FROM:<a@b.example>"], True, True),
+        ([b"DATA", b"[20 octets]", b"[9 octets, and no end]"], True, True),
+        ([b"DATA", b"[20 octets]"], False, True),
+    ],
+)
+def test_who_leaves_without_a_word_has_failed_unless_all_was_delivered(
+    lines: list[bytes], delivered: bool, failed: bool
+) -> None:
+    recorder, trace = listening()
+    one = session(trace)
+    for line in lines:
+        one.line(CLIENT, line)
+        if line.endswith(b"20 octets]") and delivered:
+            one.event("delivered", contents=[7])
+            one.line(SERVER, b"250 ok")
+    one.event("disconnected", reason="connection closed by the peer")
+    [kept] = recorder.ended(10)
+    assert kept.failed is failed
 
 
 def test_of_a_long_session_the_beginning_and_the_end_are_kept() -> None:
