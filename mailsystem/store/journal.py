@@ -66,18 +66,25 @@ class Journal:
                 trace.event("journal fell behind", dropped=lost)
 
     async def settle(self, recorder: Recorder, trace: Trace, *, patient: bool = True) -> None:
-        """Write what is left."""
+        """Write what is there now. What comes meanwhile waits for the next time: else there would be a write for each."""
         async with self._writing:
             sessions = recorder.news()
-            while (entries := recorder.take(_AT_ONCE)) or sessions or (sessions := recorder.ended(_SESSIONS_AT_ONCE)):
+            more = True
+            while more:
+                entries = recorder.take(_AT_ONCE)
+                ended = recorder.ended(_SESSIONS_AT_ONCE)
+                lines = sum(entry.lines for entry in entries)
+                more = lines >= _AT_ONCE or len(ended) >= _SESSIONS_AT_ONCE
+                sessions += ended
                 try:
-                    await self.write(entries, sessions, patient=patient)
+                    if entries or sessions:
+                        await self.write(entries, sessions, patient=patient)
                 except Exception as error:
                     # Nobody's mail hangs on it, whatever it was.
-                    recorder.lose(sum(entry.lines for entry in entries) + len(sessions))
+                    recorder.lose(lines + len(sessions))
                     if not isinstance(error, Unavailable):
                         trace.bug(error, what="journal")
-                sessions = recorder.ended(_SESSIONS_AT_ONCE)
+                sessions = []
             recorder.look_again()
 
     async def settled(self) -> None:
