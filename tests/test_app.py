@@ -165,7 +165,8 @@ async def test_unknown_roles_are_refused(tmp_path: Path) -> None:
         == "there is no role www; the roles are smtp, pop3, imap, web, queue, pop2, pop1"
     )
     assert (
-        await why_not(settings(tmp_path), ()) == "no role was named; the roles are smtp, pop3, imap, web, queue, pop2, pop1"
+        await why_not(settings(tmp_path), ())
+        == "no role was named; the roles are smtp, pop3, imap, web, queue, pop2, pop1"
     )
 
 

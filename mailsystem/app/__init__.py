@@ -191,6 +191,7 @@ async def running(
                         trace,
                         place,
                         sink=sink,
+                        gate=gate,
                         sending=sending,
                         movable=name in movable,
                         bound=lambda: bound,

@@ -12,6 +12,7 @@ from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.directory.sink import SINK_LOGIN
 from mailsystem.net import Bound, is_loopback
+from mailsystem.policy.gate import Gatekeeper
 from mailsystem.settings import Settings
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
@@ -29,6 +30,7 @@ async def door(
     place: Mapping[str, Any],
     *,
     sink: bool,
+    gate: Gatekeeper | None,
     sending: bool,
     movable: bool,
     bound: Callable[[], Mapping[str, Bound]],
@@ -57,6 +59,7 @@ async def door(
                 Finder(store),
                 trace,
                 hostname=settings.hostname,
+                gate=gate,
                 everybody=SINK_LOGIN if sink else None,
                 sending=sending,
                 cleartext_login=settings.cleartext_login,

@@ -22,7 +22,20 @@ from mailsystem.mail.errors import MailError
 ADVICE = "this is a bug of ours; `mailsystem --traceback …` shows where it arose"
 
 
-_COMMANDS = ("sink", "serve", "demo", "user", "domain", "alias", "queue", "index", "trace", "settings", "doctor")
+_COMMANDS = (
+    "sink",
+    "serve",
+    "demo",
+    "user",
+    "domain",
+    "alias",
+    "token",
+    "queue",
+    "index",
+    "trace",
+    "settings",
+    "doctor",
+)
 
 
 def _later(name: str) -> typer.Typer | None:
@@ -46,7 +59,7 @@ def _later(name: str) -> typer.Typer | None:
             from mailsystem.cli import doctor
 
             one.command(name, epilog=doctor.epilog)(doctor.examine)
-        case "user" | "domain" | "alias" | "queue" | "index":
+        case "user" | "domain" | "alias" | "token" | "queue" | "index":
             one.add_typer(importlib.import_module(f"mailsystem.cli.{name}").app, name=name)
         case _:
             return None

@@ -6,6 +6,7 @@
 - A commit rings the bell (`bell`); whoever sleeps wakes up and *looks*. A ring carries no news.
 """
 
+from mailsystem.store.access_tokens import Access, AccessToken, AccessTokens
 from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.additions import New
 from mailsystem.store.bell import ITSELF, Bell, Topic
@@ -49,6 +50,9 @@ __all__ = [
     "ITSELF",
     "LONGEST_VALUE",
     "QUEUE",
+    "Access",
+    "AccessToken",
+    "AccessTokens",
     "AccountSummary",
     "Algorithm",
     "Alias",

@@ -12,7 +12,7 @@ from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
-from mailsystem.store import logins, names, rights, routes, secrets, signing_keys
+from mailsystem.store import access_tokens, logins, names, rights, routes, secrets, signing_keys
 from mailsystem.store.bell import ITSELF
 from mailsystem.store.database import Database, Ring, Row, Sql, Unit
 from mailsystem.store.logins import Login, LoginHistory
@@ -130,7 +130,7 @@ class Accounts:
 
     async def set_password(self, login: str, password_hash: str | None, *, scram: str | None = None) -> None:
         """Both are of one password, so keys of an old one never stay. Raises `NoSuchRecipient`."""
-        await self._change(login, "password = $2, scram = $3", password_hash, scram)
+        await self._database.write(_set_password(login, password_hash, scram))
 
     async def renew_password(self, login: str, old: str, new: str, *, scram: str | None) -> None:
         """Another hash of the same password; nothing happens where it has been changed meanwhile."""
@@ -235,6 +235,15 @@ class Accounts:
         """
         # For a folder, all the mailboxes of an account may have to be looked at.
         return await self._database.read(routes.find(address, domain, base, folder), brief=folder is None)
+
+
+def _set_password(login: str, password_hash: str | None, scram: str | None) -> Unit[None]:
+    changed = Sql(
+        "UPDATE accounts SET password = $2, scram = $3 WHERE login = $1 RETURNING id", login, password_hash, scram
+    )
+    if not (yield changed):
+        raise NoSuchRecipient("no such account")
+    yield from access_tokens.forget_sessions(login)
 
 
 def _must(statement: Sql, failure: Exception) -> Unit[None]:
@@ -352,6 +361,7 @@ def _remove(login: str, now: float) -> Unit[None]:
     yield Ring((account.id, ITSELF))
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
+    yield from access_tokens.forget(account.id)
     for table in ("leases", "downloads", "addresses", "app_passwords", "logins", "correspondents", "sent"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

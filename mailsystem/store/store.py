@@ -13,6 +13,7 @@ from mailsystem.mail.clock import Clock, SystemClock
 from mailsystem.mail.errors import MailError, Unavailable
 from mailsystem.mail.mailbox import AccountId, ContentId
 from mailsystem.store import boots, migrations, sqlite
+from mailsystem.store.access_tokens import AccessTokens
 from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
@@ -51,6 +52,7 @@ class Store:
     contents: Contents
     index: Index
     accounts: Accounts
+    access_tokens: AccessTokens
     maildrops: Maildrops
     greylist: Greylist
     sharing: Sharing
@@ -132,6 +134,7 @@ async def open_store(
                 contents=contents,
                 index=index,
                 accounts=accounts,
+                access_tokens=AccessTokens(database, clock=clock),
                 maildrops=maildrops,
                 greylist=Greylist(database, clock=clock),
                 sharing=Sharing(database),

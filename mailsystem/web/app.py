@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from mailsystem import __version__
-from mailsystem.web.api import accounts, changing, listing, reading, waiting
+from mailsystem.web.api import access, accounts, administration, changing, history, listing, reading, sending, waiting
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
 from mailsystem.web.problems import answer_failures
@@ -17,7 +17,7 @@ from mailsystem.web.visitors import Doorkeeper
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PARTS = (accounts, listing, reading, changing, waiting)
+PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration)
 """Each has `routes`, which makes its part of the interface."""
 
 

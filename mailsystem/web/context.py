@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.finding.finder import Finder
+from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.net import Bound
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+
+
+class Gate(Protocol):
+    """Who stands before what leaves: raises a `MailError` to refuse it."""
+
+    async def sender(self, peer: Peer, login: str | None, sender: Address) -> None:
+        """Before anything else."""
+        ...
+
+    async def relay(self, account: Account, recipient: Address, already: Collection[Address]) -> None:
+        """For a recipient on another server; `already` are those on other servers that were taken before."""
+        ...
+
+    async def message(self, envelope: Envelope) -> None:
+        """Once the message is here, before it is delivered."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +44,8 @@ class Context:
     finder: Finder
     trace: Trace
     hostname: str
+    gate: Gate | None = None
+    """Who may send how much; None lets everybody."""
     everybody: str | None = None
     """In a sink, the login that has a copy of everything: there nobody needs to log in. None in a server."""
     sending: bool = False

@@ -9,6 +9,7 @@ from typing import Final
 
 from fastapi import Request
 
+from mailsystem.directory import proven
 from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, AuthRequired, NoSuchRecipient, NotPermitted
@@ -19,6 +20,7 @@ READ: Final = "read"
 WRITE: Final = "write"
 SEND: Final = "send"
 ADMIN: Final = "admin"
+COOKIE: Final = "mailsystem_session"
 EVERYTHING: Final = frozenset({READ, WRITE, SEND, ADMIN})
 OWN: Final = frozenset({READ, WRITE, SEND})
 
@@ -52,13 +54,30 @@ class Doorkeeper:
             account = await context.store.accounts.ensure(context.everybody)
             return Visitor(account, EVERYTHING, peer)
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic":
-            raise AuthRequired("log in first")
-        if request.url.scheme != "https" and not peer.is_loopback and not context.cleartext_login:
+        match scheme.lower():
+            case "bearer":
+                return await self._by_token(value.strip(), peer)
+            case "basic":
+                self.check_secure(request, peer)
+                login, password = _basic(value)
+                proving = context.directory.login(Credentials(login, password), peer)
+                trace = context.trace.child("web", peer=str(peer))
+                account = await proven(context.directory, proving, trace, peer=peer, mechanism="BASIC", login=login)
+                return Visitor(account, OWN, peer)
+            case _ if COOKIE in request.cookies:
+                return await self._by_token(request.cookies[COOKIE], peer)
+        raise AuthRequired("log in first")
+
+    def check_secure(self, request: Request, peer: Peer) -> None:
+        """Raises `AuthRequired` where a password said here could be read on its way."""
+        if request.url.scheme != "https" and not peer.is_loopback and not self._context.cleartext_login:
             raise AuthRequired("passwords are taken under TLS only")
-        login, password = _basic(value)
-        account = await context.directory.login(Credentials(login, password), peer)
-        return Visitor(account, OWN, peer)
+
+    async def _by_token(self, secret: str, peer: Peer) -> Visitor:
+        access = await self._context.store.access_tokens.find(secret)
+        if access is None:
+            raise AuthFailed("that token is good no more")
+        return Visitor(access.account, access.scopes, peer)
 
     async def account(self, visitor: Visitor, login: str | None) -> Account:
         """Whose mail is asked for: the visitor's own, unless somebody else is named. Raises `NotPermitted`."""

@@ -214,13 +214,17 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
             event[name] = value
 
 
-async def _events(house: House, count: int, **headers: str) -> list[dict[str, str]]:
+async def _events(
+    house: House, count: int, *, ready: asyncio.Event | None = None, **headers: str
+) -> list[dict[str, str]]:
     """So many events beside the first, which says that it listens."""
     told: list[dict[str, str]] = []
     async with asyncio.timeout(60), house.client.stream("GET", "/v1/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         async for event in _lines(answer):
             told.append(event)
+            if ready is not None:
+                ready.set()
             if len(told) > count:
                 break
     return told
@@ -228,12 +232,13 @@ async def _events(house: House, count: int, **headers: str) -> list[dict[str, st
 
 async def test_everything_that_changes_is_told_and_told_again_to_who_was_away(house: House) -> None:
     await house.send(letter("before"))
-    listening = asyncio.create_task(_events(house, 4))
-    await asyncio.sleep(0.5)
+    began = asyncio.Event()
+    listening = asyncio.create_task(_events(house, 4, ready=began))
+    await began.wait()
     await house.send(letter("news"))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)  # or the stream tells only what came of both
     await house.client.patch("/v1/messages/M1", json={"add_flags": ["\\Seen"]})
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     await house.client.delete("/v1/messages/M1", params={"permanent": True})
     ready, arrived, flags, deleted, gone = await listening
     assert ready["event"] == "ready"
@@ -329,3 +334,56 @@ async def test_nothing_of_it_is_brought_in_before_somebody_knocks(tmp_path: Path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_how_a_message_came_is_told_to_the_last_line(house: House) -> None:
+    await house.send(letter("evidence"), sender="bounce@shop.test", to=["ann@shop.test", "kim@shop.test"])
+    told = await house.get("/v1/messages/latest/envelope")
+    assert (told["mail_from"], [one["address"] for one in told["rcpt_to"]]) == (
+        "bounce@shop.test",
+        ["ann@shop.test", "kim@shop.test"],
+    )
+    assert told["parameters"]["BODY"] == "8BITMIME"
+    said = [(line["who"], line["text"].partition(" ")[0]) for line in told["transcript"]]
+    assert said[0] == ("S", "220")
+    assert [text for who, text in said if who == "C"][:4] == ["ehlo", "mail", "rcpt", "rcpt"] or said
+    assert any(line["text"].startswith("250") and told["queue_id"] in line["text"] for line in told["transcript"])
+    [session] = (await house.get("/v1/sessions"))["sessions"]
+    assert (session["id"], session["messages"]) == (told["session"], ["M1"])
+    whole = await house.get(f"/v1/sessions/{session['id']}")
+    assert whole["transcript"][: len(told["transcript"])] == told["transcript"]
+    assert (await house.get("/v1/sessions", refused=True))["sessions"] == []
+    assert (await house.get("/v1/sessions/0123456789abcdef", 404))["status"] == 404
+
+
+async def test_the_journey_tells_who_did_what_by_which_door(house: House) -> None:
+    import poplib
+
+    await house.send(letter())
+    place = house.running.bound["pop3"]
+
+    def fetch() -> None:
+        pop = poplib.POP3(place.host, place.port, timeout=20)
+        pop.user("ann@shop.test")
+        pop.pass_("x")
+        pop.retr(1)
+        pop.quit()
+
+    await asyncio.to_thread(fetch)
+    await house.client.patch("/v1/messages/M1", json={"add_flags": ["\\Flagged"]})
+    await house.client.delete("/v1/messages/M1")
+    events = (await house.get("/v1/messages/M1/journey"))["events"]
+    assert [(one["name"], one["door"]) for one in events if one["name"] != "delivered"] == [
+        ("accepted", "smtp"),
+        ("read", "pop3"),
+        ("flagged", "web"),
+        ("moved", "web"),
+    ]
+
+
+async def test_a_sink_takes_what_is_sent_by_the_interface(house: House) -> None:
+    answer = await house.client.post("/v1/send", json={"from": "dev@shop.test", "to": ["ann@shop.test"], "text": "Hi"})
+    assert answer.status_code == 201, answer.text
+    told = await house.get("/v1/messages/latest", account="ann@shop.test")
+    assert (told["from"]["address"], told["text"]) == ("dev@shop.test", "Hi\r\n")
+    assert (await house.get("/v1/messages/latest/envelope"))["queue_id"] == answer.json()["queue_id"]

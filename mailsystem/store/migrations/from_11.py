@@ -201,4 +201,19 @@ FROM_11: Final = (
             "CREATE INDEX journal_sessions_failed ON journal_sessions (id) WHERE failed = 1",
         ),
     ),
+    Migration(
+        23,
+        "tokens that let programs and browsers in",
+        (
+            """CREATE TABLE access_tokens (
+                digest {blob} PRIMARY KEY,
+                account_id BIGINT NOT NULL,
+                name TEXT NOT NULL,
+                scopes TEXT NOT NULL,
+                created REAL NOT NULL,
+                used REAL NOT NULL,
+                lasts REAL)""",
+            "CREATE INDEX access_tokens_by_account ON access_tokens (account_id, name)",
+        ),
+    ),
 )

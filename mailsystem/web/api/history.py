@@ -1,0 +1,205 @@
+"""How a message came and what became of it since: its envelope, the session in which it came, its journey."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from pydantic import Field
+
+from mailsystem.mail.objectid import emailid
+from mailsystem.store import Note, SessionRecord
+from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked
+from mailsystem.web.context import Context
+from mailsystem.web.problems import Problem
+from mailsystem.web.shapes import Moment, Shape, moment
+from mailsystem.web.visitors import ADMIN, Doorkeeper
+
+
+class Said(Shape):
+    """One line of a session."""
+
+    at_ms: int
+    who: Literal["C", "S"] = Field(description="The client or the server.")
+    text: str
+
+
+class RecipientShape(Shape):
+    address: str
+    parameters: dict[str, str]
+
+
+class Tls(Shape):
+    version: str
+    cipher: str | None
+
+
+class EnvelopeShape(Shape):
+    """How a message came, beside what is in it."""
+
+    mail_from: str = Field(description="Empty for the null sender.")
+    parameters: dict[str, str | None]
+    rcpt_to: list[RecipientShape]
+    helo: str | None
+    peer: str
+    protocol: str
+    tls: Tls | None
+    login: str | None
+    received: Moment
+    size: int
+    queue_id: str
+    session: str | None
+    transcript: list[Said] = Field(description="The whole session; empty where it is not kept (any more).")
+
+
+class Happened(Shape):
+    """Something that happened to a message, or the same thing several times."""
+
+    at: Moment
+    last: Moment
+    times: int
+    name: str
+    door: str | None
+    client: str | None
+    login: str | None
+    peer: str | None
+    detail: dict[str, Any]
+
+
+class Journey(Shape):
+    events: list[Happened]
+
+
+class RefusalShape(Shape):
+    at_ms: int
+    command: str
+    reply: str
+
+
+class SessionSummary(Shape):
+    id: str
+    door: str
+    peer: str
+    helo: str | None
+    tls: str | None
+    login: str | None
+    began: Moment
+    ended: Moment | None
+    reason: str
+    failed: bool
+    messages: list[str]
+    refused: list[RefusalShape]
+
+
+class SessionShape(SessionSummary):
+    transcript: list[Said]
+
+
+class Sessions(Shape):
+    sessions: list[SessionSummary]
+    before: str | None = Field(description="What leads to earlier ones.")
+
+
+def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["history"])
+    asked, journal = Asked(context, keeper), context.store.journal
+
+    async def may_see_all(request: Request) -> None:
+        """In a server an envelope tells who else got it, and a session what others sent."""
+        visitor = await asked.visitor(request)
+        if not context.is_sink:
+            visitor.must(ADMIN)
+
+    @router.get("/messages/{id}/envelope")
+    async def envelope(request: Request, id: str, account: AccountName = None) -> EnvelopeShape:  # noqa: A002
+        """The envelope, and the session in which the message came."""
+        await may_see_all(request)
+        one = await asked.message(await asked.account(request, account), id, EVERYWHERE)
+        evidence = await journal.evidence(one.content)
+        if evidence is None:
+            raise Problem(404, "how the message came is not known: it was put here, or came too long ago")
+        session = await journal.session(evidence.session) if evidence.session else None
+        return EnvelopeShape(
+            mail_from=evidence.sender,
+            parameters=dict(evidence.parameters),
+            rcpt_to=[
+                RecipientShape(address=each.address, parameters=dict(each.parameters)) for each in evidence.recipients
+            ],
+            helo=evidence.helo,
+            peer=evidence.peer,
+            protocol=evidence.protocol,
+            tls=Tls(version=evidence.tls, cipher=evidence.cipher) if evidence.tls else None,
+            login=evidence.login,
+            received=moment(evidence.received_at),
+            size=evidence.octets,
+            queue_id=evidence.id,
+            session=session.id if session else None,
+            transcript=_said(session) if session else [],
+        )
+
+    @router.get("/messages/{id}/journey")
+    async def journey(request: Request, id: str, account: AccountName = None) -> Journey:  # noqa: A002
+        """Who did what with the message, over which protocol, the oldest first."""
+        whose = await asked.account(request, account)
+        visitor = await asked.visitor(request)
+        one = await asked.message(whose, id, EVERYWHERE)
+        life = await journal.life(one.content)
+        notes = life.notes if life else []
+        if not context.is_sink and ADMIN not in visitor.scopes:
+            # What others do with theirs is theirs.
+            notes = [note for note in notes if note.data.get("login") == whose.login]
+        return Journey(events=[_happened(note) for note in notes])
+
+    @router.get("/sessions")
+    async def sessions(
+        request: Request,
+        refused: Annotated[bool, Parameter(description="Only those in which something was refused.")] = False,
+        limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
+        before: Annotated[str | None, Parameter(pattern=r"^[0-9a-f]{16}$")] = None,
+    ) -> Sessions:
+        """The latest sessions by SMTP, submission and LMTP, those that brought nothing included."""
+        await may_see_all(request)
+        found = await journal.sessions(limit=limit, before=before, only="refused" if refused else "all")
+        return Sessions(
+            sessions=[SessionSummary(**_session(each)) for each in found],
+            before=found[-1].id if len(found) == limit else None,
+        )
+
+    @router.get("/sessions/{id}")
+    async def session(request: Request, id: str) -> SessionShape:  # noqa: A002
+        """One session with every line."""
+        await may_see_all(request)
+        found = await journal.session(id) if len(id) == 16 else None
+        if found is None:
+            raise Problem(404, "there is no such session (any more)")
+        return SessionShape(**_session(found), transcript=_said(found))
+
+    return router
+
+
+def _said(session: SessionRecord) -> list[Said]:
+    return [Said(at_ms=at, who="C" if who == "C" else "S", text=text) for at, who, text in session.lines]
+
+
+def _session(session: SessionRecord) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "door": session.door,
+        "peer": session.peer,
+        "helo": session.helo,
+        "tls": session.tls,
+        "login": session.login,
+        "began": moment(session.began),
+        "ended": None if session.ended is None else moment(session.ended),
+        "reason": session.reason,
+        "failed": session.failed,
+        "messages": [emailid(content) for content in session.messages],
+        "refused": [RefusalShape(at_ms=each.at_ms, command=each.command, reply=each.reply) for each in session.refused],
+    }
+
+
+def _happened(note: Note) -> Happened:
+    data = dict(note.data)
+    told = {name: data.pop(name, None) for name in ("door", "client", "login", "peer")}
+    return Happened(at=moment(note.at), last=moment(note.last), times=note.times, name=note.name, detail=data, **told)
