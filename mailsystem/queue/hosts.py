@@ -14,15 +14,12 @@ from typing import Final, TypeAlias
 from mailsystem.mail.address import normal_domain
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.errors import SyntaxFault
+from mailsystem.net.public import IP, is_public
 from mailsystem.queue.resolving import MOST_ADDRESSES, Kind, LookupFailed, Remembering, Resolver
 
 MOST_HOSTS: Final = 20
 """Hosts of one domain whose addresses are looked up: those that are preferred."""
 
-_IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 IsUs: TypeAlias = Callable[[str, str], bool]
 """Whether a host of this name and this address (empty where it has none) is this server."""
@@ -215,20 +212,6 @@ class Hosts:
             return None
 
 
-def is_public(address: str | _IP) -> bool:
-    """Whether it leads to one host out on the internet: not to this machine, this network, or many at once."""
-    ip = ipaddress.ip_address(address) if isinstance(address, str) else address
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and (ip in _NAT64 or ip in _COMPATIBLE):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(inner)
-        if ip.is_site_local or ip.teredo is not None:
-            return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
-
-
 def is_of_this_machine(name: str, ip: str) -> bool:
     """An `IsUs`: this machine has the address. Where the SMTP door keeps port 25 of all of them, mail would come back."""
     try:
@@ -239,7 +222,7 @@ def is_of_this_machine(name: str, ip: str) -> bool:
     return True
 
 
-def _address(text: str) -> _IP | None:
+def _address(text: str) -> IP | None:
     """Of an address, or of an address literal (RFC 5321 4.1.3)."""
     inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if inner[:5].lower() == "ipv6:":

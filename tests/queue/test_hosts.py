@@ -15,7 +15,8 @@ import pytest
 from vault import TestClock
 
 from mailsystem.cli.demo.dns import NameServer, answering
-from mailsystem.queue.hosts import Destination, Hosts, Unroutable, is_of_this_machine, is_public
+from mailsystem.net.public import is_public
+from mailsystem.queue.hosts import Destination, Hosts, Unroutable, is_of_this_machine
 from mailsystem.queue.resolving import Dns, of_system
 
 Records = Mapping[str, Sequence[str]]

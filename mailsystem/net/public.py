@@ -1,0 +1,33 @@
+"""Which addresses lead out to the internet, for whoever connects to where somebody else says."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final, TypeAlias
+
+IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+_ISATAP: Final = (0x00005EFE, 0x02005EFE)
+_INSIDE: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
+"""Networks that Python takes for public, or some of its versions do: for protocols (RFC 6890), and the host of a rented machine."""
+
+
+def is_public(address: str | IP) -> bool:
+    """Whether it leads to one host out on the internet: not to this machine, this network, or many at once."""
+    ip = ipaddress.ip_address(address) if isinstance(address, str) else address
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is None and (ip in _NAT64 or ip in _COMPATIBLE):
+            inner = last
+        if inner is not None:
+            return is_public(inner)
+        if ip.is_site_local or ip.teredo is not None:
+            return False
+        if (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP and not is_public(last):  # RFC 5214 6.1
+            return False
+    elif any(ip in network for network in _INSIDE):
+        return False
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
