@@ -1,6 +1,7 @@
 """Writes the reference pages from the program itself: `python docs/generate.py`; `--check` only says whether they are current.
 
-settings.md from the settings' descriptions, command-line.md from the commands, protocols.md from the doors' own tables.
+settings.md from the settings' descriptions, command-line.md from the commands, protocols.md from the doors' own tables,
+check-rules.md from the rules of `mailsystem check`.
 """
 
 from __future__ import annotations
@@ -432,7 +433,12 @@ LOGINS = {
 
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
-    return {"settings.md": settings(), "command-line.md": command_line(), "protocols.md": protocols()}
+    return {
+        "settings.md": settings(),
+        "command-line.md": command_line(),
+        "protocols.md": protocols(),
+        "check-rules.md": check_rules(),
+    }
 
 
 def settings() -> str:
@@ -537,6 +543,24 @@ def protocols() -> str:
         "date and its count of octets, as mail lay on the disks of TOPS-20, where an early server ran.",
         _table(head, told["pop1"].values()),
     )
+
+
+def check_rules() -> str:
+    from mailsystem.checks import RULES
+
+    blocks = [
+        "What [`mailsystem check`](checks.md) looks for. `--disable` leaves a rule out by its name.",
+        _table(
+            ("rule", "severity", "what is wrong"),
+            ((f"[`{rule.id}`](#{rule.id})", str(rule.severity), rule.title) for rule in RULES),
+        ),
+    ]
+    for rule in RULES:
+        blocks.append(f"## {rule.id}")
+        blocks.append(f"**{rule.severity}: {rule.title}.** {rule.explanation}" + (f" {rule.hint}" if rule.hint else ""))
+        if rule.source:
+            blocks.append(rule.source)
+    return _page("Rules", *blocks)
 
 
 def verbs() -> dict[str, dict[str, tuple[str, ...]]]:

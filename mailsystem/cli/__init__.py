@@ -22,47 +22,32 @@ from mailsystem.mail.errors import MailError
 ADVICE = "this is a bug of ours; `mailsystem --traceback …` shows where it arose"
 
 
-_COMMANDS = (
-    "sink",
-    "serve",
-    "demo",
-    "user",
-    "domain",
-    "alias",
-    "token",
-    "queue",
-    "index",
-    "trace",
-    "settings",
-    "doctor",
-)
+_ALONE = {
+    "demo": "watch",
+    "trace": "trace",
+    "settings": "show",
+    "doctor": "examine",
+    "check": "check",
+    "extract": "extract",
+    "diff": "diff",
+}
+"""Commands with none below them, each a module of that name, and what does it there."""
+_GROUPS = ("user", "domain", "alias", "token", "queue", "index")
+"""Commands with others below them, each a module of that name with an `app`."""
+_COMMANDS = ("sink", "serve", "demo", *_GROUPS, *(name for name in _ALONE if name != "demo"))
 
 
 def _later(name: str) -> typer.Typer | None:
     """A command that is imported when it is wanted: none of them should make the start of the program longer."""
     one = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
     one.callback()(lambda: None)  # or typer takes a command that is alone for all there is
-    match name:
-        case "demo":
-            from mailsystem.cli import demo
-
-            one.command(name, epilog=demo.epilog)(demo.watch)
-        case "trace":
-            from mailsystem.cli import trace
-
-            one.command(name, epilog=trace.epilog)(trace.trace)
-        case "settings":
-            from mailsystem.cli import settings
-
-            one.command(name, epilog=settings.epilog)(settings.show)
-        case "doctor":
-            from mailsystem.cli import doctor
-
-            one.command(name, epilog=doctor.epilog)(doctor.examine)
-        case "user" | "domain" | "alias" | "token" | "queue" | "index":
-            one.add_typer(importlib.import_module(f"mailsystem.cli.{name}").app, name=name)
-        case _:
-            return None
+    if name in _ALONE:
+        module = importlib.import_module(f"mailsystem.cli.{name}")
+        one.command(name, epilog=module.epilog)(getattr(module, _ALONE[name]))
+    elif name in _GROUPS:
+        one.add_typer(importlib.import_module(f"mailsystem.cli.{name}").app, name=name)
+    else:
+        return None
     return one
 
 

@@ -11,7 +11,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 _INSIDE: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
-"""Networks that Python takes for public, or some of its versions do: for protocols (RFC 6890), and the host of a rented machine."""
+"""Networks that some versions of Python take for public: for protocols (RFC 6890), and the host of a rented machine."""
 
 
 def is_public(address: str | IP) -> bool:

@@ -112,7 +112,7 @@ def must_be_understood(words: tuple[str, ...], rest: list[str]) -> None:
         word = rest.pop(0)
         if word in {"|", ">", "&", "&&", "<"}:
             break
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":
             name, equals, _ = word.partition("=")
             assert name in options or name in {"--help", "-h"}, f"{' '.join(words)} has no {name}"
             if not equals and name in options and not options[name].is_flag:
