@@ -94,9 +94,9 @@ class GivenZone:
 
 
 class RealZone:
-    """The DNS of this machine, or name servers that are named."""
+    """The DNS of this machine, or name servers that are named by address, at one port."""
 
-    def __init__(self, nameservers: Iterable[str] = ()) -> None:
+    def __init__(self, nameservers: Iterable[str] = (), port: int = 53) -> None:
         import dns.resolver
 
         named = list(nameservers)
@@ -104,6 +104,7 @@ class RealZone:
         self._resolver.lifetime = LIFETIME
         if named:
             self._resolver.nameservers = named
+            self._resolver.port = port
 
     def _ask(self, name: str, kind: str) -> list[object]:
         import dns.exception

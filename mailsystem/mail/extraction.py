@@ -100,9 +100,7 @@ def _unwrapped(message: Reading, piece: Piece) -> str:
 def _urls(text: str) -> list[str]:
     found = []
     for match in _URL.finditer(text):
-        url = match[0]
-        while url and (url[-1] in _ENDS or (url[-1] in _CLOSING and url.count(url[-1]) > url.count(_CLOSING[url[-1]]))):
-            url = url[:-1]
+        url = _without_end(match[0])
         if url.lower().startswith("www."):
             url = "http://" + url if len(url) > len("www.") else ""
         if url and not url.endswith(("://", "mailto")):
@@ -110,6 +108,20 @@ def _urls(text: str) -> list[str]:
             if len(found) == MOST_LINKS:
                 break
     return found
+
+
+def _without_end(url: str) -> str:
+    """An address without the punctuation of the sentence in which it stands, and without brackets that open before it."""
+    open_ones = {closing: url.count(opening) - url.count(closing) for closing, opening in _CLOSING.items()}
+    end = len(url)
+    while end:
+        last = url[end - 1]
+        if last in _CLOSING and open_ones[last] < 0:
+            open_ones[last] += 1
+        elif last not in _ENDS:
+            break
+        end -= 1
+    return url[:end]
 
 
 def codes_of(message: Reading) -> tuple[Code, ...]:

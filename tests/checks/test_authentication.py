@@ -10,6 +10,8 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
 from made import HEAD, plain, report, told
 
 from mailsystem.checks import BadZone, GivenZone, NotAnswered, Sender
@@ -287,3 +289,34 @@ def test_what_is_no_zone_is_refused(text: str) -> None:
 
 def test_an_alias_that_leads_to_itself_ends() -> None:
     assert GivenZone([("a", "CNAME", "b."), ("b", "CNAME", "a.")]).records("a", "A") == []
+
+
+_TERMS = "-all a mx ptr include: redirect= exists:%{i} %{ ip4: ip6:::/0 é a:x..y //64"
+_RECORDS = st.lists(st.sampled_from(_TERMS.split()) | st.text(max_size=8)).map(
+    lambda words: " ".join(["v=spf1", *words])
+)
+_TAGS = st.dictionaries(
+    st.sampled_from(["v", "a", "b", "bh", "d", "h", "s", "c", "i", "l", "q", "t", "x"]),
+    st.text(max_size=12)
+    | st.sampled_from(["1", "rsa-sha256", "ed25519-sha256", "example.org", "s1", "simple", "AAAA"]),
+)
+_USUAL = {"v": "1", "a": "rsa-sha256", "d": "example.org", "s": "s1", "h": "from", "b": "AAAA", "bh": "AAAA"}
+VERDICTS = {"pass", "fail", "none", "neutral", "softfail", "permerror", "temperror", "policy"}
+
+
+@given(_RECORDS, st.text(max_size=20) | st.just("ann@example.org"), st.text(max_size=20) | st.just("example.org"))
+def test_any_policy_and_any_sender_are_judged(record: str, mail_from: str, helo: str) -> None:
+    given = GivenZone(
+        [("example.org", "TXT", record), ("example.org", "MX", "x"), ("_dmarc.example.org", "TXT", record)]
+    )
+    found = report(plain(), zone=given, sender=Sender(GOOD_IP, mail_from, helo))
+    assert {one.result for one in found.results} <= VERDICTS
+    assert all(finding.message.isprintable() for finding in found.findings)
+
+
+@given(_TAGS, st.text(max_size=40) | st.sampled_from([RECORD, "p=AAAA", "p=", "k=ed25519; p=AAAA"]))
+def test_any_signature_and_any_key_are_judged(tags: dict[str, str], key: str) -> None:
+    written = "; ".join(f"{name}={value}" for name, value in {**_USUAL, **tags}.items()).replace("\n", " ")
+    given = GivenZone([("s1._domainkey.example.org", "TXT", key)])
+    found = report(f"DKIM-Signature: {written}\r\n".encode("utf-8", "replace") + plain(), zone=given)
+    assert {one.result for one in found.results} <= VERDICTS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
+from sarif_pydantic import Sarif
 
 from mailsystem.checks import RULES
 
@@ -89,6 +90,7 @@ def test_json_tells_all(cli: Cli, bad: str) -> None:
 
 def test_sarif_has_what_code_scanning_reads(cli: Cli, good: str, bad: str) -> None:
     told = cli("check", "--format", "sarif", good, bad, status=1).json
+    Sarif.model_validate(told)
     assert told["version"] == "2.1.0"
     assert "sarif-2.1.0" in told["$schema"]
     [run] = told["runs"]

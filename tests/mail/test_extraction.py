@@ -157,6 +157,13 @@ def test_links_are_told_with_their_words_and_where_they_stand() -> None:
     )
 
 
+def test_punctuation_behind_addresses_is_no_part_of_them() -> None:
+    text = "(https://a.test/x_(y)). https://a.test/z), [https://a.test/?a[]=1] https://a.test/!?... https://a.test/"
+    found = [link.url.removeprefix("https://a.test") for link in links_of(read(plain(text)))]
+    assert found == ["/x_(y)", "/z", "/?a[]=1", "/"]
+    assert len(links_of(read(b"\r\n" + (b"http://a" + b")" * 7000 + b" ") * 500))) == 1
+
+
 def test_attachments_and_messages_within_are_not_read() -> None:
     inner = EmailMessage()
     inner.set_content("https://inner.test/")
