@@ -109,7 +109,7 @@ _CANDIDATE = re.compile(
     re.VERBOSE,
 )
 _SHAPE: Final = {"groups": 36, "spaced": 40, "prefixed": 44, "hyphened": 14, "mixed": 10}
-_BY_LENGTH: Final = {4: 26, 5: 26, 6: 42, 7: 22, 8: 30, 9: 12, 10: 6}
+_BY_LENGTH: Final = {4: 22, 5: 22, 6: 42, 7: 22, 8: 30, 9: 12, 10: 6}
 _MONEY_BEFORE = re.compile(r"(?:[$€£¥₹₩₽]|\b(?:EUR|USD|CHF|GBP|JPY|Rs\.?))\s?$", re.IGNORECASE)
 _MONEY_AFTER = re.compile(r"\s?(?:[$€£¥₹₩₽%°]|(?:EUR|USD|CHF|GBP|JPY|Euro|dollars?|kr|zł)\b)", re.IGNORECASE)
 _UNIT_AFTER = re.compile(
@@ -119,6 +119,8 @@ _PLACE_AFTER = re.compile(r",?[ ]\(?(?:[A-ZÄÖÜ][a-zäöüß]{2,}|[A-Z]{2}\b)"
 _STATE_BEFORE = re.compile(r"(?:\b[A-Z]{2}[ ]|\b(?:D|A|CH|F)-)$")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}[ -][01]?[0-9][ -][0-3]?[0-9]|[0-3]?[0-9][ -][01]?[0-9][ -](?:19|20)[0-9]{2}")
+_NAMED = re.compile(r"(?:GMT|UTC|RFC|ISO|UTF|CVE|IEC|DIN|EN|MS|INV|ORD|PO|NO|NR|REF|ID|TK|KB|PR)-", re.IGNORECASE)
+"""Beginnings of what is no code: time zones, standards, numbers of orders and tickets."""
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
 _ADDRESS = re.compile(r"[^\s<>()]*+")
 _UPPER_AND_DIGITS = re.compile(r"(?=[A-Z]*+[0-9])(?=[0-9]*+[A-Z])[A-Z0-9]++")
@@ -190,7 +192,7 @@ def _by_shape(text: str, match: re.Match[str]) -> int:
     if kind == "digits":
         score = _BY_LENGTH[digits]
         if len(found) == 4 and _YEAR.fullmatch(found):
-            score -= 22
+            score -= 18
         if before.endswith(("©", "© ")):
             return 0
         if digits == 5 and (_STATE_BEFORE.search(before) or _PLACE_AFTER.match(after)):
@@ -211,6 +213,8 @@ def _by_shape(text: str, match: re.Match[str]) -> int:
             score = _SHAPE[kind] + (8 if _UPPER_AND_DIGITS.fullmatch(found) and len(found) >= 5 else 0)
     else:
         score = _SHAPE.get(kind, 0)
+        if _NAMED.match(found):
+            score -= 40
         if kind == "hyphened":
             score = score + 8 if digits else 4
     if before.endswith("#"):

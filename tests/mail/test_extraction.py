@@ -91,6 +91,7 @@ def test_the_code_is_the_first(text: str, code: str) -> None:
         "welcome to 2026! We have 12345 members and 4096 MB",
         "Invoice INV-20934 due 2026-12-01",
         "The postcode is 10115",
+        "Acme, 1600 Amphitheatre Parkway. Received at 09:23:03 (GMT-0800), see CVE-2024-3094.",
         "",
     ],
 )
