@@ -18,7 +18,7 @@ _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _AFTER_PADDING = re.compile(rb"=\s*+[A-Za-z0-9+/]")
 _BROKEN_QP = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]{0,76}\r?\n|[ \t]{0,76}\Z)")
-_WIDE = re.compile(rb"[^\r\n]{%d,}+" % (LONGEST_ENCODED + 1))
+_WIDE = re.compile(rb"(?m)^[^\r\n]{%d,}+" % (LONGEST_ENCODED + 1))
 _KNOWN: Final = ("7bit", "8bit", "binary", "quoted-printable", "base64")
 
 

@@ -15,7 +15,8 @@ WIDEST: Final = 78
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _NUL = re.compile(rb"\0")
-_LONG = re.compile(rb"[^\n]{%d,}+" % (LONGEST + 1))
+# From the beginning of a line on: otherwise each octet of it would be tried as one.
+_LONG = re.compile(rb"(?m)^[^\n]{%d,}+" % (LONGEST + 1))
 _FIELD = re.compile(rb"[!-9;-~]++[ \t]*+:|[ \t]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _EIGHT_BIT = re.compile(rb"[\x80-\xff]")

@@ -20,7 +20,6 @@ from mailsystem.checks.rules import sending
 from mailsystem.checks.zone import NotAnswered, Zone
 from mailsystem.mail.header import unfolded
 from mailsystem.mail.reading import Reading
-from mailsystem.mailauth.canonical import BodyHash
 
 MOST_SIGNATURES: Final = 10
 """That are verified; a message with more is not verified further."""
@@ -164,6 +163,8 @@ def _verdict(message: Reading, signature: Signature, zone: Zone, findings: Findi
 
 def _body_hash(message: Reading, tags: dict[str, str]) -> bytes:
     """RFC 6376 3.7."""
+    from mailsystem.mailauth.canonical import BodyHash  # which brings the store with it
+
     body = message.octets[message.root.header[1] :]
     relaxed = tags.get("c", "").partition("/")[2] == "relaxed"
     length = int(tags["l"]) if "l" in tags else None

@@ -229,6 +229,7 @@ def test_smtputf8_and_bulk_can_be_said() -> None:
 HOSTILE = {
     "line feeds": plain(b"\n" * 2_000_000),
     "carriage returns": plain(b"\r" * 2_000_000),
+    "lines just short enough": plain((b"x" * 998 + b"\r\n") * 20_000),
     "NULs": plain(b"\0" * 2_000_000),
     "angles": html("<" * 2_000_000),
     "nested tags": html("<div>" * 400_000),
