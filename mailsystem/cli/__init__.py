@@ -30,6 +30,7 @@ _ALONE = {
     "check": "check",
     "extract": "extract",
     "diff": "diff",
+    "find": "find",
 }
 """Commands with none below them, each a module of that name, and what does it there."""
 _GROUPS = ("user", "domain", "alias", "token", "queue", "index")

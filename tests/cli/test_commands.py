@@ -43,6 +43,7 @@ def test_all_the_commands_are_there() -> None:
         "serve",
         "demo",
         "settings",
+        "find",
         "trace",
         "doctor",
         *(f"user {verb}" for verb in ("add", "list", "password", "remove", "show")),
