@@ -82,8 +82,7 @@ class _Source:
 
     def backwards(self, before: Place | None) -> Iterator[_Entry]:
         """Those that may be meant, from the newest on, or from the first one that stands behind that place."""
-        yes, maybe = self._sifted
-        may_be = yes | maybe
+        yes, may_be = self._sifted.yes, self._sifted.either
         at = len(self._order) if before is None else bisect_left(self._order, before, key=self._place)
         while at:
             at -= 1
@@ -191,7 +190,7 @@ class Finder:
         view, dates = Uids(roll.lent()), roll.dates[:]
         searching = Searching(Within(self._store, mailbox.account, mailbox.id, view, actor), key)
         sifted = Sifted(ALL, NONE) if key == EVERYTHING else await searching.sifted()
-        may_be = sifted.yes | sifted.maybe
+        may_be = sifted.either
         if may_be.but or len(may_be.uids) * _SPARSE > view.exists:
             order = await self._orders.of(mailbox.account, mailbox.id, view.uids, dates)
         else:
@@ -234,7 +233,7 @@ def _few_in_order(these: Those, view: Uids, dates: array[float]) -> Order:
 
 
 def _count(these: Those, view: Uids) -> int:
-    there = sum(view.number(uid) > 0 for uid in these.uids)
+    there = len(Those(these.uids).within(view))
     return view.exists - there if these.but else there
 
 

@@ -62,7 +62,9 @@ class Searching:
     async def sifted(self) -> Sifted:
         """What can be told without reading any message. Some that are named may not be in the view."""
         hits = await self._mustered()
-        return await self._sifting.run() if hits is None else Sifted(Those(frozenset(hits)), NONE)
+        if hits is None:
+            return await self._sifting.run()
+        return Sifted(await apart(len(hits), lambda: Those(frozenset(hits))), NONE)
 
     async def settled(self, candidates: list[int]) -> list[int]:
         """Those of these messages (UIDs, ascending) for which the key holds, ascending: each is read as far as that takes."""

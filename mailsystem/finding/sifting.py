@@ -52,6 +52,11 @@ class Sifted(NamedTuple):
     yes: Those
     maybe: Those
 
+    @property
+    def either(self) -> Those:
+        """All but those for which it surely does not hold."""
+        return self.yes | self.maybe if self.maybe else self.yes
+
 
 class Within(NamedTuple):
     """Where is searched."""
