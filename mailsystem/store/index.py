@@ -83,14 +83,33 @@ class _Contents(NamedTuple):
 
     uids: array[int]
     contents: array[int]
-    ascend: bool
-    """Whether the contents ascend, too, so that each of them is there once."""
+    by_content: tuple[array[int], array[int]] | None = None
+    """Contents, ascending, and the UID of each; None where the contents themselves ascend, as in most mailboxes: then nothing
+    was ever moved there from elsewhere."""
 
     def and_more(self, rows: Sequence[Row]) -> _Contents:
         """With these too; others, for somebody else may be reading this one."""
-        more = array("Q", [row[1] for row in rows])
-        ascend = self.ascend and all(map(lt, chain(self.contents[-1:], more), more[0 if self.contents else 1 :]))
-        return _Contents(self.uids + array("I", [row[0] for row in rows]), self.contents + more, ascend)
+        uids, more = array("I", [row[0] for row in rows]), array("Q", [row[1] for row in rows])
+        known, contents = self.uids + uids, self.contents + more
+        if self.by_content is not None and len(rows) <= _FEW:
+            ordered, of = self.by_content[0][:], self.by_content[1][:]
+            for uid, content in zip(uids, more, strict=True):
+                at = bisect_right(ordered, content)
+                ordered.insert(at, content)
+                of.insert(at, uid)
+            return _Contents(known, contents, (ordered, of))
+        if self.by_content is None and all(map(lt, chain(self.contents[-1:], more), more[0 if self.contents else 1 :])):
+            return _Contents(known, contents)
+        pairs = sorted(zip(contents, known, strict=True))
+        return _Contents(
+            known, contents, (array("Q", [pair[0] for pair in pairs]), array("I", [pair[1] for pair in pairs]))
+        )
+
+    def having(self, content: int) -> Sequence[int]:
+        """The UIDs of the messages with that content: copies share one."""
+        ordered, of = self.by_content or (self.contents, self.uids)
+        first = bisect_left(ordered, content)
+        return of[first : bisect_right(ordered, content, first)]
 
 
 class Index:
@@ -133,28 +152,14 @@ class Index:
         unknown = await self._unknown(account, mailbox, frozenset(seen), listed)
         if len(unknown) >= _TOO_MANY:
             self._asked.set()
-        return Told(await self._uids_of(account, mailbox, found, listed), unknown)
-
-    async def _uids_of(
-        self, account: AccountId, mailbox: MailboxId, found: Mapping[Probe, Set[int]], listed: _Contents
-    ) -> dict[Probe, Set[int]]:
         every = set().union(*found.values())
-        if listed.ascend and len(every) * 8 < len(listed.uids):
-            # As in most mailboxes: nothing was ever moved here from elsewhere.
-            places = {content: bisect_left(listed.contents, content) for content in every}
-            there = {
-                content: listed.uids[place]
-                for content, place in places.items()
-                if place < len(listed.contents) and listed.contents[place] == content
-            }
-            return {
-                probe: {there[content] for content in contents if content in there} for probe, contents in found.items()
-            }
-        if len(every) * 16 < len(listed.uids) or len(every) <= _FEW:
-            # They may be as many messages as there are: copies have one content.
-            unit = looking.uids_of(account, mailbox, sorted(every))
-            rows = await self._database.read(unit, brief=len(every) <= _FEW)
-            return {probe: {uid for uid, content in rows if content in contents} for probe, contents in found.items()}
+        if len(every) * 8 < len(listed.uids):
+            # What these are in other mailboxes, or for other people who got the same, nobody asks.
+            uids_of = {content: listed.having(content) for content in every}
+            return Told(
+                {probe: {uid for content in contents for uid in uids_of[content]} for probe, contents in found.items()},
+                unknown,
+            )
 
         def apart() -> dict[Probe, Set[int]]:
             return {
@@ -162,7 +167,7 @@ class Index:
                 for probe, contents in found.items()
             }
 
-        return await asyncio.to_thread(apart)
+        return Told(await asyncio.to_thread(apart) if len(listed.uids) > _FEW else apart(), unknown)
 
     async def _unknown(
         self, account: AccountId, mailbox: MailboxId, shelves: frozenset[int], listed: _Contents
@@ -196,7 +201,7 @@ class Index:
 
     async def _contents_of(self, account: AccountId, mailbox: MailboxId, actor: AccountId | None) -> _Contents:
         # A message never changes its content, so only those beyond the last one are new.
-        listed = self._of_mailbox.get((account, mailbox), _Contents(array("I"), array("Q"), True))
+        listed = self._of_mailbox.get((account, mailbox), _Contents(array("I"), array("Q")))
         uids = listed.uids
         rows: Sequence[Row] = ()
         for most in (_FEW, _MANY) if uids else (_MANY,):

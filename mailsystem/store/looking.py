@@ -102,20 +102,6 @@ def covered(account: AccountId, ids: list[int]) -> Unit[set[int]]:
     return found
 
 
-def uids_of(account: AccountId, mailbox: MailboxId, contents: list[int]) -> Unit[list[Row]]:
-    """UID and content of the messages in a mailbox that have one of these contents."""
-    # The plus keeps it from walking through the mailbox for each of them.
-    return (
-        yield Sql(
-            "SELECT m.uid, m.content_id FROM LIST $3 AS w CROSS JOIN messages m"
-            " WHERE m.content_id = w.value AND +m.account_id = $1 AND +m.mailbox_id = $2",
-            account,
-            mailbox,
-            contents,
-        )
-    )
-
-
 def contents_of(account: AccountId, mailbox: MailboxId, after: int, most: int) -> Unit[list[Row]]:
     """UID and content of the first messages beyond a UID."""
     return (

@@ -19,7 +19,7 @@ from mailsystem.mail.haystack import Words, fold
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import DELETED, MessageSet
 from mailsystem.mail.terms import Probe, probe_words
-from mailsystem.store import FlagOp, Store, open_store
+from mailsystem.store import Drop, FlagOp, Store, open_store
 from mailsystem.store.database import Unit
 from mailsystem.store.index import _TOO_MANY
 from mailsystem.store.shelves import FULL
@@ -246,6 +246,34 @@ async def test_mail_that_was_not_new_when_it_came_is_indexed_when_it_is_tidied(v
     assert await look(vault, "one") == (set(), {1, 2})
     await vault.here.index.tidy()
     assert await look(vault, "one") == ({1}, set())
+
+
+async def test_what_many_people_got_is_looked_up_for_the_one_who_asks(vault: Vault) -> None:
+    people = [vault.ann, *[await vault.here.accounts.ensure(f"p{number}@example.org") for number in range(30)]]
+    for number in range(20):
+        spool = spooled(vault.here, letter(f"all {number}"))
+        await vault.here.mailboxes.deliver([Drop(person.id) for person in people], spool)
+    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
+    for uid in (7, 3, 12, 3, 20):
+        await vault.here.mailboxes.copy(vault.ann.id, inbox.id, MessageSet.of([uid]), "Archive")
+    await vault.here.index.catch_up()
+    statements: list[str] = []
+    database = vault.here.index._database
+    connections = [database._brief, *(each._conn for each in database._readers)]  # type: ignore[attr-defined]
+    for connection in connections:
+        connection.set_trace_callback(statements.append)
+    assert await look(vault, "2", mailbox="Archive") == ({2, 4}, set())
+    await vault.here.mailboxes.copy(vault.ann.id, inbox.id, MessageSet.of([3]), "Archive")
+    await vault.here.mailboxes.copy(vault.ann.id, inbox.id, MessageSet.of([4]), "Archive")
+    assert await look(vault, "2", mailbox="Archive") == ({2, 4, 6}, set())
+    assert await look(vault, "all", mailbox="Archive") == (set(range(1, 8)), set())
+    assert await look(vault, "2") == ({3, 13}, set())
+    for connection in connections:
+        connection.set_trace_callback(None)
+    # Each message of the mailbox is read once, and none by what it says: that is the same for everybody.
+    read = [each for each in statements if "FROM messages" in each or "JOIN messages" in each]
+    assert len(read) == 4
+    assert all(f"account_id = {vault.ann.id} " in each and "uid > " in each for each in read)
 
 
 async def test_it_can_be_built_anew(vault: Vault) -> None:
