@@ -67,6 +67,13 @@ def parents(name: str) -> list[str]:
     return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]
 
 
+def spelled_out(*patterns: str) -> list[str] | None:
+    """The names that these LIST patterns match; None if one of them has a wildcard."""
+    if any("*" in pattern or "%" in pattern for pattern in patterns):
+        return None
+    return list(dict.fromkeys(map(fold_inbox, patterns)))
+
+
 def matcher(*patterns: str) -> Callable[[str], bool]:
     """What tells whether a name matches one of these LIST patterns: `*` is anything, `%` anything within one level.
 

@@ -65,6 +65,23 @@ def all_of(account: AccountId) -> Unit[list[Mailbox]]:
     return [mailbox_of(row) for row in rows]
 
 
+def named(account: AccountId, names: Sequence[str]) -> Unit[tuple[list[Mailbox], set[str]]]:
+    """The mailboxes with one of these names, and those of the names that have others below them, whether they exist or not."""
+    rows = yield Sql(
+        f"SELECT {MAILBOX} FROM LIST $2 AS w CROSS JOIN mailboxes m WHERE m.account_id = $1 AND m.name = w.value",  # noqa: S608
+        account,
+        list(names),
+    )
+    # The names below one stand side by side in the key.
+    above = yield Sql(
+        "SELECT w.value FROM LIST $2 AS w WHERE EXISTS (SELECT 1 FROM mailboxes m"
+        " WHERE m.account_id = $1 AND m.name > w.value || '/' AND m.name < w.value || '0')",
+        account,
+        list(names),
+    )
+    return [mailbox_of(row) for row in rows], {row[0] for row in above}
+
+
 def beyond(account: AccountId, most: int) -> Sql:
     """A row if there are more mailboxes than that."""
     return Sql("SELECT 1 FROM mailboxes WHERE account_id = $1 LIMIT 1 OFFSET $2", account, most)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from mailsystem.mail.clock import Clock
@@ -37,6 +37,10 @@ class Naming:
             return [*((mailbox, EVERY) for mailbox in own), *(yield from rights.shared_with(account))]
 
         return await brief.read(self._database, unit)
+
+    async def named(self, account: AccountId, called: Sequence[str]) -> tuple[Sequence[Mailbox], Set[str]]:
+        """Its own mailboxes with one of these names, and those of the names that have others below them."""
+        return await self._database.read(names.named(account, called), brief=len(called) <= _FEW)
 
     async def find(self, account: AccountId, name: str) -> Mailbox:
         """Raises `NoSuchMailbox`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from imap_door import Client, Door
 
+from mailsystem.imap import utf7
+
 RFC5258 = (
     "foo2",
     "foo2/bar1",
@@ -299,3 +301,35 @@ async def test_rights_come_with_the_names(door: Door) -> None:
         b'* STATUS "Other Users/ann@example.org/ours" (MESSAGES 0)',
         b'* MYRIGHTS "Other Users/ann@example.org/ours" lr',
     ]
+
+
+async def test_one_name_is_looked_up_however_many_there_are(door: Door) -> None:
+    client = await door.client()
+    for name in ("a", "a/b", "a/b/c", "A", "a0", "a-x", "gone/below", "ä/ö"):
+        await client.ok(f"CREATE {utf7.encode(name).decode()}")
+    await client.ok("DELETE gone")
+    everything = await client.ok('LIST "" *')
+    statements: list[str] = []
+    database = door.store.mailboxes._database
+    connections = [database._brief, *(each._conn for each in database._readers)]  # type: ignore[attr-defined]
+    for connection in connections:
+        connection.set_trace_callback(statements.append)
+    for name in ("a", "a/b", "a/b/c", "A", "a0", "a-x", "gone", "gone/below", "INBOX", "inbox", "nobody", "a/", "ä"):
+        wire = utf7.encode(name).decode()
+        shown = "INBOX" if name == "inbox" else wire
+        wanted = [line for line in everything if line.endswith(b'"/" %b' % shown.encode())]
+        assert bool(wanted) is (name not in ("nobody", "a/"))
+        assert await client.ok(f'LIST "" "{wire}"') == wanted, name
+        assert await client.ok(f'LIST "{wire}" ("" "") RETURN (CHILDREN)') == []
+        assert await client.ok(f'LIST () "" ("{wire}" "{wire}") RETURN (CHILDREN)') == [
+            line.replace(b"\\Noselect", b"\\NonExistent") for line in wanted
+        ]
+    assert await client.ok('LIST "a/" b RETURN (STATUS (MESSAGES) MYRIGHTS)') == [
+        b'* LIST (\\HasChildren) "/" a/b',
+        b"* STATUS a/b (MESSAGES 0)",
+        b"* MYRIGHTS a/b lrswipkxtecda",
+    ]
+    for connection in connections:
+        connection.set_trace_callback(None)
+    # All names are read by nobody: those are looked up one by one.
+    assert not [each for each in statements if "ORDER BY name" in each]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -14,6 +14,7 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import INBOX, Mailbox
+from mailsystem.mail.rights import EVERY, Rights, is_of_others
 
 _MOST_PATTERNS: Final = 100
 _LONGEST_PATTERNS: Final = 10_000
@@ -52,20 +53,19 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         # It is only the delimiter that is asked for.
         session.send(b'* LIST (\\Noselect) "/" ""\r\n')
         return None
-    visible = await session.store.mailboxes.visible(session.account.id)
+    visible, above = await _visible(session, query)
     mailboxes = {mailbox.shown: mailbox for mailbox, _ in visible}
     subscribed: Collection[str] = ()
     if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
         subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
     if len(mailboxes) + len(subscribed) > _MANY:
-        chosen, parents = await asyncio.to_thread(_chosen, query, mailboxes, subscribed)
+        chosen, parents = await asyncio.to_thread(_chosen, query, mailboxes, above, subscribed)
     else:
-        chosen, parents = _chosen(query, mailboxes, subscribed)
+        chosen, parents = _chosen(query, mailboxes, above, subscribed)
     tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
     if "MYRIGHTS" in query.returns:
         rights = {mailbox.shown: held for mailbox, held in visible}
         tellers.append(lambda mailbox: session.send(acl.my_rights(session, mailbox.shown, rights[mailbox.shown])))
-    above = _above(mailboxes)
     plain = not query.extended and not session.dialect.rev2
     for name in _ordered({*chosen, *parents}):
         mailbox = mailboxes.get(name)
@@ -82,8 +82,19 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     return None
 
 
+async def _visible(session: Session, query: _Query) -> tuple[Sequence[tuple[Mailbox, Rights]], Collection[str]]:
+    """What can be seen of all that may match, with the rights on it, and every such name that has another below it."""
+    called = None if query.selection else names.spelled_out(*filter(None, query.patterns))
+    if called is not None and not any(map(is_of_others, called)):
+        # No other name is of any matter.
+        own, above = await session.store.mailboxes.named(session.account.id, called)
+        return [(mailbox, EVERY) for mailbox in own], above
+    visible = await session.store.mailboxes.visible(session.account.id)
+    return visible, _above(mailbox.shown for mailbox, _ in visible)
+
+
 def _chosen(
-    query: _Query, mailboxes: dict[str, Mailbox], subscribed: Collection[str]
+    query: _Query, mailboxes: dict[str, Mailbox], above: Collection[str], subscribed: Collection[str]
 ) -> tuple[Collection[str], Collection[str]]:
     """The names that match, and those above others that would (CHILDINFO, RFC 5258 3.5); a name may be both."""
     matches = query.matcher()
@@ -93,7 +104,7 @@ def _chosen(
     if "SPECIAL-USE" in query.selection:
         candidates = {name for name in candidates if (box := mailboxes.get(name)) is not None and box.special_use}
     elif "SUBSCRIBED" not in query.selection:
-        candidates = {*mailboxes, *_above(mailboxes)}
+        candidates = {*mailboxes, *above}
     chosen = {name for name in candidates if matches(name)}
     if "RECURSIVEMATCH" not in query.selection:
         return chosen, ()
