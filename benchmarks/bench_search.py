@@ -14,6 +14,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,7 +132,7 @@ def keys(author: Author) -> dict[str, Key]:
     }
 
 
-async def timed(session: Any, key: Key, repeats: int) -> tuple[float, list[int]]:
+async def timed(session: Any, key: Key, repeats: int) -> tuple[float, Sequence[int]]:
     times = []
     for _ in range(repeats):
         began = time.perf_counter()

@@ -45,7 +45,7 @@ class Searching:
         """UIDs, ascending."""
         self._hits: list[int] = []
 
-    async def run(self) -> list[int]:
+    async def run(self) -> Sequence[int]:
         """The UIDs of all messages for which the key holds, ascending."""
         view, within = self._view, scope(self._key)
         hits = await self._mustered()
@@ -82,7 +82,7 @@ class Searching:
         self._hits.sort()
         return self._hits
 
-    async def _mustered(self) -> list[int] | None:
+    async def _mustered(self) -> Sequence[int] | None:
         """What is found out of the roll alone; None where that does not tell all, or is not worth the reading."""
         key, view, where = self._key, self._view, self._where
         if not is_for_the_roll(key):
@@ -98,7 +98,7 @@ class Searching:
             return None
         of, same = columns(roll, key), roll.uids == view.uids
 
-        def work() -> list[int]:
+        def work() -> Sequence[int]:
             hits = mustered(of, key, view.is_recent)
             return hits if same else Those(frozenset(hits)).within(view)
 

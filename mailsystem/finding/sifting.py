@@ -35,13 +35,16 @@ from mailsystem.finding.key import (
 from mailsystem.finding.those import ALL, NONE, Those
 from mailsystem.finding.uids import Uids
 from mailsystem.mail.haystack import Words
+from mailsystem.mail.headings import NAMES
 from mailsystem.mail.mailbox import AccountId, Flag, MailboxId, MessageSet
 from mailsystem.mail.terms import Probe, probe_field, probe_words
-from mailsystem.store import Having, Store
+from mailsystem.store import Having, Said, Store
 from mailsystem.store import Told as IndexTold
 
 _FEW: Final = 20
 """Messages that are read sooner than the index is asked about them."""
+_CHEAP: Final = 8
+"""So many headings are as soon looked through as one row."""
 _SHARE: Final = 20
 """Rows are weighed in the database if one of so many in the mailbox is in question, and else read."""
 
@@ -80,13 +83,19 @@ class Sifting:
         self._key = key
         self._probes: dict[Key, Probe] = {leaf: probe for leaf in leaves(key) if (probe := _probe(leaf)) is not None}
         self._index: IndexTold | None = None
+        self._said: Said | None = None
+        self._has_asked = False
+        self._spoken: dict[Key, Those] = {}
+        """What the headings have told: for a field, all messages of which they cannot tell that it is not there."""
 
     async def run(self) -> Sifted:
         """What can be told of all messages; some that are named may not be in the view."""
         return await self._sift(self._key, ALL if self._view.exists else NONE)
 
     def told(self, key: Key, uid: int) -> bool | None:
-        """What the index says of a text or field, if it was asked."""
+        """What headings or the index say of a text or field, if they were asked."""
+        if self._said is not None and key in self._spoken:
+            return None if uid in self._said.unkept else uid in self._spoken[key].uids
         probe = self._probes.get(key)
         if probe is None or self._index is None:
             return None
@@ -120,6 +129,8 @@ class Sifting:
                     yes, maybe = await self._sift(one, among)
                     sure, unsure, among = sure | yes, (unsure | maybe) - yes, among - yes
                 return Sifted(sure, unsure)
+            case Field() if key.name in NAMES:
+                return await self._by_headings(key, among)
             case Field() | Text() | Correspondent() | Attached():
                 return await self._by_index(key, among)
         if key.cost is Cost.NUMBERS:
@@ -142,6 +153,32 @@ class Sifting:
         if count == self._view.exists:
             return ALL
         return await apart(count, lambda: Those(frozenset(self._view.members(uids))))
+
+    async def _by_headings(self, key: Field, among: Those) -> Sifted:
+        """By the headings where they are in memory; by the index, and where that leaves much to be read, by them after all."""
+        if self._said is None and among.count(self._view) <= _FEW:
+            return Sifted(NONE, among)
+        said = self._said
+        if said is None and not self._has_asked:
+            self._has_asked = True
+            said = await self._ask_headings(0)
+        if said is None:
+            sifted = await self._by_index(key, among)
+            left = sifted.maybe.count(self._view)
+            said = await self._ask_headings(left) if left > _FEW else None
+            if said is None:
+                return sifted
+        found = await apart(said.messages // _CHEAP, lambda: said.holding(key.name, key.needle))
+        self._spoken[key] = spoken = Those(found)
+        hits, unkept = among & spoken, among & Those(said.unkept)
+        return Sifted(hits - unkept, unkept)
+
+    async def _ask_headings(self, about: int) -> Said | None:
+        where = self._where
+        self._said = await where.store.headings.look(
+            where.account, where.mailbox, exists=self._view.exists, about=about, actor=where.actor
+        )
+        return self._said
 
     async def _by_index(self, key: Key, among: Those) -> Sifted:
         probe = self._probes.get(key)

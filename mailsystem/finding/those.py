@@ -6,6 +6,7 @@ there are messages, at each step.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Set
 from itertools import filterfalse
 from typing import Final, NamedTuple
@@ -27,6 +28,10 @@ class Those(NamedTuple):
         return self.but or bool(self.uids)
 
     def __and__(self, other: Those) -> Those:
+        if not self.uids:
+            return other if self.but else self
+        if not other.uids:
+            return self if other.but else other
         if self.but and other.but:
             return Those(self.uids | other.uids, True)
         if self.but:
@@ -54,7 +59,8 @@ class Those(NamedTuple):
             return list(filterfalse(held, uids)) if self.uids else uids.tolist()
         if len(self.uids) * _SPARSE > len(uids):
             return list(filter(held, uids))
-        return [uid for uid in sorted(self.uids) if view.number(uid)]
+        count = len(uids)
+        return [uid for uid in sorted(self.uids) if (at := bisect_left(uids, uid)) < count and uids[at] == uid]
 
 
 ALL = Those(frozenset(), True)

@@ -27,16 +27,23 @@ class Progress:
         self._session = session
         self._due = asyncio.get_running_loop().time() + FIRST
         self._over = asyncio.Event()
+        self._begins: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Progress:
         self._over.clear()
-        self._telling = asyncio.create_task(self._tell())
+        # Most commands are over long before: they pay for no task.
+        self._begins = asyncio.get_running_loop().call_at(self._due, self._begin)
         return self
+
+    def _begin(self) -> None:
+        self._telling = asyncio.create_task(self._tell())
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._begins is not None:
+            self._begins.cancel()
         telling, self._telling = self._telling, None
         if telling is None:
             return

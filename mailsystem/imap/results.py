@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.numbers import long_runs
 from mailsystem.mail.errors import SyntaxFault
 
 
@@ -60,11 +61,20 @@ class Returns:
             chosen.add(found[-1])
         return [number for number in found if number in chosen]
 
-    def response(self, correlator: bytes, found: Sequence[int], *, by_uid: bool, modseq: int | None = None) -> bytes:
+    def response(
+        self,
+        correlator: bytes,
+        found: Sequence[int],
+        *,
+        by_uid: bool,
+        modseq: int | None = None,
+        ascend: bool = False,
+    ) -> bytes:
         """esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)
 
-        What was found is in the order of the answer, which may be that of a SORT.
+        What was found is in the order of the answer, which may be that of a SORT, or is known to `ascend`.
         """
+        set_of = ascending if ascend else in_order
         said = [b"* ESEARCH (" + correlator + b")"]
         if by_uid:
             said.append(b"UID")
@@ -75,28 +85,43 @@ class Returns:
         if self.count:
             said.append(b"COUNT %d" % len(found))
         if found and self.all:
-            said.append(b"ALL " + in_order(found))
+            said.append(b"ALL " + set_of(found))
         if self.partial is not None:
-            said.append(b"PARTIAL (%b %b)" % (bytes(self.partial), in_order(self.partial.of(found)) or b"NIL"))
+            said.append(b"PARTIAL (%b %b)" % (bytes(self.partial), set_of(self.partial.of(found)) or b"NIL"))
         if found and modseq is not None:
             said.append(b"MODSEQ %d" % modseq)
         return b" ".join(said) + b"\r\n"
 
 
+def ascending(numbers: Sequence[int]) -> bytes:
+    """A sequence-set of these numbers, which ascend."""
+    said: list[bytes] = []
+    rest = 0
+    for first, rest in long_runs(numbers):
+        said.append(_range(numbers[first], numbers[rest - 1]))
+    if rest < len(numbers):
+        said.append(in_order(numbers[rest:]))
+    return b",".join(said)
+
+
 def in_order(numbers: Iterable[int]) -> bytes:
     """A sequence-set of exactly these numbers in this order: neighbours that ascend by one are a range."""
-    runs: list[bytes] = []
+    said: list[bytes] = []
     first = last = 0
     for number in numbers:
         if number == last + 1 and first:
             last = number
             continue
         if first:
-            runs.append(b"%d:%d" % (first, last) if first < last else b"%d" % first)
+            said.append(_range(first, last))
         first = last = number
     if first:
-        runs.append(b"%d:%d" % (first, last) if first < last else b"%d" % first)
-    return b",".join(runs)
+        said.append(_range(first, last))
+    return b",".join(said)
+
+
+def _range(first: int, last: int) -> bytes:
+    return b"%d:%d" % (first, last) if first < last else b"%d" % first
 
 
 def read_returns(args: Arguments) -> Returns | None:

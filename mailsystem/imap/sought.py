@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mailsystem.finding.key import Key
 from mailsystem.finding.searching import Searching
 from mailsystem.finding.sifting import Within
@@ -11,7 +13,7 @@ from mailsystem.imap.session import Selected, Session
 
 async def sought(
     session: Session, key: Key, *, within: Selected | None = None, progress: Progress | None = None
-) -> list[int]:
+) -> Sequence[int]:
     """The UIDs of all messages for which the key holds, ascending."""
     selected = session.selected if within is None else within
     where = Within(

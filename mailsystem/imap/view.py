@@ -9,9 +9,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import compress, count
 from typing import Final, NamedTuple
 
 from mailsystem.finding.uids import Uids
+from mailsystem.imap.numbers import long_runs
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import SAVED, STAR, Changes, Message, MessageSet, ModSeq
 
@@ -85,14 +87,34 @@ class View(Uids):
         near = [(first, last) for first, last in self._recent if first <= high and low <= last]
         return False if not near else True if near[0][0] <= low and high <= near[0][1] else None
 
-    def numbers(self, uids: Sequence[int]) -> Sequence[int]:
-        """The sequence numbers of these messages, in the same order, without those that the client does not know."""
+    def numbers(self, uids: Sequence[int], *, ascend: bool = False) -> Sequence[int]:
+        """The sequence numbers of these messages, in the same order, without those that the client does not know.
+
+        If it is known that the UIDs `ascend`, and none of them is there twice, that is quicker.
+        """
         if len(uids) * _SPARSE < len(self.uids):
             return [number for uid in uids if (number := self.number(uid))]
         if len(uids) == len(self.uids) and self.uids == array(self.uids.typecode, uids):
             return range(1, len(uids) + 1)
+        if ascend:
+            return self._ascending(uids)
         known = dict(zip(self.uids, range(1, len(self.uids) + 1), strict=True))
         return [known[uid] for uid in uids if uid in known]
+
+    def _ascending(self, uids: Sequence[int]) -> Sequence[int]:
+        numbers = array(self.uids.typecode)
+        rest = 0
+        for first, stop in long_runs(uids):
+            number, many = self.number(uids[first]), stop - first
+            # Where the client knows all from one UID to another, their numbers are neighbours, too.
+            if not number or self.number(uids[stop - 1]) != number + many - 1:
+                break
+            numbers.extend(range(number, number + many))
+            rest = stop
+        if rest < len(uids):
+            held = frozenset(uids[rest:]).__contains__
+            numbers.extend(compress(count(1), map(held, self.uids)))
+        return numbers
 
     def numbered(self, uids: Sequence[int]) -> Sequence[int]:
         """The sequence numbers of messages with ascending UIDs; 0 for those that the client does not know."""

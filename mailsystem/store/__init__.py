@@ -13,6 +13,7 @@ from mailsystem.store.bell import ITSELF, Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents
 from mailsystem.store.downloads import Handled
+from mailsystem.store.headings import Said, Sayings
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
 from mailsystem.store.leaving import QUEUE, Leaving
@@ -106,6 +107,8 @@ __all__ = [
     "Refusal",
     "Roll",
     "Route",
+    "Said",
+    "Sayings",
     "Secrets",
     "Selection",
     "Sending",

@@ -52,6 +52,14 @@ def entered(account: AccountId, name: str) -> Unit[tuple[Mailbox, Rights, bool, 
     return mailbox, have, False, recent_from
 
 
+def extent(account: AccountId, mailbox: MailboxId) -> Unit[Uid]:
+    """The UID that comes next. Raises `NoSuchMailbox`."""
+    rows = yield Sql("SELECT uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
+    if not rows:
+        raise NoSuchMailbox
+    return Uid(rows[0][0])
+
+
 def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[list[Message]]:
     """The messages' own rows, by UID."""
     rows = yield Sql(

@@ -60,7 +60,7 @@ class Rolls:
             known = self._rolls.get(key)
             if known is None:
                 # Somebody who may not read it shall not make us read it.
-                unit = rights.within(actor, account, mailbox, "r", _extent(account, mailbox))
+                unit = rights.within(actor, account, mailbox, "r", listing.extent(account, mailbox))
                 uidnext = await self._database.read(unit, brief=True)
                 if about is not None and about * _WORTH < uidnext:
                     return None
@@ -174,13 +174,6 @@ class Rolls:
     def _drop(self, key: _Key) -> None:
         _, octets = self._rolls.pop(key, (None, 0))
         self._octets -= octets
-
-
-def _extent(account: AccountId, mailbox: MailboxId) -> Unit[Uid]:
-    rows = yield Sql("SELECT uidnext FROM mailboxes WHERE account_id = $1 AND id = $2", account, mailbox)
-    if not rows:
-        raise NoSuchMailbox
-    return Uid(rows[0][0])
 
 
 def _whole(account: AccountId, mailbox: MailboxId) -> Unit[Roll]:

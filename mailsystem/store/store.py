@@ -20,6 +20,7 @@ from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
 from mailsystem.store.fetching import Fetching
 from mailsystem.store.greylist import Greylist
+from mailsystem.store.headings import Sayings
 from mailsystem.store.index import Index
 from mailsystem.store.journal import Journal
 from mailsystem.store.mailboxes import Mailboxes
@@ -51,6 +52,7 @@ class Store:
     fetching: Fetching
     contents: Contents
     index: Index
+    headings: Sayings
     accounts: Accounts
     access_tokens: AccessTokens
     maildrops: Maildrops
@@ -133,6 +135,7 @@ async def open_store(
                 fetching=Fetching(database),
                 contents=contents,
                 index=index,
+                headings=Sayings(database),
                 accounts=accounts,
                 access_tokens=AccessTokens(database, clock=clock),
                 maildrops=maildrops,

@@ -93,7 +93,7 @@ def test_what_is_found_is_that_for_which_the_key_holds(rows: list[tuple[int, ...
         )
         if key.holds(Known(uid, _recent(uid), message)):
             wanted.append(uid)
-    assert mustered(columns(roll, key), key, _recent) == wanted
+    assert list(mustered(columns(roll, key), key, _recent)) == wanted
 
 
 def test_many_kinds_of_flags_are_told_apart() -> None:
@@ -101,7 +101,7 @@ def test_many_kinds_of_flags_are_told_apart() -> None:
     roll.enter([(uid, 1, 0, f"k{uid}", 0.0, 1, 1, 0.0) for uid in range(1, 700)])
     for uid in (1, 255, 256, 257, 699):
         key = Keyword(f"k{uid}")
-        assert mustered(columns(roll, key), key, _recent) == [uid]
+        assert list(mustered(columns(roll, key), key, _recent)) == [uid]
 
 
 def test_what_asks_for_more_or_for_less_is_not_for_the_roll() -> None:

@@ -37,11 +37,13 @@ def lose(directory: Path, chance: random.Random) -> None:
                 connection.execute("DELETE FROM index_shelves WHERE id = ?", (shelf,))
 
 
+@pytest.mark.parametrize("headings", [20, 0])
 @pytest.mark.parametrize("part", ["none", "some", "all"])
 async def test_every_key_finds_what_the_judge_finds(
-    open_door: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    open_door: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str, headings: int
 ) -> None:
     monkeypatch.setattr("mailsystem.store.index._BATCH", 3)
+    monkeypatch.setattr("mailsystem.store.headings._WORTH", headings)
     door = await open_door(indexed=False)
     kept = await filled(door)
     if part != "none":
@@ -120,6 +122,7 @@ async def test_the_index_finds_what_reading_finds(
     open_door: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("mailsystem.store.index._BATCH", 5)
+    monkeypatch.setattr("mailsystem.store.headings._WORTH", seed % 2 * 20)
     chance = random.Random(seed)
     door = await open_door(indexed=False)
     raws = [written(chance) for _ in range(60)]
@@ -178,3 +181,35 @@ async def test_mail_is_found_while_it_is_indexed(door: Door) -> None:
         assert len(await found(client, f"BODY word{start + 7}")) == 1
         await asyncio.sleep(0.1)
     assert len(messages()) > 50
+
+
+async def test_headers_are_read_once_however_often_they_are_searched(
+    open_door: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The index cannot tell for sure, or does not know the messages yet.
+    monkeypatch.setattr(sifting, "_FEW", 20)
+    door = await open_door(indexed=False)
+    for number in range(60):
+        if number == 40:
+            await door.store.index.catch_up()
+        await door.put(b"From: ann.%d.@example.org\r\nSubject: about %d\r\n\r\nx\r\n" % (number % 2, number))
+    client = await door.client(mailbox="INBOX")
+    assert await found(client, "FROM ann.1.") == list(range(2, 61, 2))
+    statements: list[str] = []
+    database = door.store.mailboxes._database
+    connections = [database._brief, *(each._conn for each in database._readers)]  # type: ignore[attr-defined]
+    for connection in connections:
+        connection.set_trace_callback(statements.append)
+    assert await found(client, "FROM ann.1.") == list(range(2, 61, 2))
+    assert await found(client, "FROM ann.0. SUBJECT 9") == []
+    assert await found(client, "OR TO nobody SUBJECT 9") == [10, 20, 30, 40, 50, 60]
+    assert await found(client, "NOT FROM ann.1. UNSEEN") == list(range(1, 60, 2))
+    assert not [each for each in statements if "c.head" in each or "FROM index_" in each]
+    await door.put(b"From: ann.1.\r\nSubject: 9\r\n\r\nx\r\n")
+    await client.ok("NOOP")
+    statements.clear()
+    assert await found(client, "SUBJECT 9 FROM ann.1.") == [10, 20, 30, 40, 50, 60, 61]
+    [read] = [each for each in statements if "c.head" in each]
+    assert "m.uid BETWEEN 61 AND 61" in read
+    for connection in connections:
+        connection.set_trace_callback(None)

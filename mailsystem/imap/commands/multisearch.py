@@ -91,6 +91,6 @@ async def _search(
     modseq = await highest(session, within, meant) if tell_modseq else None
     mailbox = b"MAILBOX %b UIDVALIDITY %d" % (session.dialect.mailbox(name), within.mailbox.uidvalidity)
     named = correlator(session) + b" " + mailbox
-    session.send(await apart(len(uids), lambda: returns.response(named, uids, by_uid=True, modseq=modseq)))
+    session.send(await apart(len(uids), lambda: returns.response(named, uids, by_uid=True, modseq=modseq, ascend=True)))
     if session.buffered > FLUSH_AT:
         await session.flush()

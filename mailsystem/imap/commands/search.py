@@ -12,6 +12,7 @@ from mailsystem.imap import limiting, reply
 from mailsystem.imap.command import Ok
 from mailsystem.imap.commands.finding import correlator
 from mailsystem.imap.grammar import Arguments, UidRequired
+from mailsystem.imap.numbers import written, written_ascending
 from mailsystem.imap.progress import Progress
 from mailsystem.imap.results import Returns, read_returns
 from mailsystem.imap.search import Resolve, read_search
@@ -43,9 +44,9 @@ async def search(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         uids = await _found(session, key, returns)
         tell_modseq = asks_modseq(session, key)
         if returns is None:
-            await tell(session, b"SEARCH", uids, by_uid=by_uid, tell_modseq=tell_modseq)
+            await tell(session, b"SEARCH", uids, by_uid=by_uid, tell_modseq=tell_modseq, ascend=True)
         else:
-            await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq)
+            await answer(session, returns, uids, by_uid=by_uid, tell_modseq=tell_modseq, ascend=True)
     return limiting.telling(session, code, None)
 
 
@@ -94,7 +95,7 @@ def saving(session: Session, returns: Returns | None) -> Iterator[None]:
         raise
 
 
-async def _found(session: Session, key: Key, returns: Returns | None) -> list[int]:
+async def _found(session: Session, key: Key, returns: Returns | None) -> Sequence[int]:
     """The UIDs for which the key holds, ascending; where `returns` needs no more, only the first and the last of them."""
     async with Progress(session, session.view.exists) as progress:
         if returns is not None and returns.ends_only:
@@ -147,21 +148,26 @@ async def highest(session: Session, selected: Selected, uids: Sequence[int]) -> 
     return most or None
 
 
-def _numbered(session: Session, uids: Sequence[int], by_uid: bool) -> Sequence[int]:
+def _numbered(session: Session, uids: Sequence[int], by_uid: bool, ascend: bool) -> Sequence[int]:
     """Messages as this command names them, in the same order."""
-    return uids if by_uid else session.view.numbers(uids)
+    return uids if by_uid else session.view.numbers(uids, ascend=ascend)
 
 
-async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
-    """SEARCH and SORT as they were before there was ESEARCH; with a mod-sequence as RFC 7162 3.1.5 has it."""
+async def tell(
+    session: Session, name: bytes, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool, ascend: bool = False
+) -> None:
+    """SEARCH and SORT as they were before there was ESEARCH; with a mod-sequence as RFC 7162 3.1.5 has it.
+
+    `ascend`: whether the UIDs do.
+    """
     modseq = await highest(session, session.selected, uids) if tell_modseq else None
 
     def line() -> bytes:
-        named = tuple(_numbered(session, uids, by_uid))
+        named = _numbered(session, uids, by_uid, ascend)
         return (
             b"* "
             + name
-            + (b" %d" * len(named)) % named
+            + (written_ascending if ascend else written)(named)
             + (b" (MODSEQ %d)" % modseq if modseq is not None else b"")
             + reply.CRLF
         )
@@ -169,8 +175,16 @@ async def tell(session: Session, name: bytes, uids: Sequence[int], *, by_uid: bo
     session.send(await apart(len(uids) // _NUMBERS, line))
 
 
-async def answer(session: Session, returns: Returns, uids: Sequence[int], *, by_uid: bool, tell_modseq: bool) -> None:
-    """Give back and save what the result options ask of these, which are in the order of the answer."""
+async def answer(
+    session: Session,
+    returns: Returns,
+    uids: Sequence[int],
+    *,
+    by_uid: bool,
+    tell_modseq: bool,
+    ascend: bool = False,
+) -> None:
+    """Give back and save what the result options ask of these, which are in the order of the answer: perhaps they `ascend`."""
     meant = returns.meant(uids)
     modseq = await highest(session, session.selected, meant) if tell_modseq else None
     if returns.save:
@@ -179,7 +193,9 @@ async def answer(session: Session, returns: Returns, uids: Sequence[int], *, by_
         named = correlator(session)
         session.send(
             await apart(
-                len(uids),
-                lambda: returns.response(named, _numbered(session, uids, by_uid), by_uid=by_uid, modseq=modseq),
+                len(uids) // _NUMBERS if ascend else len(uids),
+                lambda: returns.response(
+                    named, _numbered(session, uids, by_uid, ascend), by_uid=by_uid, modseq=modseq, ascend=ascend
+                ),
             )
         )
