@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
+from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import AccountId, Mailbox, MailboxId, Status
 from mailsystem.store import brief, rights
 from mailsystem.store.database import Database, Sql, Unit
+from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import DELETED_BIT, MAILBOX, SEEN_BIT, mailbox_of
 
 _REMEMBERED: Final = 20_000
 _FEW: Final = 100
 """Mailboxes that are looked at where we stand, if all of them were counted before."""
 
+_LARGE: Final = 1000
+"""Messages of a mailbox that are not counted one by one a second time."""
+
+T = TypeVar("T")
 _Key = tuple[AccountId, MailboxId]
 
 
@@ -28,39 +35,61 @@ class _Counted(NamedTuple):
 
 
 class Counts:
-    """The counts of mailboxes, counted anew only where something has changed."""
+    """The counts of mailboxes, counted anew only where something has changed: by the roll of the mailbox where it has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, rolls: Rolls) -> None:
+        self._rolls = rolls
         self._known: OrderedDict[_Key, _Counted] = OrderedDict()
 
     async def read(
         self, database: Database, mailboxes: Sequence[Mailbox], actor: AccountId | None = None
     ) -> list[Status]:
         """Each of `mailboxes` that is still there for `actor` to read, in that order; None stands for the owner."""
-        known = {key: self._known[key] for key in map(_key, mailboxes) if key in self._known}
+        keys = list(map(_key, mailboxes))
 
         def unit(few: bool) -> Unit[dict[_Key, _Counted]]:
             if few and len(mailboxes) > _FEW:
                 raise brief.NotBrief
+            known = {key: self._known[key] for key in keys if key in self._known}
             readable = yield from rights.readable(actor, mailboxes)
-            return (yield from _counted(readable, known, few))
+            return (yield from _counted(readable, known, self._rolls if few else None))
 
-        found = await brief.read(database, unit)
+        found = await self._looked(database, unit, keys)
         self._remember(found)
         return _named(mailboxes, found)
 
     async def find(self, database: Database, account: AccountId, name: str) -> Status:
         """The counts of the mailbox that `account` calls so. Raises `NoSuchMailbox` and `NotPermitted`."""
+        keys: list[_Key] = []
 
         def unit(few: bool) -> Unit[tuple[Mailbox, dict[_Key, _Counted]]]:
             mailbox, _ = yield from rights.found(account, name, "r")
-            known = self._known.get(_key(mailbox))
-            return mailbox, (yield from _counted([mailbox], {_key(mailbox): known} if known else {}, few))
+            keys[:] = [_key(mailbox)]
+            known = {key: self._known[key] for key in keys if key in self._known}
+            return mailbox, (yield from _counted([mailbox], known, self._rolls if few else None))
 
-        mailbox, found = await brief.read(database, unit)
+        mailbox, found = await self._looked(database, unit, keys)
         self._remember(found)
         [status] = _named([mailbox], found)
         return status
+
+    async def _looked(self, database: Database, unit: Callable[[bool], Unit[T]], keys: Sequence[_Key]) -> T:
+        """What the unit gives; it may have to be tried again once the rolls of these mailboxes are brought forward."""
+        try:
+            return await database.read(unit(True), brief=True)
+        except brief.NotBrief:
+            followed = [key for key in keys if len(keys) <= _FEW and self._has_roll(key)]
+        if not followed:
+            return await database.read(unit(False))
+        for key in followed:
+            with suppress(NoSuchMailbox):
+                await self._rolls.look(*key)
+        return await brief.read(database, unit)
+
+    def _has_roll(self, key: _Key) -> bool:
+        # A large one that was counted before will be counted again: with its roll, only what has changed is read.
+        known = self._known.get(key)
+        return self._rolls.holds(*key) or (known is not None and known.status.messages > _LARGE)
 
     def _remember(self, found: Mapping[_Key, _Counted]) -> None:
         for key, counted in found.items():
@@ -90,10 +119,10 @@ def _named(mailboxes: Iterable[Mailbox], found: Mapping[_Key, _Counted]) -> list
 
 
 def _counted(
-    mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted], few: bool = False
+    mailboxes: Iterable[Mailbox], known: Mapping[_Key, _Counted], rolls: Rolls | None
 ) -> Unit[dict[_Key, _Counted]]:
-    """Two statements for each account, however many mailboxes there are. If it is to be about few rows, raises `NotBrief`
-    where any have to be counted."""
+    """Two statements for each account, however many mailboxes there are. With `rolls` it is to be about few rows, and raises
+    `NotBrief` where messages would have to be counted."""
     found: dict[_Key, _Counted] = {}
     by_account: dict[AccountId, list[MailboxId]] = {}
     for mailbox in mailboxes:
@@ -113,11 +142,15 @@ def _counted(
                 if before.status.mailbox != mailbox:
                     before = before._replace(status=replace(before.status, mailbox=mailbox))
                 found[_key(mailbox)] = before
+            elif rolls is not None:
+                roll = rolls.at(mailbox)
+                tally = None if roll is None else roll.tally(recent_from)
+                if tally is None:
+                    raise brief.NotBrief
+                found[_key(mailbox)] = _Counted(mailbox.modseq, recent_from, Status(mailbox, *tally))
             else:
                 missing.append(mailbox.id)
                 found[_key(mailbox)] = _Counted(mailbox.modseq, recent_from, Status(mailbox, 0, 0, 0, 0, 0))
-        if missing and few:
-            raise brief.NotBrief
         if missing:
             counts = yield Sql(
                 "SELECT m.mailbox_id, COUNT(*), COUNT(*) FILTER (WHERE m.flags & $3 = 0),"

@@ -59,8 +59,8 @@ class Mailboxes(Naming):
     def __init__(self, database: Database, contents: Contents, *, clock: Clock, durable_flags: bool = True) -> None:
         super().__init__(database, clock)
         self._contents = contents
-        self._counts = counting.Counts()
         self._rolls = Rolls(database, durable_flags=durable_flags)
+        self._counts = counting.Counts(self._rolls)
         self._durable_flags = durable_flags
 
     async def status(self, account: AccountId, name: str) -> Status:

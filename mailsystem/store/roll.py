@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import compress, pairwise
 from math import inf
-from typing import Final, TypeAlias, TypeVar, overload
+from typing import Final, NamedTuple, TypeAlias, TypeVar, overload
 
 from mailsystem.mail.mailbox import (
     AccountId,
@@ -26,19 +26,32 @@ from mailsystem.mail.mailbox import (
     Uid,
 )
 from mailsystem.store.database import Row
-from mailsystem.store.rows import SEEN_BIT, Having, bit_of, flags_of
+from mailsystem.store.rows import DELETED_BIT, SEEN_BIT, Having, bit_of, flags_of
 
 _ROW_OCTETS: Final = 48
 _KIND_OCTETS: Final = 512
 _EMPTY_OCTETS: Final = 2048
 _FEW: Final = 4
 """Stretches of messages that are cut out one by one; each moves all that stands behind it."""
+_MANY: Final = 10_000
+"""Messages that are not looked at one by one where that holds others up."""
 _SPARE_KINDS: Final = 256
 """Combinations of flags that nobody has any more, and are kept all the same."""
 
 Pick: TypeAlias = range | Sequence[int]
 """Places in a roll, ascending."""
 N = TypeVar("N", int, float)
+
+
+class Tally(NamedTuple):
+    """What there is of each sort: as in `Status`."""
+
+    messages: int
+    unseen: int
+    deleted: int
+    recent: int
+    size: int
+    deleted_size: int
 
 
 class _Kinds(dict[tuple[int, str], int]):
@@ -76,6 +89,7 @@ class Roll:
         "_is_lent",
         "_kinds",
         "_seen_below",
+        "_weight",
         "account",
         "contents",
         "dates",
@@ -105,6 +119,7 @@ class Roll:
         self.saved = array("d")
         self._kinds = _Kinds()
         self._seen_below = 0
+        self._weight = 0
         self._is_lent = False
 
     def __len__(self) -> int:
@@ -145,6 +160,7 @@ class Roll:
         self.kinds.extend(kinds)
         self.dates.extend(dates)
         self.sizes.extend(sizes)
+        self._weight += sum(sizes)
         self.contents.extend(contents)
         self.saved.extend(saved)
 
@@ -197,6 +213,7 @@ class Roll:
         self._own()
         for first, stop in stretches:
             self._kinds.count(self.kinds[first:stop], -1)
+            self._weight -= sum(self.sizes[first:stop])
         self.uids = _without(self.uids, stretches)
         self.modseqs = _without(self.modseqs, stretches)
         self.kinds = _without(self.kinds, stretches)
@@ -238,6 +255,22 @@ class Roll:
         """Those in use, sorted."""
         used = compress(self._kinds.stored, self._kinds.tally)
         return tuple(Flag(word) for word in sorted({word for _, words in used for word in words.split()}))
+
+    def tally(self, recent_from: int) -> Tally | None:
+        """What there is in all, where messages are recent from that UID on; None where that would take its time."""
+        held = list(zip(self._kinds.stored, self._kinds.tally, strict=True))
+        deleted = sum(count for (bits, _), count in held if bits & DELETED_BIT)
+        if deleted and len(self) > _MANY:
+            return None
+        marked = [bool(bits & DELETED_BIT) for (bits, _), _ in held]
+        return Tally(
+            len(self),
+            sum(count for (bits, _), count in held if not bits & SEEN_BIT),
+            deleted,
+            len(self) - bisect_left(self.uids, recent_from),
+            self._weight,
+            sum(compress(self.sizes, map(marked.__getitem__, self.kinds))) if deleted else 0,
+        )
 
     @property
     def first_unseen(self) -> Uid | None:

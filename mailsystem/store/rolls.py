@@ -89,6 +89,10 @@ class Rolls:
             self._keep(key, roll)
             return roll
 
+    def holds(self, account: AccountId, mailbox: MailboxId) -> bool:
+        """Whether the roll of that mailbox is in memory."""
+        return (account, mailbox) in self._rolls
+
     def at(self, mailbox: Mailbox) -> Roll | None:
         """The roll of a mailbox that has just been looked at, if it is in memory and nothing has changed since."""
         key = mailbox.account, mailbox.id

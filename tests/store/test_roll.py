@@ -65,6 +65,14 @@ async def check(store: Store, account: AccountId, mailbox: MailboxId) -> Roll:
         assert list(changed) == [row.uid for row in rows if row.modseq > since]
     [there] = [each for each in await store.mailboxes.list(account) if each.id == mailbox]
     assert (roll.uidnext, roll.modseq) == (there.uidnext, there.modseq)
+    marked = [row.size for row in rows if DELETED in row.flags]
+    status = await store.mailboxes.status(account, there.name)
+    assert (status.messages, status.size) == (len(rows), sum(row.size for row in rows))
+    assert (status.deleted, status.deleted_size) == (len(marked), sum(marked))
+    assert status.unseen == sum(SEEN not in row.flags for row in rows)
+    *_, recent_from = await store.mailboxes._database.read(listing.entered(account, there.name))
+    assert status.recent == sum(row.uid >= recent_from for row in rows)
+    assert status.mailbox == there
     opened = await store.mailboxes.open(account, there.name, claim_recent=False)
     assert list(opened.uids) == list(roll.uids)
     assert opened.first_unseen == next((row.uid for row in rows if SEEN not in row.flags), None)
@@ -81,6 +89,8 @@ async def test_whatever_is_done_by_whomever_the_roll_says_what_the_rows_say(vaul
     def some() -> MessageSet:
         return MessageSet.of(chance.sample(range(1, 40), chance.randint(1, 25)))
 
+    await post(vault, "one", "two")
+    await vault.here.mailboxes.open(ann, "INBOX", claim_recent=True)
     for _ in range(25):
         store = chance.choice((vault.here, vault.there))
         match chance.randrange(7):
@@ -354,3 +364,58 @@ async def test_conditions_are_weighed_on_the_columns(vault: Vault) -> None:
     assert await having(Having(below=rows[Uid(3)].size)) == [1, 2]
     assert await having(Having(since=1002.0, before=1004.0)) == [3, 4]
     assert await having(Having(flag=JUNK, since=1001.0)) == [4]
+
+
+def counting(said: list[str]) -> list[str]:
+    return [each for each in said if "COUNT(*)" in each]
+
+
+async def test_where_a_roll_is_in_memory_no_messages_are_counted(vault: Vault) -> None:
+    await post(vault, "one", "two")
+    await rolls_of(vault.here).look(vault.ann.id, await inbox(vault))
+    with statements(vault.here) as said:
+        assert (await vault.here.mailboxes.status(vault.ann.id, "INBOX")).unseen == 2
+    assert len(said) == 2  # which mailbox that is, and how it stands
+    await post(vault, "three")
+    with statements(vault.here) as said:
+        [status] = await vault.here.mailboxes.statuses([await vault.here.mailboxes.find(vault.ann.id, "INBOX")])
+    assert (status.messages, status.recent) == (3, 3)
+    assert not counting(said)
+
+
+async def test_a_large_mailbox_is_counted_once_though_nobody_opens_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsystem.store.counting._LARGE", 20)
+    await post(vault, *map(str, range(30)))
+    with statements(vault.here) as said:
+        assert (await vault.here.mailboxes.status(vault.ann.id, "INBOX")).messages == 30
+    assert len(counting(said)) == 1
+    for more in range(1, 4):
+        await post(vault, "more")
+        with statements(vault.here) as said:
+            assert (await vault.here.mailboxes.status(vault.ann.id, "INBOX")).messages == 30 + more
+        assert not counting(said)
+    # Its rows were read for the first of these; then only what is new.
+    [new] = [each for each in said if each.startswith("SELECT m.uid, m.modseq")]
+    assert "m.uid > 32" in new
+    await vault.here.mailboxes.create(vault.ann.id, "Few")
+    for _ in range(2):
+        await post(vault, "few", mailbox="Few")
+        with statements(vault.here) as said:
+            await vault.here.mailboxes.status(vault.ann.id, "Few")
+        assert len(counting(said)) == 1
+
+
+async def test_many_that_are_marked_in_a_large_mailbox_are_counted_apart(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await post(vault, "one", "two")
+    box = await inbox(vault)
+    await vault.here.mailboxes.set_flags(vault.ann.id, box, MessageSet.of([1]), FlagOp.ADD, frozenset({DELETED}))
+    monkeypatch.setattr("mailsystem.store.roll._MANY", 1)
+    await rolls_of(vault.here).look(vault.ann.id, box)
+    with statements(vault.here) as said:
+        status = await vault.here.mailboxes.status(vault.ann.id, "INBOX")
+    assert (status.deleted, status.deleted_size) == (1, status.size // 2)
+    assert len(counting(said)) == 1
