@@ -160,10 +160,15 @@ class View(Uids):
                 pairs.append((first, stop - 1))
         return [(first, last + 1) for first, last in MessageSet.of_ranges(pairs).ranges]
 
-    def told(self, changes: Changes) -> None:
-        """The client knows the flags of these messages already (its own STORE was answered): do not repeat them."""
-        if not self.follow(changes):
+    def told(self, changes: Changes) -> bool:
+        """The client knows the flags of these messages already (its own STORE was answered): do not repeat them.
+
+        Gives whether that was stepped over, as `follow` does.
+        """
+        followed = self.follow(changes)
+        if not followed:
             self._told.add(changes.modseq)
+        return followed
 
     def follow(self, changes: Changes) -> bool:
         """Step over a change of flags the client made itself, if nobody else has changed anything since we looked.

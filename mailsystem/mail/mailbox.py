@@ -225,3 +225,5 @@ class Changes(NamedTuple):
     """Of a conditional change: the UIDs that had not changed before, and so were open to it (RFC 7162 3.1.3)."""
     contents: Sequence[ContentId] = ()
     """Of an expunge: what each of `vanished` was, in the same order; of a change of flags perhaps of `messages`."""
+    is_last: bool = False
+    """They are the last ones, too: nothing has come after them as long as whoever asked has awaited nothing else."""

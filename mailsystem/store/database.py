@@ -72,6 +72,13 @@ class Database(Protocol):
         """
         ...
 
+    def write_at_once(self, unit: Unit[T]) -> tuple[T] | None:
+        """Run a brief unit that need not be durable, before this returns: nothing else comes to pass in between.
+
+        None, with nothing done and the unit as it was, where that may mean waiting. Raises as `write` does.
+        """
+        ...
+
     async def read(self, unit: Unit[T], *, brief: bool = False) -> T:
         """Run the unit on one snapshot.
 

@@ -40,6 +40,8 @@ class Rolls:
         self._octets = 0
         self._told: OrderedDict[_Key, tuple[ModSeq, News]] = OrderedDict()
         self._reading: dict[_Key, asyncio.Future[Roll]] = {}
+        self._heard: dict[_Key, int] = {}
+        """What the bell had rung when each roll was last brought forward."""
 
     @overload
     async def look(self, account: AccountId, mailbox: MailboxId, *, actor: AccountId | None = None) -> Roll: ...
@@ -58,6 +60,7 @@ class Rolls:
         key = account, mailbox
         while True:
             known = self._rolls.get(key)
+            rung = self._database.bell.rung
             if known is None:
                 # Somebody who may not read it shall not make us read it.
                 unit = rights.within(actor, account, mailbox, "r", listing.extent(account, mailbox))
@@ -87,6 +90,7 @@ class Rolls:
                 self._drop(key)
                 continue
             self._keep(key, roll)
+            self._heard[key] = rung
             return roll
 
     def holds(self, account: AccountId, mailbox: MailboxId) -> bool:
@@ -136,22 +140,44 @@ class Rolls:
         flags = settable(flags, EVERY)
         if not flags and op is not FlagOp.SET:
             return None
-        roll = await self.look(account, mailbox, about=len(uids))
+        # The change is carried out only where the roll is as it should be. So it is looked at before that only where it is
+        # likely to be behind, or where there seems to be nothing to change.
+        roll = self._quiet(account, mailbox)
         plan = None if roll is None else flagging.planned(roll, uids, op, flags, since)
+        if roll is None or plan is None or not plan.places:
+            roll = await self.look(account, mailbox, about=len(uids))
+            plan = None if roll is None else flagging.planned(roll, uids, op, flags, since)
         if roll is None or plan is None:
             return None
         if not plan.places:
             return Changes(plan.seen, [], MessageSet(), None, plan.unchanged)
         called = Called(roll, plan.places, plan.becomes)
-        modseq = await self._database.write(
-            flagging.carried_out(plan), durable=self._durable_flags, brief=len(plan.places) <= FEW
-        )
+        rung = self._database.bell.rung
+        unit = flagging.carried_out(plan)
+        at_once = None
+        if not self._durable_flags and len(plan.places) <= FEW:
+            at_once = self._database.write_at_once(unit)
+        [modseq] = at_once or [await self._database.write(unit, durable=self._durable_flags)]
         if modseq is None:
+            self._heard.pop((account, mailbox), None)
             return None  # somebody else was quicker
         called.modseq = modseq
         if roll.modseq == plan.seen:  # nobody has brought it forward meanwhile
             roll.change(plan.places, plan.becomes, modseq)
-        return Changes(modseq, called, MessageSet(), plan.seen, plan.unchanged, called.contents)
+            if self._database.bell.rung == rung + 1 and (account, mailbox) in self._heard:
+                self._heard[account, mailbox] = rung + 1  # that was us
+        return Changes(
+            modseq, called, MessageSet(), plan.seen, plan.unchanged, called.contents, is_last=at_once is not None
+        )
+
+    def _quiet(self, account: AccountId, mailbox: MailboxId) -> Roll | None:
+        """The roll of a mailbox, if it is in memory and the bell has not rung for it since it was brought forward."""
+        key = account, mailbox
+        heard = self._heard.get(key)
+        if heard is None or self._database.bell.sounded(heard, key):
+            return None
+        self._rolls.move_to_end(key)
+        return self._rolls[key][0]
 
     async def _read(self, key: _Key, *, brief: bool) -> Roll:
         if brief:
@@ -177,6 +203,7 @@ class Rolls:
 
     def _drop(self, key: _Key) -> None:
         _, octets = self._rolls.pop(key, (None, 0))
+        self._heard.pop(key, None)
         self._octets -= octets
 
 

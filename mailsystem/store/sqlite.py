@@ -88,8 +88,8 @@ class SqliteDatabase:
     async def write(
         self, unit: Unit[T], *, weight: int = 0, durable: bool = True, patient: bool = False, brief: bool = False
     ) -> T:
-        if brief and not durable and self._worker is None and _flock_at_once(self._lock):
-            return self._write_here(unit)
+        if brief and not durable and (done := self.write_at_once(unit)) is not None:
+            return done[0]
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if patient:
@@ -100,8 +100,10 @@ class SqliteDatabase:
             self._worker = asyncio.create_task(self._work())
         return await answer
 
-    def _write_here(self, unit: Unit[T]) -> T:
-        """A brief unit that waits for no disk, on the loop's thread. The file lock is held, and is given back."""
+    def write_at_once(self, unit: Unit[T]) -> tuple[T] | None:
+        """On the loop's thread, as a transaction of its own."""
+        if self._worker is not None or not _flock_at_once(self._lock):
+            return None
         try:
             [outcome], topics = self._transact([unit], durable=False)
         except sqlite3.Error as error:
@@ -113,7 +115,7 @@ class SqliteDatabase:
             self._worker = asyncio.create_task(self._work())
         if isinstance(outcome, BaseException):
             raise outcome
-        return cast(T, outcome[0])
+        return cast("tuple[T]", outcome)
 
     async def read(self, unit: Unit[T], *, brief: bool = False) -> T:
         try:

@@ -35,6 +35,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opening]:
                     trace=trace,
                     indexed=options.pop("indexed", True),
                     spool_limit=128 << 10,
+                    durable_flags=options.pop("durable_flags", True),
                 )
             )
             directory = AccountsDirectory(store, default_domain="example.org")

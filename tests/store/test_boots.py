@@ -15,6 +15,8 @@ from mailsystem.store.sqlite import SqliteDatabase
 if TYPE_CHECKING:
     from vault import TestClock
 
+    from mailsystem.store.database import Unit
+
 
 @pytest.mark.parametrize("durable", [True, False])
 async def test_flags_wait_for_the_disk_where_that_is_wanted(
@@ -27,11 +29,18 @@ async def test_flags_wait_for_the_disk_where_that_is_wanted(
         asked.append(durable)
         return await write(self, unit, durable=durable, **kind)  # type: ignore[arg-type]
 
+    write_at_once = SqliteDatabase.write_at_once
+
+    def watched_at_once(self: SqliteDatabase, unit: Unit[object]) -> tuple[object] | None:
+        asked.append(False)
+        return write_at_once(self, unit)
+
     async with open_store(tmp_path, durable_flags=durable, indexed=False) as store:
         ann = await store.accounts.add("ann@example.org", None)
         inbox = await store.mailboxes.find(ann.id, "INBOX")
         await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("x")))
         monkeypatch.setattr(SqliteDatabase, "write", watched)
+        monkeypatch.setattr(SqliteDatabase, "write_at_once", watched_at_once)
         for op in (FlagOp.ADD, FlagOp.REMOVE):
             changes = await store.mailboxes.set_flags(ann.id, inbox.id, MessageSet.parse("1"), op, frozenset({SEEN}))
             assert [message.uid for message in changes.messages] == [1]

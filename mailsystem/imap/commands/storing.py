@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from mailsystem.imap import limiting, news, rollcall, witness
 from mailsystem.imap.command import SELECTED, Ok, command
@@ -13,6 +14,9 @@ from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
 from mailsystem.mail.mailbox import Changes, Message, MessageSet, ModSeq
 from mailsystem.store import FlagOp
+
+_FEW: Final = 16
+"""Messages that are told one by one. Of many, the roll is asked again: it makes them one large line."""
 
 
 @command("STORE", SELECTED, uid=True, numbers=True)
@@ -39,18 +43,21 @@ async def store(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     changes = await session.store.mailboxes.set_flags(
         session.mailbox.account, session.mailbox.id, uids, op, flags, since=since, actor=session.account.id
     )
+    rung = session.store.bell.rung
     witness.flagged(session, op.value.removesuffix("FLAGS") + " ".join(sorted(flags)), changes)
     open_ = uids if changes.unchanged is None else changes.unchanged
     if not silent:
         await _answer(session, open_, changes, by_uid)
-        view.told(changes)
+        followed = view.told(changes)
     else:
         if since is not None:
             # RFC 7162 3.1.3: each that passed is told, had it those flags before or not.
             await _answer(session, open_, changes, by_uid, flags=False)
         elif session.dialect.condstore:
             await _say(session, changes.messages, by_uid, flags=False)
-        view.follow(changes)
+        followed = view.follow(changes)
+    if followed and changes.is_last:
+        session.heard = rung  # our own stroke brings no news
     if since is None:
         return limiting.telling(session, code, None)
     # Those that are gone were changed, too.
@@ -73,13 +80,17 @@ def _unchanged_since(args: Arguments) -> ModSeq | None:
 
 async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: bool, *, flags: bool = True) -> None:
     """The flags of every message of the set, changed or not; or only the mod-sequences."""
+    all_changed = len(changes.messages) == session.view.count(uids)
+    if all_changed and len(changes.messages) <= _FEW:
+        await _say(session, changes.messages, by_uid, flags=flags)
+        return
     announce = partial(news.tell_keywords, session) if flags else None
     if (
         await rollcall.answered(session, _attributes(session.dialect, by_uid, flags), uids, announce=announce)
         is not None
     ):
         return
-    if len(changes.messages) == session.view.count(uids):
+    if all_changed:
         await _say(session, changes.messages, by_uid, flags=flags)
         return
     async for fetched in session.store.mailboxes.fetch(
