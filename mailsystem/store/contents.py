@@ -236,6 +236,11 @@ class Contents:
         finally:
             self._files.forget()
 
+    async def let_go(self, *, grace: float) -> None:
+        """Hold open no file that another process may want to sweep, or has removed: `sweep` does that by itself."""
+        await self._segments.retire(self._clock.now() - grace)
+        self._files.forget()
+
 
 def insert(staged: Staged) -> Unit[ContentId]:
     """Name a staged content."""

@@ -122,6 +122,8 @@ async def open_store(
         if housekeeping:
             chores.append(asyncio.create_task(_sweep(contents, mailboxes, trace)))
             chores.append(asyncio.create_task(_expire(maildrops, trace)))
+        else:
+            chores.append(asyncio.create_task(_let_go(contents)))
         journal = Journal(database, clock=clock, recorder=recorder, trace=trace)
         if recorder is not None:
             chores.append(asyncio.create_task(journal.keep(recorder, trace)))
@@ -181,6 +183,12 @@ async def _sweep(contents: Contents, mailboxes: Mailboxes, trace: Trace) -> None
             await mailboxes.forget()
         except (Unavailable, OSError) as error:
             trace.event("store failed", what="sweep", reason=str(error))  # the next one may succeed
+
+
+async def _let_go(contents: Contents) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_EVERY)
+        await contents.let_go(grace=GRACE)
 
 
 async def _expire(maildrops: Maildrops, trace: Trace) -> None:

@@ -20,6 +20,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.errors import OverQuota, Unavailable
 from mailsystem.mail.mailbox import DELETED, ContentId, MailboxId, MessageSet
 from mailsystem.store import FlagOp, Quota, Store, open_store, sweeping
+from mailsystem.store import store as store_module
 from mailsystem.store.segments import Segments
 from mailsystem.store.spool import Room, Spool
 from mailsystem.telemetry import Event, Trace
@@ -226,6 +227,32 @@ async def test_a_segment_without_anything_alive_goes_and_one_in_use_stays(place:
     assert place.paths() == []
     [content] = await place.post(large(3))
     assert (await place.store.contents.read(content)).endswith(large(3))
+
+
+async def test_a_process_that_does_not_sweep_holds_no_file_either_that_it_does_not_need(
+    tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SWEEP_EVERY", 0.01)
+
+    def held() -> list[str]:
+        names = []
+        for each in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                names.append(os.readlink(each))
+        return [name for name in names if name.startswith(f"{tmp_path}/contents/")]
+
+    clock.time = 4e9  # long after anything has been written
+    async with open_store(tmp_path, clock=clock, inline_limit=4096, housekeeping=False, indexed=False) as store:
+        ann = await store.accounts.add("ann@example.org", None)
+        spool = spooled(store, large(1))
+        made = await store.mailboxes.append(ann.id, "INBOX", spool)
+        spool.discard()
+        assert await store.contents.read(made.content) == large(1)
+        async with asyncio.timeout(20):
+            while held():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        # Whoever comes next opens what is needed.
+        assert await store.contents.read(made.content) == large(1)
 
 
 async def test_what_lives_is_moved_when_most_of_a_file_is_dead(place: Place) -> None:
