@@ -200,10 +200,13 @@ class SqliteDatabase:
         if durable is not self._durable:
             execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
+        # One that is alone needs no savepoint, for which SQLite would keep a copy of each page that it changes.
+        alone = len(units) == 1
         execute("BEGIN IMMEDIATE")
         try:
             for unit in units:
-                execute("SAVEPOINT unit")
+                if not alone:
+                    execute("SAVEPOINT unit")
                 rings: set[Topic] = set()
                 try:
                     outcomes.append((run(connection, unit, rings),))
@@ -213,11 +216,13 @@ class SqliteDatabase:
                             raise  # SQLite gave up the whole transaction (a full disk, say), the neighbours too
                         error = self._failed("write", error)
                     outcomes.append(error)
-                    execute("ROLLBACK TO unit")
+                    execute("ROLLBACK" if alone else "ROLLBACK TO unit")
                 else:
                     topics |= rings
-                execute("RELEASE unit")
-            execute("COMMIT")
+                if not alone:
+                    execute("RELEASE unit")
+            if connection.in_transaction:
+                execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.rollback()

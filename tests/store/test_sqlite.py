@@ -105,6 +105,18 @@ async def test_a_unit_that_fails_leaves_nothing_and_its_neighbours_unhurt(tmp_pa
         assert await database.read(everything()) == [n for n in range(1, 31) if n % 3]
 
 
+async def test_one_that_is_alone_takes_no_savepoint_and_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
+    async with numbers(tmp_path) as database:
+        said: list[str] = []
+        await database._writer._execute(lambda: database._writer._conn.set_trace_callback(said.append))
+        for brief in True, False:
+            with pytest.raises(Unavailable):
+                await database.write(put_and_fail(1), durable=not brief, brief=brief)
+            assert await database.write(put(2 + brief), durable=not brief, brief=brief) == 2 + brief
+        assert not [each for each in said if "SAVEPOINT" in each]
+        assert await database.read(everything()) == [2, 3]
+
+
 async def test_a_broken_statement_is_unavailable_to_its_own_unit_only_and_leaks_nothing(tmp_path: Path) -> None:
     heard: list[Event] = []
     async with numbers(tmp_path, Trace([heard.append])) as database:
