@@ -174,8 +174,10 @@ class Connection(asyncio.Protocol):
     @property
     def compressed(self) -> bool:
         """Whether what is said is compressed, by us or by TLS."""
+        if self._deflate is not None or self.secure is None:
+            return self._deflate is not None
         shaken: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
-        return self._deflate is not None or (shaken is not None and shaken.compression() is not None)
+        return shaken is not None and shaken.compression() is not None
 
     def decompress(self) -> None:
         """Nobody compresses from here on. Raises `Injected` where there is more that was compressed."""

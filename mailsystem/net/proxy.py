@@ -32,6 +32,8 @@ _LINE: Final = re.compile(
 
 def is_from(networks: tuple[Network, ...], peer: Peer) -> bool:
     """Whether `peer` is one of the named proxies."""
+    if not networks:
+        return False
     try:
         address = ipaddress.ip_address(peer.host.partition("%")[0])
     except ValueError:

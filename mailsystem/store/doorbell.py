@@ -32,6 +32,7 @@ class Doorbell:
 
     def __init__(self, directory: Path, rung: Callable[[Iterable[Topic] | None], None]) -> None:
         self._directory = directory
+        self._spelled = str(directory)  # it is asked at every commit, and a `Path` spells itself anew
         self._rung = rung
         self._socket: socket.socket | None = None
         self._name = ""
@@ -94,7 +95,7 @@ class Doorbell:
             os.unlink(self._directory / name)
 
     def _others(self) -> list[str]:
-        changed = os.stat(self._directory).st_mtime_ns
+        changed = os.stat(self._spelled).st_mtime_ns
         if changed != self._listed_at:
             self._neighbours = [name for name in os.listdir(self._directory) if name != self._name]
             # A directory's time is coarse: one that has just changed may change again without showing it.

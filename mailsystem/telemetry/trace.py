@@ -7,8 +7,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from mailsystem.telemetry.transcript import Transcript, Transcripts
 
@@ -17,9 +17,11 @@ SERVER: Final = "S"
 REDACTED: Final = b"[redacted]"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that came to pass. Names are past tense or nouns: `delivered`, `login failed`, `line`."""
+class Event(NamedTuple):
+    """Something that came to pass. Names are past tense or nouns: `delivered`, `login failed`, `line`.
+
+    A tuple, since every command makes one or two.
+    """
 
     time: float
     """Seconds since the epoch."""
@@ -28,7 +30,7 @@ class Event:
     """Which room speaks: `smtp`, `pop3`, `imap`, `store`, `app`."""
     session: int
     """Counts the sessions of the program; 0 is the program itself."""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
 
 Sink = Callable[[Event], None]
