@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from mailsystem.mail.errors import MailError, SyntaxFault, TooLarge, TooMany
 
@@ -65,9 +65,8 @@ def after_login(largest: int) -> Limits:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One whole command."""
+class Frame(NamedTuple):
+    """One whole command. A tuple, since that is made in a quarter of the time."""
 
     line: bytes
     """Its text without the line end. Where a literal stood its `{n}` is still there, followed by the rest of the text."""
