@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
@@ -11,7 +11,7 @@ from mailsystem import __version__
 from mailsystem.web.api import access, accounts, administration, changing, history, listing, reading, sending, waiting
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
-from mailsystem.web.problems import answer_failures
+from mailsystem.web.problems import MEDIA_TYPE, PROBLEM, answer_failures
 from mailsystem.web.visitors import Doorkeeper
 
 if TYPE_CHECKING:
@@ -21,9 +21,30 @@ PARTS = (access, accounts, listing, reading, changing, history, waiting, sending
 """Each has `routes`, which makes its part of the interface."""
 
 
+class Interface(FastAPI):
+    """The application, which describes itself as it is: whatever goes wrong is told as a problem."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            told = super().openapi()
+            told["components"]["schemas"] = {
+                name: schema
+                for name, schema in told["components"]["schemas"].items()
+                if name not in ("HTTPValidationError", "ValidationError")
+            } | {"Problem": PROBLEM}
+            for path in told["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)
+                    operation["responses"]["default"] = {
+                        "description": "It cannot be done, and why (RFC 9457).",
+                        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                    }
+        return self.openapi_schema or {}
+
+
 def interface(context: Context) -> FastAPI:
     """The application itself, without what stands before it."""
-    app = FastAPI(
+    app = Interface(
         title="mailsystem",
         version=__version__,
         summary="Mail as it arrives, to be read, searched, waited for and changed.",

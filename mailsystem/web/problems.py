@@ -33,6 +33,17 @@ REPLIES: Final[Mapping[type[MailError], int]] = {
 """The status of each failure, which goes with its own text."""
 BUG: Final = "something went wrong here"
 MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What went wrong, in a sentence."},
+    },
+}
+"""How it is described; some have more members."""
 
 
 class Problem(Exception):
