@@ -73,17 +73,19 @@ def envelope(found: Mapping[bytes, bytes]) -> bytes:
 _USUAL_LAST = re.compile(rb' "<([!#-;=?-\[\]-~]{1,200}+)>"\)$')
 _LAST_QUOTED = re.compile(rb' "((?:[^"\\]|\\.)*+)"\)$', re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
-_LAST_LITERAL = re.compile(rb"\{\d{1,9}\}\r\n([^\r\n]*)\)$")
+_LAST_LITERAL = re.compile(rb"\{(\d{1,9})\}\r\n([^\r\n]*)\)$")
 
 
 def message_id(envelope: bytes) -> str | None:
     """The Message-ID with which an ENVELOPE ends, without its angle brackets; None where it has none."""
     if usual := _USUAL_LAST.search(envelope):
         return usual[1].decode("ascii")
+    literal = _LAST_LITERAL.search(envelope)
+    if literal and int(literal[1]) == len(literal[2]):  # else it stands before others
+        return named(literal[2].decode("utf-8", "replace"))
     if quoted := _LAST_QUOTED.search(envelope[-2 * LONGEST_QUOTED - 10 :]):
         return named(_QUOTED_PAIR.sub(rb"\1", quoted[1]).decode())
-    literal = _LAST_LITERAL.search(envelope)
-    return named(literal[1].decode("utf-8", "replace")) if literal else None
+    return None
 
 
 def named(message_id: str) -> str | None:

@@ -237,6 +237,7 @@ async def test_an_entry_that_cannot_be_written_costs_nothing_but_itself(vault: V
         (b"<" + b"a" * 2000 + b"@example.net>", "a" * 1000),
         (b"", None),
         (b"<>", "<>"),
+        ('ä ""'.encode(), 'ä""'),
     ],
 )
 async def test_a_message_id_is_taken_out_of_the_envelope(vault: Vault, value: bytes, name: str | None) -> None:
