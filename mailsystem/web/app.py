@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from mailsystem import __version__
+from mailsystem.web import pages
 from mailsystem.web.api import access, accounts, administration, changing, history, listing, reading, sending, waiting
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
@@ -63,6 +64,7 @@ def interface(context: Context) -> FastAPI:
         app.add_api_route(path, here, include_in_schema=False)
     for part in PARTS:
         app.include_router(part.routes(context, keeper))
+    pages.mount(app)
     return app
 
 

@@ -1,0 +1,174 @@
+"""The page: files of this package, read once, packed once, and kept in memory.
+
+`/` and everything that the page's own scripts route are the same document; `/<name>` is `<name>.html` if there is one. What
+they load is named by what is in it: `/static/<digest>/main.js` never changes and may be kept for ever; for `/static/main.js` one
+asks each time and hears 304.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import mimetypes
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+HOME: Final = Path(__file__).parent / "pages"
+DOCUMENT: Final = "index.html"
+ROUTED: Final = ("/", "/m/{rest:path}", "/sessions", "/sessions/{rest:path}")
+"""What `index.html` answers: its scripts read the rest of the address."""
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "frame-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Vary": "Accept-Encoding",
+}
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_ASK_AGAIN: Final = "no-cache"
+_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+_WORDS: Final = ("text/", "image/svg")
+"""What is packed: all else is small already."""
+_IMPORT: Final = re.compile(rb'^import .*? from "\./([\w.-]+)";$', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A file as it is sent."""
+
+    plain: bytes
+    packed: bytes | None
+    """With gzip; none where that would not make it smaller."""
+    type: str
+    etag: str
+
+    @classmethod
+    def of(cls, name: str, octets: bytes) -> Shipped:
+        kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        is_words = kind.startswith(_WORDS)
+        packed = gzip.compress(octets, 9, mtime=0) if is_words else octets
+        return cls(
+            octets,
+            packed if len(packed) < len(octets) else None,
+            f"{kind}; charset=utf-8" if is_words else kind,
+            f'W/"{hashlib.sha256(octets).hexdigest()[:20]}"',
+        )
+
+
+class Pages:
+    """All files of the page, by their names."""
+
+    def __init__(self, home: Path = HOME) -> None:
+        self._home = home
+
+    @cached_property
+    def files(self) -> Mapping[str, Shipped]:
+        """Read when the first browser comes."""
+        read = {path.name: path.read_bytes() for path in sorted(self._home.iterdir()) if path.is_file()}
+        static = f"/static/{self._digest(read)}/"
+        return {
+            name: Shipped.of(name, _filled(octets, static, read) if name.endswith(".html") else octets)
+            for name, octets in read.items()
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the files as they are now."""
+        return self._digest({name: file.plain for name, file in self.files.items() if not name.endswith(".html")})
+
+    @staticmethod
+    def _digest(files: Mapping[str, bytes]) -> str:
+        whole = hashlib.sha256()
+        for name, octets in sorted(files.items()):
+            if not name.endswith(".html"):
+                whole.update(b"%s\0%d\0%s" % (name.encode(), len(octets), octets))
+        return whole.hexdigest()[:12]
+
+    def answer(self, request: Request, name: str, digest: str | None = None) -> Response | None:
+        """The file of that name, if there is one; it may be kept for ever if it was asked for by the digest that it has."""
+        from starlette.responses import Response
+
+        file = self.files.get(name)
+        if file is None:
+            return None
+        keep = _FOR_EVER if digest is not None and digest == self.digest else _ASK_AGAIN
+        headers = {**_HEADERS, "Cache-Control": keep, "ETag": file.etag}
+        if file.etag in (each.strip() for each in request.headers.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        body = file.plain
+        if file.packed is not None and _takes_gzip(request.headers.get("accept-encoding", "")):
+            body, headers["Content-Encoding"] = file.packed, "gzip"
+        return Response(body, media_type=None, headers={**headers, "Content-Type": file.type})
+
+
+def _filled(document: bytes, static: str, files: Mapping[str, bytes]) -> bytes:
+    """A document with the addresses of what it loads; `{modulepreload main.js}` names that script and all that it imports, so
+    that none of them waits for another."""
+
+    def preloads(found: re.Match[bytes]) -> bytes:
+        names = _imported(found[1].decode(), files)
+        return "\n".join(f'<link rel="modulepreload" href="{static}{name}">' for name in names).encode()
+
+    return re.sub(rb"\{modulepreload ([\w.-]+)\}", preloads, document).replace(b"{static}", static.encode())
+
+
+def _imported(first: str, files: Mapping[str, bytes]) -> list[str]:
+    """The script and what it imports at once, directly or not."""
+    seen = [first]
+    for name in seen:
+        for found in _IMPORT.finditer(files.get(name, b"")):
+            if (imported := found[1].decode()) not in seen:
+                seen.append(imported)
+    return seen
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def mount(app: FastAPI) -> None:
+    """Serve the page below `/`, after everything that the interface has taken already."""
+    from starlette.responses import PlainTextResponse
+
+    pages = Pages()
+
+    def found(request: Request, name: str, digest: str | None = None) -> Response:
+        return pages.answer(request, name, digest) or PlainTextResponse("There is no such page.\n", 404)
+
+    async def document(request: Request) -> Response:
+        return found(request, DOCUMENT)
+
+    async def static(request: Request) -> Response:
+        return found(request, request.path_params["name"], request.path_params.get("digest"))
+
+    async def icon(request: Request) -> Response:
+        return found(request, "icon.svg")
+
+    async def other(request: Request) -> Response:
+        return found(request, f"{request.path_params['name']}.html")
+
+    for path in ROUTED:
+        app.add_route(path, document, include_in_schema=False)
+    app.add_route("/favicon.ico", icon, include_in_schema=False)
+    app.add_route("/static/{name}", static, include_in_schema=False)
+    app.add_route("/static/{digest}/{name}", static, include_in_schema=False)
+    app.add_route("/{name}", other, include_in_schema=False)

@@ -1,0 +1,56 @@
+// Values as people read them: times, sizes, names.
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const whole = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const numbers = new Intl.NumberFormat("en-GB");
+const MINUTE = 60_000, DAY = 86_400_000;
+
+export const count = (number) => numbers.format(number);
+export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+export function age(iso, now = Date.now()) {
+  const then = new Date(iso), passed = now - then;
+  if (Number.isNaN(passed)) return "";
+  if (passed < 45_000 && passed > -MINUTE) return "now";
+  if (passed < 60 * MINUTE && passed > 0) return `${Math.max(1, Math.round(passed / MINUTE))} min`;
+  const today = new Date(now);
+  if (then.toDateString() === today.toDateString()) return clock.format(then);
+  if (passed > 0 && passed < 6 * DAY) return weekday.format(then);
+  return then.getFullYear() === today.getFullYear() ? day.format(then) : dayOfYear.format(then);
+}
+
+export const time = (iso) => (iso && !Number.isNaN(Date.parse(iso)) ? whole.format(new Date(iso)) : "");
+
+export function size(octets) {
+  if (octets < 1000) return `${octets} B`;
+  let value = octets;
+  for (const unit of ["kB", "MB", "GB", "TB"]) {
+    value /= 1000;
+    if (value < 999.5) return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  }
+  return `${Math.round(value)} TB`;
+}
+
+/** Milliseconds as "9 ms", "1.2 s", "3 min". */
+export function lapse(ms) {
+  if (ms < 1) return "<1 ms";
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+  if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < DAY ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / DAY)} d`;
+}
+
+export const who = (address) => (address ? address.name || address.address || "" : "");
+export const whole_address = (one) => (one ? (one.name ? `${one.name} <${one.address}>` : one.address) : "");
+export const subject = (message) => message.subject || "(no subject)";
+export const initial = (address) => (Array.from(who(address).replace(/^[^\p{L}\p{N}]+/u, ""))[0] || "·").toUpperCase();
+export function tint(text) {
+  let sum = 7;
+  for (const sign of text || "") sum = (sum * 31 + sign.codePointAt(0)) >>> 0;
+  return sum % 6;
+}
+
+const NAMES = { INBOX: "Inbox" };
+export const box_name = (name) => (name === "*" ? "All mail" : NAMES[name.toUpperCase()] || name);

@@ -1,0 +1,30 @@
+// The address of the page: /m/<mailbox>/<id>/<tab>?account=…&q=…, so that every view can be sent to a colleague.
+import { state } from "./state.js";
+
+export function read() {
+  const [, first, mailbox, id, tab] = location.pathname.split("/").map(decodeURIComponent);
+  const asked = new URLSearchParams(location.search);
+  return {
+    view: first === "sessions" ? "sessions" : "mail",
+    session: first === "sessions" ? mailbox || null : null,
+    mailbox: (first === "m" && mailbox) || "INBOX", id: (first === "m" && id) || null, tab: (first === "m" && tab) || "message",
+    account: asked.get("account") || "", query: asked.get("q") || "",
+  };
+}
+
+export function address(where = state) {
+  const asked = new URLSearchParams();
+  if (where.account && where.account !== state.info?.account?.login) asked.set("account", where.account);
+  if (where.view === "sessions") return `/sessions${where.session ? `/${encodeURIComponent(where.session)}` : ""}${asked.size ? `?${asked}` : ""}`;
+  if (where.query) asked.set("q", where.query);
+  const parts = [where.mailbox, where.id, where.id && where.tab !== "message" ? where.tab : null].filter(Boolean);
+  const path = parts.length === 1 && where.mailbox === "INBOX" ? "/" : `/m/${parts.map(encodeURIComponent).join("/")}`;
+  return asked.size ? `${path}?${asked}` : path;
+}
+
+/** Writes the state into the address; `step` makes it a step that "back" takes back. */
+export function write(step = false) {
+  const to = address();
+  if (to === location.pathname + location.search) return;
+  history[step ? "pushState" : "replaceState"](null, "", to);
+}

@@ -1,0 +1,23 @@
+// What the page is looking at, and who wants to hear of it. Modules speak to each other through here, and never in a circle.
+const heard = new EventTarget();
+
+export const state = {
+  info: null, accounts: [], mailboxes: [],
+  account: "", mailbox: "INBOX", query: "", id: null, tab: "message", view: "mail",
+  live: "connecting", tags: new Map(), // tags: by name, how many of the messages seen have it
+};
+
+export const on = (name, run) => heard.addEventListener(name, (event) => run(event.detail));
+export const emit = (name, detail) => heard.dispatchEvent(new CustomEvent(name, { detail }));
+/** Runs a command by its name (commands.js). */
+export const run = (command, given) => emit("run", { command, given });
+
+let kept = {};
+try { kept = JSON.parse(localStorage.getItem("mailsystem") || "{}"); } catch { /* no storage: nothing is remembered */ }
+
+/** What is remembered in this browser: theme, widths, whether to notify. */
+export const remembered = (name, otherwise = null) => kept[name] ?? otherwise;
+export function remember(name, value) {
+  kept[name] = value;
+  try { localStorage.setItem("mailsystem", JSON.stringify(kept)); } catch { /* only until the page closes */ }
+}

@@ -1,0 +1,112 @@
+"""A real browser that looks at the page of a house: Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+from web_house import House
+
+PATIENCE = 20.0
+OPTIONAL = ("/envelope", "/journey", "/extract", "/checks", "/v1/sessions")
+"""What the page asks for and can do without: 404 there is an answer."""
+
+
+async def until(what: Callable[[], Awaitable[Any]]) -> Any:
+    """What `what` gives, as soon as it is true. The page's own policy forbids Playwright's way of waiting for expressions."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if found := await what():
+                return found
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class Visit:
+    """Somebody's tab, and everything that went wrong in it."""
+
+    page: Page
+    house: House
+    asked: list[str] = field(default_factory=list)
+    """The address of every request."""
+    wrong: list[str] = field(default_factory=list)
+    """Errors and warnings of the console, and exceptions."""
+
+    @property
+    def base(self) -> str:
+        return str(self.house.client.base_url).rstrip("/")
+
+    async def go(self, path: str = "/") -> None:
+        """Open a view, and wait until it is live."""
+        await self.page.goto(self.base + path)
+        await self.page.wait_for_selector("body[data-live=live]", timeout=PATIENCE * 1000)
+
+    async def subjects(self) -> list[str]:
+        """What the list shows, from the top."""
+        rows = await self.page.evaluate(
+            "[...document.querySelectorAll('.row:not(.bones)')]"
+            ".map(row => [parseInt(row.getAttribute('aria-posinset')), row.querySelector('.subj').textContent])"
+        )
+        return [subject for _, subject in sorted(rows)]
+
+    async def shows(self, *subjects: str) -> None:
+        """Wait until the list begins with these."""
+
+        async def there() -> bool:
+            return (await self.subjects())[: len(subjects)] == list(subjects)
+
+        try:
+            await until(there)
+        except TimeoutError:
+            raise AssertionError(f"{await self.subjects()} does not begin with {subjects}") from None
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.page.keyboard.press(key)
+
+    async def text(self, selector: str) -> str:
+        return await self.page.inner_text(selector, timeout=PATIENCE * 1000)
+
+    def strangers(self) -> list[str]:
+        """Requests to anybody but us."""
+        return [one for one in self.asked if not one.startswith((self.base, "data:", "blob:"))]
+
+
+@asynccontextmanager
+async def chromium(path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser, house: House, width: int = 1440, height: int = 900, **more: Any
+) -> AsyncIterator[Visit]:
+    """A tab of that size; nothing may have gone wrong in it when it closes."""
+    context = await browser.new_context(viewport={"width": width, "height": height}, **more)
+    page = await context.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    visit = Visit(page, house)
+    page.on("request", lambda request: visit.asked.append(request.url))
+    page.on("pageerror", lambda error: visit.wrong.append(str(error)))
+
+    def heard(message: Any) -> None:
+        place = str(message.location.get("url", "")).partition("?")[0]
+        if message.type in ("error", "warning") and not ("404" in message.text and place.endswith(OPTIONAL)):
+            visit.wrong.append(f"{message.type}: {message.text} ({place})")
+
+    page.on("console", heard)
+    try:
+        yield visit
+    finally:
+        await context.close()
+    assert visit.wrong == []
+    assert visit.strangers() == []

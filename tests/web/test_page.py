@@ -1,0 +1,454 @@
+"""The page in a real browser: what somebody sees and does there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from outside import Tool, missing
+from web_house import House, letter
+
+pytestmark = pytest.mark.judge
+
+try:
+    from browsing import Visit, chromium, until, visiting
+    from playwright.async_api import Browser
+except ModuleNotFoundError:  # pragma: no cover
+    HAS_PLAYWRIGHT = False
+else:
+    HAS_PLAYWRIGHT = True
+
+
+@pytest.fixture
+async def browser(tool: Tool) -> AsyncIterator[Browser]:
+    if not HAS_PLAYWRIGHT:
+        missing("playwright")
+    async with chromium(tool("chromium")) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
+    """A desk's tab. The pointer is away from the list."""
+    async with visiting(browser, house) as opened:
+        await opened.page.mouse.move(1200, 600)
+        yield opened
+
+
+async def only(house: House, **asked: Any) -> dict[str, Any]:
+    [found] = (await house.get("/v1/messages", **asked))["messages"]
+    return found  # type: ignore[no-any-return]
+
+
+def reset() -> EmailMessage:
+    """A message such as an application sends, with an image from elsewhere."""
+    message = letter("Reset your password", "Your code is 482913.\n")
+    message.add_alternative(
+        "<h2>Hello Ann</h2><p>Your code is <b>482913</b>.</p><img src='https://tracker.test/pixel.png'>", subtype="html"
+    )
+    return message
+
+
+async def test_an_empty_sink_says_how_mail_gets_into_it(visit: Visit, house: House) -> None:
+    await visit.go()
+    said = await visit.text(".waits")
+    assert "Waiting for mail" in said
+    assert str(house.running.bound["smtp"]) in said
+    await house.send(letter("first of all"))
+    await visit.shows("first of all")
+
+
+async def test_mail_appears_as_it_arrives(visit: Visit, house: House) -> None:
+    await house.send(letter("before"))
+    await visit.go()
+    await visit.shows("before")
+    await house.send(letter("after"))
+    await visit.shows("after", "before")
+    assert (await visit.page.get_attribute(".row:has-text('after')", "aria-label") or "").startswith("Unread.")
+
+    async def counted() -> bool:
+        return (await visit.page.title()).startswith("(2) ") and "2 unread" in await visit.text(".list-head")
+
+    await until(counted)
+    assert (await visit.page.get_attribute("link[rel=icon]", "href") or "").startswith("data:image/png")
+
+
+async def test_nothing_moves_under_the_pointer(visit: Visit, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    await visit.go()
+    await visit.shows("two", "one")
+    await visit.page.hover(".row:has-text('one')")
+    await house.send(letter("three"))
+    await visit.page.wait_for_selector(".pill:has-text('1 new')")
+    assert await visit.subjects() == ["two", "one"]
+    await visit.page.mouse.move(1200, 600)
+    await visit.shows("three", "two", "one")
+    assert await visit.page.is_hidden(".pill")
+
+
+async def test_what_others_do_is_seen(visit: Visit, house: House) -> None:
+    await house.send(letter("stays"), letter("goes"))
+    await visit.go()
+    await visit.shows("goes", "stays")
+    page = await house.get("/v1/messages")
+    ids = {one["subject"]: one["id"] for one in page["messages"]}
+    await house.client.patch(f"/v1/messages/{ids['stays']}", json={"add_flags": ["\\Seen", "\\Flagged", "invoice"]})
+    await visit.page.wait_for_selector(".row.pinned:not(.un):has-text('stays') .tag:has-text('invoice')")
+    await house.client.delete(f"/v1/messages/{ids['goes']}")
+    await visit.shows("stays")
+    assert len(await visit.subjects()) == 1
+
+
+async def test_search_finds_as_one_types_and_says_what_it_understood(visit: Visit, house: House) -> None:
+    await house.send(letter("Invoice 7", sender="Billing <billing@shop.test>"), letter("Build 512 passed"))
+    await visit.go()
+    await visit.shows("Build 512 passed")
+    await visit.press("/")
+    await visit.page.keyboard.type("fro")
+    await visit.page.wait_for_selector(".completions [role=option]:has-text('from:')")
+    await visit.press("Tab")
+    await visit.page.keyboard.type("billing@shop.test")
+    await visit.shows("Invoice 7")
+    assert len(await visit.subjects()) == 1
+    assert "billing@shop.test" in await visit.text(".explained")
+    assert await visit.text(".mirror .op") == "from:"
+    await house.send(letter("Invoice 8", sender="Billing <billing@shop.test>"), letter("Build 513 passed"))
+    await visit.shows("Invoice 8", "Invoice 7")
+    await visit.press("Escape", "Escape")
+    await visit.shows("Build 513 passed")
+
+
+async def test_a_search_that_cannot_be_read_says_why(browser: Browser, house: House) -> None:
+    async with visiting(browser, house) as visit:
+        await visit.go()
+        await visit.page.fill("#search", "frm:billing")
+        assert "from:" in await visit.text(".explained.wrong")
+        await visit.page.wait_for_selector(".state:has-text('cannot be read')")
+        # The browser itself notes each answer that is an error.
+        visit.wrong = [one for one in visit.wrong if "400" not in one]
+
+
+async def test_a_message_is_read_from_every_side(visit: Visit, house: House) -> None:
+    await house.send(reset())
+    await visit.go()
+    await visit.page.click(".row:has-text('Reset your password')")
+    frame = visit.page.frame_locator(".device iframe")
+    assert await frame.locator("h2").inner_text() == "Hello Ann"
+    assert await visit.page.get_attribute(".device iframe", "sandbox") == "allow-popups allow-popups-to-escape-sandbox"
+    assert "blocked" in await visit.text(".note")
+
+    async def read() -> bool:
+        return not (await only(house))["unread"]
+
+    await until(read)
+    await visit.page.wait_for_selector(".row:not(.un):has-text('Reset')")
+    for tab, words in {
+        "Text": "Your code is 482913.",
+        "Headers": "Reset your password",
+        "Source": "Subject: Reset your password",
+        "Parts": "text/html",
+    }.items():
+        await visit.page.click(f"[role=tab]:has-text('{tab}')")
+        await visit.page.wait_for_selector(f".tab-{tab.lower()} :text('{words}')")
+    message = await only(house)
+    assert visit.page.url.startswith(f"{visit.base}/m/INBOX/{message['id']}/parts")
+
+
+async def test_hostile_mail_does_nothing_and_asks_for_nothing(visit: Visit, house: House) -> None:
+    message = letter("<img src=x onerror=\"document.title='run'\">", "<script>document.title='run'</script>\n")
+    message.replace_header("From", '"<b>Eve</b>" <eve@evil.test>')
+    message.add_alternative(
+        "<script>top.document.title='run'</script><img src='https://evil.test/p' onerror=\"top.document.title='run'\">"
+        "<svg onload=\"top.document.title='run'\"></svg><meta http-equiv=refresh content='0;url=https://evil.test'>"
+        "<style>body{background:url(https://evil.test/b)}</style><form action=https://evil.test><input autofocus></form>"
+        "<a href=\"javascript:top.document.title='run'\">press</a>",
+        subtype="html",
+    )
+    message.add_attachment("<script>alert(1)</script>", subtype="html", filename="<script>.html")
+    await house.send(message)
+    await visit.go()
+    await visit.page.click(".row")
+    await visit.page.frame_locator(".device iframe").locator("a").click(force=True)
+    for tab in ("Text", "Headers", "Source", "Parts"):
+        await visit.page.click(f"[role=tab]:has-text('{tab}')")
+        await visit.page.wait_for_selector(f".tab-{tab.lower()} > *")
+    await visit.page.click("[role=tab]:has-text('Message')")
+    await visit.page.click(".att")
+    await visit.page.wait_for_selector("dialog.preview pre")
+    assert "run" not in await visit.page.title() or "onerror" in await visit.page.title()
+    assert "<img src=x" in await visit.text(".head h1"), "it is shown as what it is"
+    assert await visit.page.locator(".reading img[src=x]").count() == 0
+    visit.wrong = [one for one in visit.wrong if "sandbox" not in one]
+
+
+async def test_what_is_deleted_can_be_taken_back(visit: Visit, house: House) -> None:
+    await house.send(letter("first"), letter("second"), letter("third"))
+    await visit.go()
+    await visit.shows("third", "second", "first")
+    await visit.press("j", "j")
+    await visit.page.wait_for_selector(".head h1:has-text('second')")
+    await visit.press("Delete")
+    await visit.page.wait_for_selector(".toast:has-text('moved to Trash')")
+    await visit.shows("third", "first")
+    await visit.page.wait_for_selector(".head h1:has-text('first')")
+    assert (await only(house, mailbox="Trash"))["subject"] == "second"
+    await visit.press("z")
+    await visit.page.wait_for_selector(".toast:has-text('Undone')")
+
+    async def back() -> bool:
+        return sorted(await visit.subjects()) == ["first", "second", "third"]
+
+    await until(back)
+    assert (await house.get("/v1/messages", mailbox="Trash"))["messages"] == []
+    assert (await house.get("/v1/messages"))["total"] == 3
+
+
+async def test_many_are_marked_and_changed_at_once(visit: Visit, house: House) -> None:
+    await house.send(*(letter(f"number {n}") for n in range(90)))
+    await visit.go()
+    await visit.shows("number 89")
+    await visit.press("Home", "x", "Shift+J", "Shift+J")
+    await visit.page.wait_for_selector(".bulk:has-text('3 marked')")
+    await visit.press("s")
+
+    async def pinned() -> int:
+        return sum(one["pinned"] for one in (await house.get("/v1/messages", limit=500))["messages"])
+
+    async def three() -> bool:
+        return await pinned() == 3
+
+    await until(three)
+    await visit.press("Escape", "Control+a", "Control+a")
+    await visit.page.wait_for_selector(".bulk:has-text('90 marked')")
+    await visit.press("Delete")
+    await visit.page.wait_for_selector(".toast:has-text('90 messages moved to Trash')")
+    assert (await house.get("/v1/messages"))["total"] == 0
+    await visit.press("z")
+    await visit.page.wait_for_selector(".toast:has-text('Undone')")
+    assert (await house.get("/v1/messages"))["total"] == 90
+
+
+async def test_every_action_has_a_key_and_every_key_is_shown(visit: Visit, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    await visit.go()
+    await visit.shows("two", "one")
+    await visit.press("?")
+    shown = await visit.text("dialog.keys")
+    script = (await house.client.get("/static/commands.js")).text
+    labels = re.findall(r'group: "[^"]+", label: "([^"]+)"', script)
+    assert len(labels) > 40
+    for label in labels:
+        assert label in shown
+    await visit.press("Escape", "j")
+    await visit.page.wait_for_selector(".head h1:has-text('two')")
+    await visit.press("j")
+    await visit.page.wait_for_selector(".head h1:has-text('one')")
+    await visit.press("k")
+    await visit.page.wait_for_selector(".head h1:has-text('two')")
+    await visit.press("s")
+    await visit.page.wait_for_selector(".row.pinned:has-text('two')")
+    await visit.press("t")
+    await visit.page.keyboard.type("urgent")
+    await visit.press("Enter")
+    await visit.page.wait_for_selector(".row .tag:has-text('urgent')")
+    await visit.press("Control+k")
+    await visit.page.keyboard.type("compact")
+    await visit.press("Enter")
+    await visit.page.wait_for_selector("body.compact")
+    await visit.press("g", "p")
+    await visit.shows("two")
+    assert visit.page.url == f"{visit.base}/m/*?q=is%3Apinned"
+    await visit.press("Shift+D")
+    assert await visit.page.get_attribute("html", "data-theme") == "light"
+    await visit.press("Shift+D")
+    assert await visit.page.get_attribute("html", "data-theme") == "dark"
+    await visit.press("g", "i")
+    await visit.shows("two", "one")
+    await visit.press("Home", "v")
+    await visit.page.keyboard.type("Clubs")
+    await visit.press("Enter")
+    await visit.page.wait_for_selector(".side a:has-text('Clubs')")
+    assert (await only(house, mailbox="Clubs"))["subject"] == "two"
+
+
+async def test_an_answer_is_written_with_what_it_answers(visit: Visit, house: House) -> None:
+    await house.send(letter("Dinner", "Shall we?\n", Message_ID="<1@shop.test>"))
+    sent: list[dict[str, Any]] = []
+
+    async def take(route: Any) -> None:
+        sent.append(route.request.post_data_json)
+        await route.fulfill(status=200, json={"id": "M2", "queue_id": "q"})
+
+    await visit.page.route("**/v1/send*", take)
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".plain")
+    await visit.press("r")
+    await visit.page.wait_for_selector(".compose")
+    assert "> Shall we?" in await visit.page.input_value(".compose textarea")
+    await visit.page.keyboard.type("Gladly.")
+    await visit.press("Control+Enter")
+    await visit.page.wait_for_selector(".toast:has-text('Sent')")
+    [told] = sent
+    assert told["text"].startswith("Gladly.")
+    assert (told["from"], told["to"], told["subject"]) == ("ann@shop.test", ["Shop <shop@shop.test>"], "Re: Dinner")
+    assert told["in_reply_to"] == "<1@shop.test>"
+
+
+async def test_thousands_of_messages_cost_a_screenful_of_rows(visit: Visit, house: House) -> None:
+    await house.send(*(letter(f"number {n}") for n in range(700)))
+    await visit.go()
+    await visit.shows("number 699", "number 698")
+    assert await visit.page.locator(".row").count() < 40
+    box = "document.querySelector('#list')"
+    await visit.page.evaluate(f"{box}.scrollTop = {box}.scrollHeight")
+
+    async def at_the_end() -> bool:
+        return (await visit.subjects())[-1:] == ["number 0"]
+
+    await until(at_the_end)
+    assert await visit.page.locator(".row").count() < 40
+    assert await visit.page.get_attribute(".row:has-text('number 0') >> nth=-1", "aria-posinset") == "700"
+    await house.send(letter("new"))
+    await visit.page.click(".pill")
+    await visit.shows("new", "number 699")
+
+
+async def test_a_narrow_screen_shows_one_thing_at_a_time(browser: Browser, house: House) -> None:
+    await house.send(letter("one", "words\n"), letter("two"))
+    async with visiting(browser, house, 390, 844, has_touch=True) as visit:
+        await visit.go()
+        await visit.shows("two", "one")
+        assert not await visit.page.is_visible(".reading")
+        await visit.page.tap(".row:has-text('one')")
+        await visit.page.wait_for_selector(".plain:has-text('words')")
+        assert not await visit.page.is_visible(".list")
+        await visit.page.tap(".to-list >> visible=true")
+        await visit.shows("two", "one")
+        assert await visit.page.is_visible(".list")
+        await visit.page.tap(".row:has-text('two')")
+        await visit.page.wait_for_selector(".head h1:has-text('two')")
+        await visit.page.go_back()
+        assert await visit.page.is_visible(".list")
+        await visit.page.tap(".to-nav")
+        await visit.page.wait_for_selector(".side a:has-text('All mail')")
+        await visit.page.tap(".side a:has-text('All mail')")
+        await visit.page.wait_for_selector(".list-head h1:has-text('All mail')")
+        for width in (360, 390, 820):
+            await visit.page.set_viewport_size({"width": width, "height": 800})
+            assert await visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_widths_and_theme_are_remembered(visit: Visit, house: House) -> None:
+    await house.send(letter("one"))
+    await visit.go()
+    before = (await visit.page.locator("section.list").bounding_box() or {})["width"]
+    await visit.page.focus(".grip[data-for=list]")
+    await visit.press("ArrowRight", "ArrowRight")
+    await visit.press("Shift+D", "Shift+D")
+    await visit.go()
+    after = (await visit.page.locator("section.list").bounding_box() or {})["width"]
+    assert after == before + 32
+    assert await visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 20, 18)"
+
+
+async def test_it_says_when_it_is_cut_off_and_catches_up(visit: Visit, house: House) -> None:
+    await house.send(letter("before"))
+    await visit.go()
+    await visit.shows("before")
+    await visit.page.context.set_offline(True)
+    await visit.page.wait_for_selector("body:not([data-live=live])")
+    await house.send(letter("meanwhile"))
+    await visit.page.context.set_offline(False)
+    await visit.page.wait_for_selector("body[data-live=live]")
+    await visit.shows("meanwhile", "before")
+    visit.wrong = [one for one in visit.wrong if "ERR_INTERNET_DISCONNECTED" not in one]
+
+
+CONTRASTS = """
+() => {
+  const pen = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const rgba = colour => {
+    pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = pen.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = ([r, g, b, a], under) => [r, g, b].map((part, at) => part * a + under[at] * (1 - a));
+  const light = parts => {
+    const [r, g, b] = parts.map(part => part / 255).map(part => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = one => {
+    const above = [];
+    for (let at = one; at; at = at.parentElement) above.unshift(getComputedStyle(at).backgroundColor);
+    return above.reduce((under, colour) => over(rgba(colour), under), [255, 255, 255]);
+  };
+  const found = [];
+  for (const one of document.querySelectorAll('body *')) {
+    const own = [...one.childNodes].filter(node => node.nodeType === 3).map(node => node.textContent.trim());
+    const words = own.join(' ').trim();
+    const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+    if (!words || !box.width || !box.height) continue;
+    if (one.closest('[hidden], .away, .skip, .bones, :disabled')) continue;
+    if (style.visibility === 'hidden' || style.color === 'rgba(0, 0, 0, 0)') continue;
+    const under = ground(one), ink = over(rgba(style.color), under);
+    const [low, high] = [light(ink), light(under)].sort((a, b) => a - b);
+    const ratio = (high + .05) / (low + .05), size = parseFloat(style.fontSize);
+    const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
+    if (ratio < least) found.push(`${ratio.toFixed(2)} ${one.tagName}.${one.className} ${words.slice(0, 40)}`);
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_can_be_read_by_weak_eyes(browser: Browser, house: House, scheme: str) -> None:
+    message = reset()
+    message.add_attachment(b"%PDF-", maintype="application", subtype="pdf", filename="terms.pdf")
+    await house.send(letter("one"), letter("read"), message)
+    found = (await house.get("/v1/messages"))["messages"]
+    await house.client.patch(f"/v1/messages/{found[1]['id']}", json={"add_flags": ["\\Seen", "\\Flagged", "invoice"]})
+    async with visiting(browser, house, color_scheme=scheme) as visit:
+        await visit.go()
+        await visit.shows("Reset your password")
+        assert await visit.page.evaluate(CONTRASTS) == []
+        await visit.press("j")
+        for tab in ("Message", "Text", "Headers", "Source", "Parts"):
+            await visit.page.click(f"[role=tab]:has-text('{tab}')")
+            await visit.page.wait_for_selector(f".tab-{tab.lower()} > *")
+            assert await visit.page.evaluate(CONTRASTS) == [], tab
+        await visit.press("x")
+        assert await visit.page.evaluate(CONTRASTS) == []
+        await visit.press("?")
+        await visit.page.wait_for_selector("dialog.keys")
+        assert await visit.page.evaluate(CONTRASTS) == []
+        await visit.press("Escape", "Control+k")
+        await visit.page.wait_for_selector("dialog.pick")
+        assert await visit.page.evaluate(CONTRASTS) == []
+        await visit.press("Escape", "c")
+        await visit.page.wait_for_selector(".compose")
+        assert await visit.page.evaluate(CONTRASTS) == []
+
+
+async def test_whoever_hears_the_page_knows_where_they_are(visit: Visit, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    await visit.go()
+    await visit.shows("two", "one")
+    box = visit.page.locator("[role=listbox]#list")
+    assert await box.get_attribute("aria-multiselectable") == "true"
+    await visit.press("j")
+    active = await box.get_attribute("aria-activedescendant")
+    row = visit.page.locator(f"#{active}")
+    assert await row.get_attribute("aria-selected") == "true"
+    assert (await row.get_attribute("aria-posinset"), await row.get_attribute("aria-setsize")) == ("1", "2")
+    assert "two" in (await row.get_attribute("aria-label") or "")
+    nameless = await visit.page.evaluate(
+        "[...document.querySelectorAll('button, a, input, textarea, [role=separator], iframe')]"
+        ".filter(one => one.getClientRects().length && !(one.getAttribute('aria-label') || one.textContent.trim() || one.title"
+        " || (one.labels && one.labels.length))).map(one => one.outerHTML)"
+    )
+    assert nameless == []
