@@ -1,8 +1,8 @@
 """The page: files of this package, read once, packed once, and kept in memory.
 
 `/` and everything that the page's own scripts route are the same document; `/<name>` is `<name>.html` if there is one. What
-they load is named by what is in it: `/static/<digest>/main.js` never changes and may be kept for ever; for `/static/main.js` one
-asks each time and hears 304.
+they load is named by what is in it: `/static/<digest>/main.js` never changes and may be kept for ever; for `/static/main.js`
+one asks each time and hears 304.
 """
 
 from __future__ import annotations
