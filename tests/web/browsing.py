@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
-from web_house import House
 
 PATIENCE = 20.0
 OPTIONAL = ("/envelope", "/journey", "/extract", "/checks", "/v1/sessions")
@@ -30,15 +29,11 @@ class Visit:
     """Somebody's tab, and everything that went wrong in it."""
 
     page: Page
-    house: House
+    base: str
     asked: list[str] = field(default_factory=list)
     """The address of every request."""
     wrong: list[str] = field(default_factory=list)
     """Errors and warnings of the console, and exceptions."""
-
-    @property
-    def base(self) -> str:
-        return str(self.house.client.base_url).rstrip("/")
 
     async def go(self, path: str = "/") -> None:
         """Open a view, and wait until it is live."""
@@ -88,13 +83,13 @@ async def chromium(path: str) -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def visiting(
-    browser: Browser, house: House, width: int = 1440, height: int = 900, **more: Any
+    browser: Browser, base: str, width: int = 1440, height: int = 900, **more: Any
 ) -> AsyncIterator[Visit]:
     """A tab of that size; nothing may have gone wrong in it when it closes."""
     context = await browser.new_context(viewport={"width": width, "height": height}, **more)
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
-    visit = Visit(page, house)
+    visit = Visit(page, base)
     page.on("request", lambda request: visit.asked.append(request.url))
     page.on("pageerror", lambda error: visit.wrong.append(str(error)))
 

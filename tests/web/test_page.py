@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import poplib
 import re
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
+import test_access
 from outside import Tool, missing
 from web_house import House, letter
 
 pytestmark = pytest.mark.judge
+
+server = test_access.server
 
 try:
     from browsing import Visit, chromium, until, visiting
@@ -33,9 +39,13 @@ async def browser(tool: Tool) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
     """A desk's tab. The pointer is away from the list."""
-    async with visiting(browser, house) as opened:
+    async with visiting(browser, base_of(house)) as opened:
         await opened.page.mouse.move(1200, 600)
         yield opened
+
+
+def base_of(house: House) -> str:
+    return str(house.client.base_url).rstrip("/")
 
 
 async def only(house: House, **asked: Any) -> dict[str, Any]:
@@ -122,7 +132,7 @@ async def test_search_finds_as_one_types_and_says_what_it_understood(visit: Visi
 
 
 async def test_a_search_that_cannot_be_read_says_why(browser: Browser, house: House) -> None:
-    async with visiting(browser, house) as visit:
+    async with visiting(browser, base_of(house)) as visit:
         await visit.go()
         await visit.page.fill("#search", "frm:billing")
         assert "from:" in await visit.text(".explained.wrong")
@@ -276,13 +286,6 @@ async def test_every_action_has_a_key_and_every_key_is_shown(visit: Visit, house
 
 async def test_an_answer_is_written_with_what_it_answers(visit: Visit, house: House) -> None:
     await house.send(letter("Dinner", "Shall we?\n", Message_ID="<1@shop.test>"))
-    sent: list[dict[str, Any]] = []
-
-    async def take(route: Any) -> None:
-        sent.append(route.request.post_data_json)
-        await route.fulfill(status=200, json={"id": "M2", "queue_id": "q"})
-
-    await visit.page.route("**/v1/send*", take)
     await visit.go()
     await visit.press("j")
     await visit.page.wait_for_selector(".plain")
@@ -290,12 +293,61 @@ async def test_an_answer_is_written_with_what_it_answers(visit: Visit, house: Ho
     await visit.page.wait_for_selector(".compose")
     assert "> Shall we?" in await visit.page.input_value(".compose textarea")
     await visit.page.keyboard.type("Gladly.")
+    files = {"name": "menu.txt", "mimeType": "text/plain", "buffer": b"soup"}
+    await visit.page.set_input_files(".compose input[type=file]", files)
     await visit.press("Control+Enter")
     await visit.page.wait_for_selector(".toast:has-text('Sent')")
-    [told] = sent
-    assert told["text"].startswith("Gladly.")
-    assert (told["from"], told["to"], told["subject"]) == ("ann@shop.test", ["Shop <shop@shop.test>"], "Re: Dinner")
-    assert told["in_reply_to"] == "<1@shop.test>"
+    await visit.shows("Re: Dinner", "Dinner")
+    [told] = (await house.get("/v1/messages", account="shop@shop.test"))["messages"]
+    message = await house.get(f"/v1/messages/{told['id']}", account="shop@shop.test")
+    assert message["text"].startswith("Gladly.")
+    assert (message["from"]["address"], message["in_reply_to"]) == ("ann@shop.test", "<1@shop.test>")
+    assert [each["filename"] for each in message["attachments"]] == ["menu.txt"]
+    await visit.press("c")
+    await visit.page.fill(".compose [name=to]", "no address")
+    await visit.press("Control+Enter")
+    await visit.page.wait_for_selector(".compose .wrong:has-text('address')")
+    visit.wrong = [one for one in visit.wrong if "/v1/send" not in one]
+
+
+async def test_how_a_message_came_and_who_came_for_it_is_told(visit: Visit, house: House) -> None:
+    await house.send(letter("told"), sender="bounces@shop.test", to=["ann@shop.test", "hidden@shop.test"])
+    await visit.go()
+    await visit.press("j")
+    await visit.page.click("[role=tab]:has-text('Envelope')")
+    said = await visit.text("dl.envelope")
+    assert "<bounces@shop.test> differs from the From field" in said
+    assert "<hidden@shop.test>" in said
+    assert "1 not named in the header" in said
+    lines = await visit.text(".transcript")
+    assert "MAIL FROM:<bounces@shop.test>" in lines.upper().replace("BOUNCES@SHOP.TEST", "bounces@shop.test")
+    assert "250" in lines
+    await visit.page.click("[role=tab]:has-text('Journey')")
+    await visit.page.wait_for_selector(".journey .push:has-text('Accepted')")
+    place = house.running.bound["pop3"]
+
+    def fetch() -> None:
+        with contextlib.closing(poplib.POP3(place.host, place.port)) as client:
+            client.user("sink")
+            client.pass_("any")
+            client.retr(1)
+            client.quit()
+
+    await asyncio.to_thread(fetch)
+
+    async def pulled() -> bool:
+        events = (await house.get(f"/v1/messages/{(await only(house))['id']}/journey"))["events"]
+        return any(each["door"] == "pop3" for each in events)
+
+    await until(pulled)
+    await visit.page.reload()
+    await visit.page.wait_for_selector(".journey .pull:has-text('POP3')")
+    await visit.press("g", "e")
+    await visit.page.click(".sessions li a")
+    await visit.page.wait_for_selector(".sessions .transcript")
+    assert "/sessions/" in visit.page.url
+    await visit.press("Escape")
+    assert visit.page.url == f"{visit.base}/"
 
 
 async def test_thousands_of_messages_cost_a_screenful_of_rows(visit: Visit, house: House) -> None:
@@ -319,7 +371,7 @@ async def test_thousands_of_messages_cost_a_screenful_of_rows(visit: Visit, hous
 
 async def test_a_narrow_screen_shows_one_thing_at_a_time(browser: Browser, house: House) -> None:
     await house.send(letter("one", "words\n"), letter("two"))
-    async with visiting(browser, house, 390, 844, has_touch=True) as visit:
+    async with visiting(browser, base_of(house), 390, 844, has_touch=True) as visit:
         await visit.go()
         await visit.shows("two", "one")
         assert not await visit.page.is_visible(".reading")
@@ -412,7 +464,7 @@ async def test_everything_can_be_read_by_weak_eyes(browser: Browser, house: Hous
     await house.send(letter("one"), letter("read"), message)
     found = (await house.get("/v1/messages"))["messages"]
     await house.client.patch(f"/v1/messages/{found[1]['id']}", json={"add_flags": ["\\Seen", "\\Flagged", "invoice"]})
-    async with visiting(browser, house, color_scheme=scheme) as visit:
+    async with visiting(browser, base_of(house), color_scheme=scheme) as visit:
         await visit.go()
         await visit.shows("Reset your password")
         assert await visit.page.evaluate(CONTRASTS) == []
@@ -432,6 +484,28 @@ async def test_everything_can_be_read_by_weak_eyes(browser: Browser, house: Hous
         await visit.press("Escape", "c")
         await visit.page.wait_for_selector(".compose")
         assert await visit.page.evaluate(CONTRASTS) == []
+
+
+async def test_people_log_in_to_see_their_own_mail(browser: Browser, server: test_access.Server) -> None:
+    async with server.client(auth=("ann@a.test", test_access.PASSWORD)) as client:
+        told = {"to": ["ann@a.test"], "subject": "yours", "text": "words"}
+        assert (await client.post("/v1/send", json=told)).status_code == 201
+    async with visiting(browser, server.base, ignore_https_errors=True) as visit:
+        await visit.page.goto(visit.base)
+        await visit.page.fill("[name=login]", "ann@a.test")
+        await visit.page.fill("[name=password]", "wrong")
+        await visit.press("Enter")
+        await visit.page.wait_for_selector(".login .wrong:has-text('do not belong together')")
+        await visit.page.fill("[name=password]", test_access.PASSWORD)
+        await visit.press("Enter")
+        await visit.page.wait_for_selector(".row:has-text('yours')")
+        assert "ann@a.test" in await visit.text(".side .account")
+        assert await visit.page.locator(".side a:has-text('SMTP sessions')").count() == 0
+        await visit.page.click(".row")
+        await visit.page.wait_for_selector(".plain:has-text('words')")
+        await visit.press("g", "o")
+        await visit.page.wait_for_selector(".login")
+        visit.wrong = [one for one in visit.wrong if "401" not in one and "403" not in one]
 
 
 async def test_whoever_hears_the_page_knows_where_they_are(visit: Visit, house: House) -> None:

@@ -8,7 +8,7 @@ import * as message from "./message.js";
 import { ask_to_notify, notifying } from "./notify.js";
 import { show_pane } from "./panes.js";
 import { mark, mark_all, mark_many, marked, selection, unmark } from "./selection.js";
-import { emit, on, remember, remembered, state } from "./state.js";
+import { can_send, emit, on, remember, remembered, sees_all, state } from "./state.js";
 import { say, take_back } from "./undo.js";
 
 const write_to = async (given) => (await import("./compose.js")).write_to(given);
@@ -17,7 +17,6 @@ const go = (where) => emit("go", where);
 const special = (use, name) => state.mailboxes.find((box) => box.special_use === use)?.name || name;
 const wide = () => matchMedia("(min-width: 900px)").matches;
 const step = (by, more = {}) => () => list.step(by, { open: wide() || document.body.dataset.pane === "message", ...more });
-const sending = () => Boolean(state.info?.sending || state.info?.role === "sink");
 const reading = () => Boolean(message.shown());
 
 export const commands = [
@@ -44,7 +43,7 @@ export const commands = [
   { id: "bin", group: "Going", label: "Trash", keys: ["g t"], run: () => go({ mailbox: special("\\Trash", "Trash"), query: "" }) },
   { id: "mailbox", group: "Going", label: "A mailbox…", keys: ["g m"], run: () => pick_mailbox("Go to mailbox", (name) => go({ mailbox: name, query: "" })) },
   { id: "account", group: "Going", label: "Another account…", keys: ["g c"], run: pick_account, when: () => state.accounts.length > 1 },
-  { id: "sessions", group: "Going", label: "SMTP sessions", keys: ["g e"], run: () => go({ view: "sessions", session: null }) },
+  { id: "sessions", group: "Going", label: "SMTP sessions", keys: ["g e"], run: () => go({ view: "sessions", session: null }), when: sees_all },
   { id: "flow", group: "Going", label: "Flow: who pushes, who pulls", keys: ["g f"], run: () => { location.href = "/flow"; }, when: () => state.info?.role === "sink" },
   { id: "nav", group: "Going", label: "The list of mailboxes", keys: ["g l"], run: () => show_pane(document.body.dataset.pane === "nav" ? "list" : "nav") },
   { id: "trash", group: "Acting", label: "Move to Trash", keys: ["Delete", "#"], run: (given) => actions.trash(given) },
@@ -60,10 +59,10 @@ export const commands = [
   { id: "mark-up", group: "Marking", label: "Mark upwards", keys: ["Shift+K", "Shift+ArrowUp"], run: () => list.step(-1, { open: false, extend: true }) },
   { id: "mark-loaded", group: "Marking", label: "Mark all, once more: all that match", keys: ["Mod+a", "*"], run: mark_loaded },
   { id: "unmark", group: "Marking", label: "Unmark", keys: ["Shift+X"], run: () => unmark() },
-  { id: "compose", group: "Writing", label: "Write a message", keys: ["c"], run: (given) => write_to(given || {}), when: sending },
-  { id: "reply", group: "Writing", label: "Reply", keys: ["r"], run: () => message.answer("reply"), when: () => sending() && reading() },
-  { id: "reply-all", group: "Writing", label: "Reply to all", keys: ["a"], run: () => message.answer("all"), when: () => sending() && reading() },
-  { id: "forward", group: "Writing", label: "Forward", keys: ["f"], run: () => message.answer("forward"), when: () => sending() && reading() },
+  { id: "compose", group: "Writing", label: "Write a message", keys: ["c"], run: (given) => write_to(given || {}), when: can_send },
+  { id: "reply", group: "Writing", label: "Reply", keys: ["r"], run: () => message.answer("reply"), when: () => can_send() && reading() },
+  { id: "reply-all", group: "Writing", label: "Reply to all", keys: ["a"], run: () => message.answer("all"), when: () => can_send() && reading() },
+  { id: "forward", group: "Writing", label: "Forward", keys: ["f"], run: () => message.answer("forward"), when: () => can_send() && reading() },
   { id: "images", group: "Reading", label: "Show images from elsewhere", keys: ["i"], run: () => message.change("images"), when: reading },
   { id: "width", group: "Reading", label: "Phone, tablet, desktop width", keys: ["w"], run: () => message.change("width"), when: reading },
   { id: "sheet", group: "Reading", label: "Sheet light or dark", keys: ["b"], run: () => message.change("sheet"), when: reading },
@@ -132,7 +131,7 @@ function main_menu() {
     { label: remembered("density") === "compact" ? "Roomy list" : "Compact list", icon: "menu", key: key("density"), run: () => run_command("density") },
     { label: "Notify me", icon: "bell", on: notifying(), key: key("notify"), run: ask_to_notify },
     { label: "Everything", icon: "search", key: key("palette"), run: palette }, { label: "All keys", icon: "keys", key: "?", run: () => show_keys(commands) }, "-",
-    { label: "SMTP sessions", icon: "sessions", key: key("sessions"), run: () => run_command("sessions") },
+    sees_all() && { label: "SMTP sessions", icon: "sessions", key: key("sessions"), run: () => run_command("sessions") },
     info.role === "sink" && { label: "Flow", icon: "flow", key: key("flow"), run: () => run_command("flow") },
     { label: "The interface (OpenAPI)", icon: "out", run: () => window.open("/openapi.json", "_blank", "noopener") },
     info.role === "serve" && { label: "Log out", icon: "leave", run: () => emit("logout") },

@@ -65,7 +65,7 @@ export function write_to(given = {}) {
     const now = value(), wrong = form.querySelector(".wrong");
     const body = { from: now.from.trim(), to: addresses(now.to), cc: addresses(now.cc), bcc: addresses(now.bcc), subject: now.subject, text: now.text };
     if (![...body.to, ...body.cc, ...body.bcc].length) { wrong.textContent = "To whom?"; form.to.focus(); return; }
-    if (draft.in_reply_to) { body.in_reply_to = draft.in_reply_to; if (draft.references) body.headers = { References: draft.references }; }
+    if (draft.in_reply_to) { body.in_reply_to = draft.in_reply_to; body.references = (draft.references || "").split(/\s+/).filter(Boolean); }
     send.disabled = true;
     wrong.textContent = "";
     try {

@@ -16,7 +16,7 @@ import * as panes from "./panes.js";
 import * as route from "./route.js";
 import * as search from "./search.js";
 import { forget, mark_all, marked, selection, unmark } from "./selection.js";
-import { emit, on, state } from "./state.js";
+import { can_send, emit, on, state } from "./state.js";
 import { swipes } from "./swipe.js";
 import { fail, say } from "./undo.js";
 
@@ -41,7 +41,7 @@ async function boot() {
   }
   if (state.info.role === "serve" && !state.info.user && state.info.user !== undefined) return log_in();
   $(".brand small").textContent = state.info.role === "sink" ? "sink" : "";
-  $(".write").hidden = !(state.info.sending || state.info.role === "sink");
+  $(".write").hidden = !can_send();
   if (state.info.role === "sink") $(".doors").append(h("a", { class: "button bare", href: "/flow", title: "Flow: who pushes, who pulls  g f" }, icon("flow"), "Flow"));
   list.start();
   swipes($("#list"));

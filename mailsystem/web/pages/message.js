@@ -4,7 +4,7 @@ import { one } from "./actions.js";
 import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
 import { age, count, initial, plural, size, subject, time, tint, who, whole_address } from "./format.js";
-import { emit, on, remember, remembered, run, state } from "./state.js";
+import { emit, on, remember, remembered, can_send, run, state } from "./state.js";
 import { frame } from "./tab-frame.js";
 import { strip } from "./strip.js";
 
@@ -62,7 +62,7 @@ export async function show(id, summary = null) {
 }
 
 function draw_head(message, waiting) {
-  const sending = state.info?.sending || state.info?.role === "sink";
+  const sending = can_send();
   const from = message.from, address = from?.address || "";
   const bar = h("div", { class: "bar", role: "toolbar", "aria-label": "Message" },
     act("back", "Back", "back", { key: "Esc", more: "bare to-list" }),
@@ -93,7 +93,7 @@ function recipients(message) {
 function more(button) {
   const message = now?.message;
   if (!message) return;
-  const sending = state.info?.sending || state.info?.role === "sink";
+  const sending = can_send();
   emit("menu", { at: button, entries: [
     sending && { label: "Reply to all", icon: "replyall", key: "a", run: () => run("reply-all") }, sending && { label: "Forward", icon: "forward", key: "f", run: () => run("forward") }, sending && "-",
     { label: "Download as .eml", icon: "down", key: "d", run: () => run("download") },
@@ -137,7 +137,7 @@ async function ask_around() {
   await Promise.all([...new Set(TABS.map((tab) => tab.ask).filter(Boolean))].map(async (name) => {
     const asked = get(`${one(message.id)}/${name}`, where(message), { signal: mine.signal });
     mine.answers[name] = asked;
-    try { mine.answers[name] = await asked; } catch (error) { mine.answers[name] = error.status === 404 || error.status === 501 ? null : undefined; }
+    try { mine.answers[name] = await asked; } catch (error) { mine.answers[name] = [403, 404, 501].includes(error.status) ? null : undefined; }
   }));
   if (now !== mine) return;
   const said = mine.answers.extract;

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { box_icon } from "./commands.js";
 import { $, h, icon, later } from "./dom.js";
 import { box_name, count, initial, tint } from "./format.js";
-import { emit, state } from "./state.js";
+import { emit, sees_all, state } from "./state.js";
 
 const side = $(".side");
 const ORDER = ["INBOX", "\\Drafts", "\\Sent", "\\Archive", "\\Junk", "\\Trash"];
@@ -53,7 +53,7 @@ export function draw() {
       special.slice(1).map(box_entry), entry({ label: "All mail", name: "all", on: plain && state.mailbox === "*", run: go({ mailbox: "*", query: "" }) })),
     own.length ? h("h2", {}, "Folders") : "", own.length ? h("div", { class: "group" }, own.map(box_entry)) : "",
     tags.length ? h("h2", {}, "Tags") : "", tags.length ? h("div", { class: "group" }, tags.map((tag) => entry({ label: tag, name: "tag", on: mail && state.query === tag_query(tag), run: go({ mailbox: "*", query: tag_query(tag) }) }))) : "",
-    h("h2", {}, "Server"), h("div", { class: "group" }, entry({ label: "SMTP sessions", name: "sessions", on: !mail, run: () => emit("go", { view: "sessions", session: null }) }),
+    sees_all() ? h("h2", {}, "Server") : "", !sees_all() ? "" : h("div", { class: "group" }, entry({ label: "SMTP sessions", name: "sessions", on: !mail, run: () => emit("go", { view: "sessions", session: null }) }),
       state.info.role === "sink" ? h("a", { href: "/flow" }, icon("flow"), h("span", { class: "name" }, "Flow")) : null));
   side.scrollTop = kept;
   if (focused >= 0) side.querySelectorAll("a, button")[focused]?.focus({ preventScroll: true });

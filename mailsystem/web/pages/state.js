@@ -12,6 +12,11 @@ export const emit = (name, detail) => heard.dispatchEvent(new CustomEvent(name, 
 /** Runs a command by its name (commands.js). */
 export const run = (command, given) => emit("run", { command, given });
 
+/** Whether what is written here may go somewhere: in a sink to itself. */
+export const can_send = () => Boolean(state.info && (state.info.role === "sink" || state.info.sending || state.info.user?.scopes?.includes("send")));
+/** Whether the sessions of everybody may be seen. */
+export const sees_all = () => Boolean(state.info && (state.info.role === "sink" || state.info.user?.admin));
+
 let kept = {};
 try { kept = JSON.parse(localStorage.getItem("mailsystem") || "{}"); } catch { /* no storage: nothing is remembered */ }
 
