@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 PATIENCE = 20.0
 OPTIONAL = ("/envelope", "/journey", "/extract", "/checks", "/v1/sessions")
@@ -87,6 +87,17 @@ async def visiting(
 ) -> AsyncIterator[Visit]:
     """A tab of that size; nothing may have gone wrong in it when it closes."""
     context = await browser.new_context(viewport={"width": width, "height": height}, **more)
+    visit = await opened(context, base)
+    try:
+        yield visit
+    finally:
+        await context.close()
+    assert visit.wrong == []
+    assert visit.strangers() == []
+
+
+async def opened(context: BrowserContext, base: str) -> Visit:
+    """One more tab of the same browser."""
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     visit = Visit(page, base)
@@ -99,9 +110,4 @@ async def visiting(
             visit.wrong.append(f"{message.type}: {message.text} ({place})")
 
     page.on("console", heard)
-    try:
-        yield visit
-    finally:
-        await context.close()
-    assert visit.wrong == []
-    assert visit.strangers() == []
+    return visit

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.judge
 server = test_access.server
 
 try:
-    from browsing import Visit, chromium, until, visiting
+    from browsing import Visit, chromium, opened, until, visiting
     from playwright.async_api import Browser
 except ModuleNotFoundError:  # pragma: no cover
     HAS_PLAYWRIGHT = False
@@ -418,6 +418,24 @@ async def test_it_says_when_it_is_cut_off_and_catches_up(visit: Visit, house: Ho
     await visit.page.wait_for_selector("body[data-live=live]")
     await visit.shows("meanwhile", "before")
     visit.wrong = [one for one in visit.wrong if "ERR_INTERNET_DISCONNECTED" not in one]
+
+
+async def test_many_tabs_share_one_stream(visit: Visit, house: House) -> None:
+    await house.send(letter("before"))
+    await visit.go()
+    others = [await opened(visit.page.context, visit.base) for _ in range(7)]
+    for one in others:
+        await one.go()
+    await house.send(letter("after"))
+    for one in (visit, *others):
+        await one.shows("after", "before")
+    streams = [address for one in (visit, *others) for address in one.asked if "/v1/events" in address]
+    assert len(streams) == 1
+    await visit.page.goto("about:blank")
+    await house.send(letter("later"))
+    for one in others:
+        await one.shows("later", "after", "before")
+    assert [one.wrong for one in others] == [[]] * 7
 
 
 CONTRASTS = """

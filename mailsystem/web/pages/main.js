@@ -196,6 +196,7 @@ on("live-gone", ({ mailbox, uids }) => {
   recount();
 });
 on("live-mailboxes", nav.refresh);
+on("live-gap", () => { resort(); nav.refresh(); });
 const recount = later(async () => {
   const feed = list.the_feed();
   try { const said = await get("/v1/messages", { account: state.account, mailbox: state.mailbox, query: state.query, limit: 1 }); if (feed === list.the_feed() && said.total !== null) { feed.total = said.total - list.has_held(); feed.unread = said.unread; list.redraw(); draw_head(); } } catch { /* the next one counts */ }
