@@ -13,6 +13,7 @@ from mailsystem.store.bell import ITSELF, Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents
 from mailsystem.store.downloads import Handled
+from mailsystem.store.faults import RULES
 from mailsystem.store.headings import Said, Sayings
 from mailsystem.store.index import Index, Told
 from mailsystem.store.indexing import Counted
@@ -51,6 +52,7 @@ __all__ = [
     "ITSELF",
     "LONGEST_VALUE",
     "QUEUE",
+    "RULES",
     "Access",
     "AccessToken",
     "AccessTokens",

@@ -18,6 +18,7 @@ from mailsystem.store.accounts import Accounts
 from mailsystem.store.bell import Bell
 from mailsystem.store.contents import INLINE_LIMIT, Contents
 from mailsystem.store.database import Database
+from mailsystem.store.faults import Faults
 from mailsystem.store.fetching import Fetching
 from mailsystem.store.greylist import Greylist
 from mailsystem.store.headings import Sayings
@@ -66,6 +67,7 @@ class Store:
     oversight: Oversight
     suppression: Suppression
     sending: Sending
+    faults: Faults
     bell: Bell
     clock: Clock
 
@@ -151,6 +153,7 @@ async def open_store(
                 oversight=Oversight(database, clock=clock),
                 suppression=Suppression(database, clock=clock, after=suppress_after),
                 sending=Sending(database, clock=clock),
+                faults=Faults(database, clock),
                 bell=database.bell,
                 clock=clock,
             )

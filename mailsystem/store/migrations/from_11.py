@@ -202,6 +202,21 @@ FROM_11: Final = (
         ),
     ),
     Migration(
+        20,
+        "faults that a sink was told to have",
+        (
+            """CREATE TABLE faults (
+                id {serial},
+                namespace TEXT NOT NULL,
+                rule TEXT NOT NULL,
+                seen BIGINT NOT NULL DEFAULT 0,
+                hits BIGINT NOT NULL DEFAULT 0)""",
+            "CREATE TABLE fault_changes (id INTEGER PRIMARY KEY, changes BIGINT NOT NULL)",
+            "CREATE TABLE fault_addresses (address TEXT PRIMARY KEY, hits BIGINT NOT NULL, last REAL NOT NULL)",
+            "CREATE INDEX fault_addresses_by_last ON fault_addresses (last)",
+        ),
+    ),
+    Migration(
         23,
         "tokens that let programs and browsers in",
         (
