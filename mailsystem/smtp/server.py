@@ -16,11 +16,13 @@ from aiosmtpd.smtp import syntax
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
+from mailsystem.faults import Faults
 from mailsystem.mail import sasl
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.net import OPEN, Bound, Closed, Connection, Terms, listen
 from mailsystem.smtp import grammar, parameters, replies
 from mailsystem.smtp.conversation import Rules, Verb
+from mailsystem.smtp.faulty import Faulty, faulty
 from mailsystem.smtp.handler import Gate, MailHandler
 from mailsystem.smtp.lines import AUTH_LIMIT
 from mailsystem.smtp.receiving import Receiving
@@ -283,6 +285,10 @@ MailSMTP.verbs = {
 }
 
 
+class FaultyMailSMTP(Faulty, MailSMTP):
+    """The same in a sink that was told to have faults, or may be."""
+
+
 @lru_cache(maxsize=64)
 def _offered(rules: Rules, secure: bool, mechanisms: tuple[str, ...]) -> str:
     """The reply to EHLO, which is the same for all clients in one state."""
@@ -345,6 +351,7 @@ async def serving(
     path: Path | None = None,
     terms: Terms = OPEN,
     relaying: bool = False,
+    faults: Faults | None = None,
 ) -> AsyncIterator[Bound]:
     """Take mail in at `host`:`port` (0 takes a free one).
 
@@ -352,6 +359,7 @@ async def serving(
     here. `submission` wants a login before MAIL, senders of the login's own, and gives messages a Date and a Message-ID;
     `lmtp` answers for each recipient; only `submission` offers AUTH, and others where `offer_auth` says so (without a word,
     `mx` does too). `gate` is asked at every step. With `relaying`, whoever logged in may send to other servers; nobody else.
+    With `faults`, what they say goes wrong.
 
     `size_limit` is in octets. `timeout` and `data_timeout` are seconds for a whole command and of silence within a message
     (RFC 5321 4.5.3.2.7 and 4.5.3.2.5), `data_total` seconds for a whole message, `minimum_rate` octets per second once
@@ -388,8 +396,14 @@ async def serving(
         name.removeprefix("handle_"): getattr(handler, name) for name in dir(handler) if name.startswith("handle_")
     }
 
+    make = MailSMTP if faults is None else FaultyMailSMTP
+    if faults is not None:
+        verbs = faulty(verbs)
+
     async def serve(connection: Connection) -> None:
-        session = MailSMTP(connection, rules, handler, hooks, store.contents, verbs)
+        session = make(connection, rules, handler, hooks, store.contents, verbs)
+        if isinstance(session, FaultyMailSMTP) and faults is not None:
+            session.faults = faults
         await session.converse(trace.child("smtp", peer=str(connection.peer)))
 
     at_once = tls if implicit_tls else None
