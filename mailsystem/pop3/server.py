@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from mailsystem.directory import Directory
+from mailsystem.faults import Faults
 from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, Unavailable, WrongState
 from mailsystem.net import OPEN, Bound, Connection, Injected, Stopping, Terms, listen
 from mailsystem.pop3 import grammar, replies
+from mailsystem.pop3.faulty import Faulty
 from mailsystem.pop3.languages import Phrase
 from mailsystem.pop3.session import Options, Session, State
 from mailsystem.pop3.verbs import TABLE, Verb
@@ -40,10 +42,12 @@ async def serving(
     login_delay: int = 0,
     grace: float = 5.0,
     terms: Terms = OPEN,
+    faults: Faults | None = None,
 ) -> AsyncIterator[Bound]:
     """Serve POP3 until the block is left; then nobody's deletions are done but those of a QUIT that has come.
 
     `tls` enables STLS or, with `implicit_tls`, wraps every connection at once. The numbers are explained at `Options`.
+    With `faults`, what they say goes wrong.
     """
     options = Options(
         hostname=hostname,
@@ -58,6 +62,8 @@ async def serving(
 
     async def serve(connection: Connection) -> None:
         session = Session(connection, store, directory, trace.child("pop3", peer=str(connection.peer)), options)
+        if faults is not None:
+            session.faulty = Faulty(session, faults)
         await session.talk.hold(
             lambda: _converse(session), farewell=lambda end: _farewell(session, end), leave=session.leave
         )
@@ -78,7 +84,11 @@ def _farewell(session: Session, end: Exception) -> bytes | None:
 
 async def _converse(session: Session) -> str:
     """Greet, then one command after the other, strictly in order; returns why it is over."""
-    session.talk.say(replies.ok(Phrase("{host} POP3 ready", host=session.options.hostname)))
+    ready = replies.ok(Phrase("{host} POP3 ready", host=session.options.hostname))
+    if session.faulty is None:
+        session.talk.say(ready)
+    else:
+        await session.faulty.greet(ready)
     while not session.ended:
         try:
             line = await session.talk.hear()  # what was said leaves before anything is waited for (RFC 2449 6.6)
@@ -117,7 +127,10 @@ async def _run(session: Session, line: bytes) -> None:
         return
     try:
         session.check_lease()
-        text = await entry.handler(session, args)
+        if session.faulty is None:
+            text = await entry.handler(session, args)
+        else:
+            text = await session.faulty.perform(entry, args, line)
     except MailError as error:
         if session.midway:
             session.talk.cut(f"answer not finished: {error}")
@@ -135,6 +148,8 @@ async def _run(session: Session, line: bytes) -> None:
         session.patience.bad = 0
         if text is not None:
             session.talk.say(replies.ok(text, session.language))
+    if session.faulty is not None:
+        await session.faulty.answered()
 
 
 def _refuse(session: Session, error: MailError, entry: Verb | None = None) -> None:

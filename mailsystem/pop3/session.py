@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mailsystem.directory import Directory, proven
 from mailsystem.mail.account import Account
@@ -23,6 +23,9 @@ from mailsystem.pop3.grammar import AUTH_LIMIT, COMMAND_LIMIT, Stuffing
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
+
+if TYPE_CHECKING:
+    from mailsystem.pop3.faulty import Faulty
 
 _LINES_AT_ONCE: Final = 1000
 _LINES_TRACED: Final = 100
@@ -63,6 +66,7 @@ class Session:
         "account",
         "directory",
         "ended",
+        "faulty",
         "language",
         "midway",
         "name",
@@ -99,6 +103,8 @@ class Session:
         """In which replies speak to people; empty until the client has chosen one."""
         self.midway = False
         """A multi-line answer was begun: whatever goes wrong now, no word of ours could be told from it."""
+        self.faulty: Faulty | None = None
+        """What goes wrong, in a sink that is told to have faults."""
         self._drop: Maildrop | None = None
 
     # Where the client stands
