@@ -10,6 +10,7 @@ from mailsystem.imap import news, reply, watch
 from mailsystem.imap.batches import ClientBug, TooFew
 from mailsystem.imap.command import TABLE, Command, Ok
 from mailsystem.imap.commands.appending import Gone
+from mailsystem.imap.faulty import Faulty, Instead
 from mailsystem.imap.fetched import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, BadCharset, UidRequired
@@ -58,8 +59,8 @@ _LITERAL = re.compile(rb"\{([0-9]+)\+?\}")
 _LONGEST_LINE: Final = 2000
 
 
-async def run(session: Session, frame: Frame) -> None:
-    """Do what `frame` says and answer it: untagged data first, then one tagged line.
+async def run(session: Session, frame: Frame, faulty: Faulty | None = None) -> None:
+    """Do what `frame` says and answer it: untagged data first, then one tagged line; or what a fault makes of that.
 
     Raises `Goodbye`, `Injected` and `ConnectionError` when there is nothing more to say to this client.
     """
@@ -81,7 +82,7 @@ async def run(session: Session, frame: Frame) -> None:
 
     done: Ok | None = None
     if fault is None and entry is not None:
-        done, answer = await _perform(session, entry, args, by_uid)
+        done, answer = await _perform(session, entry, args, by_uid, faulty)
     else:
         answer = _refuse(session, fault or SyntaxFault(), entry)
     bye = _verdict(session, answer) or ("cannot follow any more" if frame.last else None)
@@ -109,6 +110,8 @@ async def run(session: Session, frame: Frame) -> None:
     session.send(tag + line, traced=(REDACTED if entry is None else tag) + line)
     if done is not None and done.then is not None:
         await done.then()
+    if faulty is not None:
+        await faulty.answered()
 
 
 def _entry(args: Arguments) -> tuple[Command, bool]:
@@ -124,7 +127,9 @@ def _entry(args: Arguments) -> tuple[Command, bool]:
     return entry, by_uid
 
 
-async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bool) -> tuple[Ok | None, bytes]:
+async def _perform(
+    session: Session, entry: Command, args: Arguments, by_uid: bool, faulty: Faulty | None
+) -> tuple[Ok | None, bytes]:
     """Run the handler; what it returned, and the reply without its tag."""
     try:
         if not session.state & entry.states:
@@ -133,9 +138,14 @@ async def _perform(session: Session, entry: Command, args: Arguments, by_uid: bo
             raise UidRequired
         if entry.name in watch.OWN:
             await watch.look(session)  # what was not its own doing
-        done = await entry.handler(session, args, by_uid)
+        if faulty is None:
+            done = await entry.handler(session, args, by_uid)
+        else:
+            done = await faulty.perform(entry, args, by_uid)
     except MailError as error:
         return None, _refuse(session, error, entry)
+    except Instead as fault:
+        return None, fault.answer
     except (Goodbye, Injected, Stopping, ConnectionError):
         raise
     except Exception as error:

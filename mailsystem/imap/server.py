@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from mailsystem.directory import Directory
+from mailsystem.faults import Faults
 from mailsystem.imap import dispatch, news, reply
 from mailsystem.imap.command import capabilities
+from mailsystem.imap.faulty import Faulty
 from mailsystem.imap.framing import Continue, Frame
 from mailsystem.imap.options import Options
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Session
@@ -45,10 +47,12 @@ async def serving(
     bad_commands: int = 20,
     grace: float = 5.0,
     terms: Terms = OPEN,
+    faults: Faults | None = None,
 ) -> AsyncIterator[Bound]:
     """Serve IMAP until the block is left; then say BYE to everybody.
 
     `tls` enables STARTTLS or, with `implicit_tls`, wraps every connection at once. The numbers are explained at `Options`.
+    With `faults`, what they say goes wrong.
     """
     options = Options(
         hostname=hostname,
@@ -65,19 +69,27 @@ async def serving(
     )
 
     async def serve(connection: Connection) -> None:
-        await _serve(connection, store, directory, trace.child("imap", peer=str(connection.peer)), options)
+        await _serve(connection, store, directory, trace.child("imap", peer=str(connection.peer)), options, faults)
 
     at_once = tls if implicit_tls else None
     async with listen(serve, host, port, tls=at_once, terms=terms, full=_FULL, grace=grace, trace=trace) as bound:
         yield bound
 
 
-async def _serve(connection: Connection, store: Store, directory: Directory, trace: Trace, options: Options) -> None:
+async def _serve(
+    connection: Connection,
+    store: Store,
+    directory: Directory,
+    trace: Trace,
+    options: Options,
+    faults: Faults | None,
+) -> None:
     trace.event("connected", tls=connection.secure)
     session = Session(connection, store, directory, trace, options)
+    faulty = None if faults is None else Faulty(session, faults)
     reason = "logout"
     try:
-        await _converse(session)
+        await _converse(session, faulty)
     except Goodbye as end:
         reason = str(end)
         session.send(b"* BYE " + reply.text(reason) + reply.CRLF)
@@ -99,17 +111,21 @@ async def _serve(connection: Connection, store: Store, directory: Directory, tra
         trace.event("disconnected", reason=reason)
 
 
-async def _converse(session: Session) -> None:
+async def _converse(session: Session, faulty: Faulty | None) -> None:
     """Greet, then one command after the other, strictly in order, until somebody says BYE."""
     name = reply.text(session.options.hostname)
-    session.send(b"* OK [CAPABILITY " + capabilities(session) + b"] " + name + b" ready\r\n")
+    ready = b"* OK [CAPABILITY " + capabilities(session) + b"] " + name + b" ready\r\n"
+    if faulty is None:
+        session.send(ready)
+    else:
+        await faulty.greet(ready)
     turns = 0
     while not session.ended:
         heard = session.framing.next()
         match heard:
             case Frame():
                 try:
-                    await dispatch.run(session, heard)
+                    await dispatch.run(session, heard, faulty)
                 finally:
                     session.discard()
                 turns += 1
