@@ -30,6 +30,7 @@ from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
+from mailsystem.faults import Faults
 from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.net.counts import Counts, own
@@ -72,6 +73,8 @@ class Running:
     bound: Mapping[str, Bound]
     """Listener to where it listens."""
     certificates: Certificates | None = None
+    faults: Faults | None = None
+    """What goes wrong on demand: in a sink."""
 
     def reload(self) -> None:
         """Read again what may change while the program runs: the certificates."""
@@ -145,6 +148,7 @@ async def running(
             caps=caps,
             reporting=sending,
         )
+        faults = Faults(store, magic=settings.faults.magic) if sink else None
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         bound: dict[str, Bound] = {}
         for name in wanted:
@@ -165,11 +169,14 @@ async def running(
                         **place,
                         **_smtp(name, settings, sink=sink),
                         relaying=settings.queue.relaying and not sink,
+                        faults=faults,
                     )
                 case "pop3":
                     from mailsystem.pop3.server import serving as pop3
 
-                    doors[name] = pop3(store, directory, trace, **place, login_delay=settings.pop3.login_delay)
+                    doors[name] = pop3(
+                        store, directory, trace, **place, login_delay=settings.pop3.login_delay, faults=faults
+                    )
                 case "imap":
                     from mailsystem.imap.server import serving as imap
 
@@ -181,6 +188,7 @@ async def running(
                         largest_message=settings.limits.message_size,
                         messages_per_command=settings.limits.messages_per_command,
                         share_with_anyone=settings.accounts.share_with_anyone,
+                        faults=faults,
                     )
                 case "web":
                     doors[name] = await web.door(
@@ -212,7 +220,7 @@ async def running(
         if share is None:  # of many, it is said once
             trace.event("listening", **{name: str(place) for name, place in bound.items()})
             stack.callback(trace.event, "stopping")
-        yield Running(store, directory, bound, keys)
+        yield Running(store, directory, bound, keys, faults)
     if share is None:
         trace.event("stopped")
 

@@ -30,6 +30,7 @@ from mailsystem.settings.doors import (
     Submissions,
     Web,
 )
+from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group
 from mailsystem.settings.model import PREFIX, Accounts, Limits, Log, Oauth, Pair, Policy, Settings, Tls, value_of
 from mailsystem.settings.queue import Queue, name_server
@@ -37,6 +38,7 @@ from mailsystem.settings.queue import Queue, name_server
 __all__ = [
     "OFF",
     "Accounts",
+    "Faults",
     "Imap",
     "Imaps",
     "Knob",

@@ -34,6 +34,7 @@ from mailsystem.settings.doors import (
     Submissions,
     Web,
 )
+from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.queue import Queue
 
@@ -283,6 +284,7 @@ class Settings(BaseModel):
         description="What becomes of a message with a CR or LF on its own: refused with 554, stored as it is (accept), "
         "or, from our own people, mended (normalize).",
     )
+    faults: Faults = defaults(Faults)
     log: Log = defaults(Log)
     journal: Journal = defaults(Journal)
     durable_flags: bool = Field(
