@@ -7,31 +7,34 @@ report tells it of all.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Iterator, Sequence
-from email.header import Header
 from email.utils import formatdate
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
-from mailsystem.mail import header
-from mailsystem.mail.address import Address, normal_domain
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.address import Address
 from mailsystem.mail.explanation import ORDER, TITLES, explanation
+from mailsystem.mail.multipart_report import (
+    FOLD,
+    Part,
+    assembled,
+    can_travel,
+    first,
+    host_name,
+    returned_part,
+    subject_field,
+    text_part,
+    threading_fields,
+)
 from mailsystem.mail.reported import Action, Reported, clean
 from mailsystem.mail.words import decoded
 
 MOST_RETURNED: Final = 1 << 20
 """Octets of a message up to which it comes back whole (RFC 3461 6.2); of a longer one only the header does."""
-_MOST_HEADER: Final = 1 << 16
-_LONGEST_LINE: Final = 998  # RFC 5322 2.1.1
 _LONGEST_ADDRESS: Final = (
     900  # of one that can be accepted, all is there: so has 64 octets before the @ and 255 behind it
 )
-_FOLD: Final = 76
 
-_MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>")
-_LONG_LINE = re.compile(rb"[^\n]{999}")
 _XTEXT = re.compile(rb"\+([0-9A-F]{2})")
 _EMBEDDED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 _QCHAR = re.compile(r"[!-*,-<>-\[\]-~]")
@@ -72,95 +75,38 @@ def report(
     """
     if not to or not recipients:
         raise ValueError("a report goes to somebody, about somebody")
-    host = _host(hostname)
+    host = host_name(hostname)
     wide = not to.is_ascii
     if original is not None and not (
-        returns_body(ret, [each.action for each in recipients], len(original)) and _can_travel(original)
+        returns_body(ret, [each.action for each in recipients], len(original)) and can_travel(original)
     ):
         original = None
-    subject = clean(decoded(_first(original_head, b"subject")), 400)
+    subject = clean(decoded(first(original_head, b"subject")), 400)
     text = explanation(
         hostname=host, recipients=recipients, subject=subject, arrived=arrived, now=now, attached=_attached(original)
     )
     parts = [
-        _text_part(text),
+        text_part(text),
         _status_part(host, ident, arrived, envid, recipients, wide=wide),
-        _returned_part(original_head, original, wide=wide),
+        returned_part(original_head, original, wide=wide),
     ]
-    # A random one occurs nowhere; but nobody has to believe that.
-    boundary = f"=_{token}"
-    while any(boundary.encode() in part.body for part in parts):
-        boundary += "="
-    return b"".join(_message(host, to, subject, recipients, original_head, now, token, boundary, parts))
-
-
-class _Part(NamedTuple):
-    kind: str
-    """Content-Type."""
-    description: str
-    encoding: str
-    body: bytes
-    """Encoded, and with CRLF at its end."""
-
-
-def _message(
-    host: str,
-    to: Address,
-    subject: str,
-    recipients: Sequence[Reported],
-    original_head: bytes,
-    now: float,
-    token: str,
-    boundary: str,
-    parts: Sequence[_Part],
-) -> Iterator[bytes]:
     actions = {each.action for each in recipients}
     title = TITLES[next(action for action in ORDER if action in actions)]
     fields = [
         f"From: Mail Delivery System <mailer-daemon@{host}>",
         f"To: <{to}>",
-        _subject(f"{title}: {subject}" if subject else f"{title}: your message"),
+        subject_field(f"{title}: {subject}" if subject else f"{title}: your message"),
         f"Date: {formatdate(now, localtime=True)}",
         f"Message-ID: <{token}@{host}>",
         "Auto-Submitted: auto-replied",  # RFC 3834 5
+        *threading_fields(original_head),
     ]
-    if (found := _MESSAGE_ID.fullmatch(header.unfolded(_first(original_head, b"message-id")))) is not None:
-        fields += [f"In-Reply-To: {found[0].decode()}", f"References: {found[0].decode()}"]
-    encoding = "8bit" if any(part.encoding == "8bit" for part in parts) else "7bit"
-    fields += [
-        "MIME-Version: 1.0",
-        f'Content-Type: multipart/report; report-type=delivery-status;\r\n boundary="{boundary}"',
-        f"Content-Transfer-Encoding: {encoding}",
-        "",
-        "",
-    ]
-    yield "\r\n".join(fields).encode()
-    for part in parts:
-        yield (
-            f"--{boundary}\r\nContent-Description: {part.description}\r\nContent-Type: {part.kind}\r\n"
-            f"Content-Transfer-Encoding: {part.encoding}\r\n\r\n"
-        ).encode()
-        yield part.body
-        yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode()
-
-
-def _subject(text: str) -> str:
-    """A field that no program takes for an encoded word unless it is one."""
-    charset = "us-ascii" if text.isascii() and "=?" not in text else "utf-8"
-    return "Subject: " + Header(text, charset, maxlinelen=_FOLD, header_name="Subject").encode(linesep="\r\n")
-
-
-def _text_part(text: str) -> _Part:
-    octets = text.replace("\n", "\r\n").encode()
-    if octets.isascii() and _LONG_LINE.search(octets) is None:
-        return _Part("text/plain; charset=us-ascii", "Notification", "7bit", octets)
-    return _Part("text/plain; charset=utf-8", "Notification", "quoted-printable", binascii.b2a_qp(octets, istext=True))
+    return assembled(fields, "delivery-status", parts, token)
 
 
 def _status_part(
     host: str, ident: str, arrived: float, envid: str | None, recipients: Sequence[Reported], *, wide: bool
-) -> _Part:
+) -> Part:
     """message/delivery-status (RFC 3464 2), or its international sister (RFC 6533 4.1)."""
     fields = []
     if envid is not None:
@@ -176,7 +122,7 @@ def _status_part(
     kind, encoding = "message/delivery-status", "7bit"
     if not body.isascii():
         kind, encoding = "message/global-delivery-status", "8bit"
-    return _Part(kind, "Delivery report", encoding, body)
+    return Part(kind, "Delivery report", encoding, body)
 
 
 def _of_recipient(each: Reported, *, wide: bool) -> Iterator[str]:
@@ -232,73 +178,8 @@ def _embedded(match: re.Match[str]) -> str:
     return chr(point) if point < 0xD800 or 0xDFFF < point < 0x110000 else match[0]
 
 
-def _returned_part(head: bytes, original: bytes | None, *, wide: bool) -> _Part:
-    """The message, or its header (RFC 6522 3 and 4, RFC 6533 4.2 and 4.3)."""
-    if original is None:
-        body = _lines_of_header(head)
-        name, kind = "Header of the message", "text/rfc822-headers"
-    else:
-        body = original if original.endswith(b"\r\n") else original + b"\r\n"
-        name, kind = "The message", "message/rfc822"
-    if body.isascii():
-        return _Part(kind, name, "7bit", body)
-    if _is_global(head):
-        kind = "message/global" if original is not None else "message/global-headers"
-        if not wide:  # RFC 6533 4.5: its sender may well have no server that knows SMTPUTF8
-            return _Part(kind, name, "base64", _base64(body))
-    elif original is None:
-        return _Part(kind, name, "base64", _base64(body))  # octets that are no text at all
-    return _Part(kind, name, "8bit", body)
-
-
-def _is_global(head: bytes) -> bool:
-    """Whether a header is an international one (RFC 6532), and not merely one with octets that nobody declared."""
-    if head.isascii():
-        return False
-    try:
-        head.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _can_travel(octets: bytes) -> bool:
-    """Whether a message can be part of another without BINARYMIME: nothing but a transfer encoding would help, and RFC 2046
-    5.2.1 allows none."""
-    return (
-        b"\0" not in octets
-        and octets.count(b"\n") == octets.count(b"\r") == octets.count(b"\r\n")
-        and _LONG_LINE.search(octets.replace(b"\r\n", b"\n")) is None
-    )
-
-
-def _lines_of_header(head: bytes) -> bytes:
-    """A header block as lines that can travel, without the blank line at its end."""
-    if len(head) > _MOST_HEADER:
-        head = head[: head.rfind(b"\n", 0, _MOST_HEADER) + 1]
-    kept = []
-    for line in head.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\0", b"").split(b"\n"):
-        if not line.strip():
-            break
-        cut = line[:_LONGEST_LINE]
-        kept.append(cut.decode("utf-8", "ignore").encode() if _is_global(line) else cut)
-    return b"".join(line + b"\r\n" for line in kept) or b"\r\n"
-
-
 def _attached(original: bytes | None) -> str:
     return "Your message is attached." if original is not None else "The header of your message is attached."
-
-
-def _first(head: bytes, name: bytes) -> bytes:
-    return next((value for key, value in header.fields(head[:_MOST_HEADER]) if key.lower() == name), b"")
-
-
-def _host(hostname: str) -> str:
-    """Our name, so that it can be part of an address."""
-    try:
-        return normal_domain(hostname)
-    except SyntaxFault:
-        return re.sub(r"[^A-Za-z0-9.-]+", "-", hostname)[:255].strip(".-") or "localhost"
 
 
 def _unxtext(text: str) -> str:
@@ -324,13 +205,8 @@ def _folded(line: str) -> list[str]:
     """A field's line as several, to be put together with a fold between them; none is too long, since all words are short."""
     lines = [""]
     for word in line.split(" "):
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > _FOLD:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > FOLD:
             lines.append(word)
         else:
             lines[-1] += (" " if lines[-1] else "") + word
     return lines
-
-
-def _base64(octets: bytes) -> bytes:
-    encoded = binascii.b2a_base64(octets, newline=False)
-    return b"".join(encoded[at : at + _FOLD] + b"\r\n" for at in range(0, len(encoded), _FOLD))
