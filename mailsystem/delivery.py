@@ -156,7 +156,7 @@ class Delivery:
                 return Outcome(message.ident, failed)
 
     async def report(
-        self, to: Address, octets: bytes, *, settling: Settling, trace: Trace, require_tls: bool = False
+        self, to: Address, octets: bytes, *, settling: Settling | None = None, trace: Trace, require_tls: bool = False
     ) -> str:
         """Deliver a report of ours (RFC 3464), from the null sender (RFC 5321 6.1); returns its id.
 

@@ -4,6 +4,7 @@
   (`from_json`, `to_json`) and as a line (`of_line`, `to_line`).
 - `Faults` keeps the rules in the store, so that every process obeys them at once and all count together.
 - The doors ask it once for each command, and make what it says go wrong.
+- `generators` writes mail that an application has to understand; it is imported when something is to be written.
 """
 
 from mailsystem.faults.doubting import Doubting

@@ -81,9 +81,8 @@ class Narrow:
             if self._rate:
                 await pause(self._through, len(piece) / self._rate)
 
-    async def finish(self, timeout: float = 300) -> None:
-        """The answer is over: an answer that was to be cut ends the connection, however short it was. Raises `Closed`."""
-        await self.drain(timeout)
+    async def finish(self) -> None:
+        """The answer has left: one that was to be cut ends the connection, however short it was. Raises `Closed`."""
         if self._left is not None:
             await hang_up(self._through)
 
@@ -98,7 +97,7 @@ class Narrow:
 
 
 async def finished(connection: Connection) -> Connection:
-    """The connection itself, once the answer through a narrow one is over. Raises `Closed`."""
+    """The connection itself, once the answer through a narrow one has left. Raises `Closed`."""
     narrow: object = connection
     if not isinstance(narrow, Narrow):
         return connection

@@ -10,6 +10,7 @@ from typing import Any, Final
 from mailsystem.faults import BODY, CONNECT, Faults, Narrow, Rule, Scene, finished, hang_up, pause
 from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.smtp import grammar
+from mailsystem.smtp.answering import Answering
 from mailsystem.smtp.conversation import Verb
 from mailsystem.smtp.receiving import Receiving, Reception
 from mailsystem.smtp.replies import Refusal, Reply
@@ -40,9 +41,10 @@ def scripted(text: str) -> Scripted:
 
 
 class Faulty(Receiving):
-    """What can go wrong in one client's conversation. Whoever makes one sets `faults`."""
+    """What can go wrong in one client's conversation. Whoever makes one sets `faults` and `answering`."""
 
     faults: Faults
+    answering: Answering
     _fault: Rule | None = None
     """What the message that comes in will meet."""
     _came = 0
@@ -50,7 +52,7 @@ class Faulty(Receiving):
 
     async def _struck(self, stage: str, argument: bytes = b"") -> Rule | None:
         """What goes wrong at this stage, if anything."""
-        if self.faults.quiet and not (self.faults.magic and stage in {"RCPT", BODY}):
+        if self.faults.quiet and not (self.faults.magic and (stage == BODY or (stage == "RCPT" and b"+" in argument))):
             return None
         sender, recipients = self.envelope.sender, list(self.envelope.recipients)
         try:
@@ -103,6 +105,13 @@ class Faulty(Receiving):
             self._leaving = True  # RFC 5321 3.1 would have it wait for QUIT; but nothing can come of it
 
     async def _call_handler_hook(self, command: str, *args: Any) -> Any:
+        spool = self.envelope.spool
+        if command == "DATA" and spool is not None:
+            envelope, peer = self.envelope, self.connection.peer.host
+            answers = await self.answering.prepare(envelope.sender, envelope.recipients, spool, peer)
+            done = await super()._call_handler_hook(command, *args)
+            await self.answering.write(answers, self.trace)
+            return done
         done = await super()._call_handler_hook(command, *args)
         if command == "AUTH" and (fault := await self._struck("AUTH")) is not None:
             return await self._logged_in(fault, done)

@@ -21,6 +21,7 @@ from mailsystem.mail import sasl
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.net import OPEN, Bound, Closed, Connection, Terms, listen
 from mailsystem.smtp import grammar, parameters, replies
+from mailsystem.smtp.answering import Answering
 from mailsystem.smtp.conversation import Rules, Verb
 from mailsystem.smtp.faulty import Faulty, faulty
 from mailsystem.smtp.handler import Gate, MailHandler
@@ -396,14 +397,16 @@ async def serving(
         name.removeprefix("handle_"): getattr(handler, name) for name in dir(handler) if name.startswith("handle_")
     }
 
-    make = MailSMTP if faults is None else FaultyMailSMTP
     if faults is not None:
         verbs = faulty(verbs)
+        answering = Answering(faults, delivery, store.clock, hostname)
 
     async def serve(connection: Connection) -> None:
-        session = make(connection, rules, handler, hooks, store.contents, verbs)
-        if isinstance(session, FaultyMailSMTP) and faults is not None:
-            session.faults = faults
+        if faults is None:
+            session = MailSMTP(connection, rules, handler, hooks, store.contents, verbs)
+        else:
+            session = FaultyMailSMTP(connection, rules, handler, hooks, store.contents, verbs)
+            session.faults, session.answering = faults, answering
         await session.converse(trace.child("smtp", peer=str(connection.peer)))
 
     at_once = tls if implicit_tls else None

@@ -1,0 +1,38 @@
+"""Whole programs: two workers together strike as often as they should; a server strikes nobody; magic can be off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import program
+from faulty import Rules
+from wire import Smtp
+
+
+def test_two_workers_together_strike_exactly_so_often(tmp_path: Path) -> None:
+    with program.sink(tmp_path, args=["--workers", "2", "--log-format", "json"]) as sink:
+        rules = Rules(sink.data_dir)
+        rules.add("smtp NOOP reply=451 times=5")
+        codes = []
+        for _ in range(12):
+            # Each connection comes to one of the two; whoever comes after the rule knows it.
+            with Smtp(sink.smtp) as one, Smtp(sink.smtp) as other:
+                codes += [one.say(b"NOOP")[0], other.say(b"NOOP")[0]]
+        assert codes == [451] * 5 + [250] * 19
+        assert rules.all()[0].hits == 5
+
+
+def test_magic_can_be_off(tmp_path: Path) -> None:
+    with program.sink(tmp_path, env={"MAILSYSTEM_FAULTS__MAGIC": "false"}) as sink, Smtp(sink.smtp) as smtp:
+        assert smtp.message("bob@example.org", ["451+x@example.org", "bounce+x@example.org"], b"x: y\r\n\r\n")[0] == 250
+
+
+def test_a_server_has_no_faults(tmp_path: Path) -> None:
+    with program.serve(tmp_path) as server:
+        program.add_domain("example.org", home=tmp_path, data_dir=server.data_dir)
+        program.add_user("451+x@example.org", "correct horse", home=tmp_path, data_dir=server.data_dir)
+        Rules(server.data_dir).add("smtp NOOP reply=451")
+        with Smtp(server.smtp) as smtp:
+            smtp.say(b"NOOP", expect=250)
+            smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+            smtp.say(b"RCPT TO:<451+x@example.org>", expect=250)
