@@ -24,17 +24,20 @@ class Refused(Exception):
     """What was asked for cannot be done; the text is one clear sentence that says what to do instead."""
 
 
-def with_store(config: Path | None, data_dir: Path | None, work: Work[T]) -> T:
-    """Run `work` on the store that the settings name. Raises `SettingsError`, `StartupError`, `Refused`, `MailError`."""
+def with_store(config: Path | None, data_dir: Path | None, work: Work[T], *, sink: bool = False) -> T:
+    """Run `work` on the store that the settings name, a server's or a `sink`'s.
+
+    Raises `SettingsError`, `StartupError`, `Refused`, `MailError`.
+    """
     import asyncio
 
     from mailsystem.app import opened
     from mailsystem.settings import load
 
-    settings = load({"data_dir": data_dir}, config=config).settings
+    settings = load({"data_dir": data_dir}, config=config, sink=sink).settings
 
     async def inside() -> T:
-        async with opened(settings) as store:
+        async with opened(settings, parents=sink) as store:
             return await work(store, settings)
 
     return asyncio.run(inside())

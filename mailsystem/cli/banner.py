@@ -89,7 +89,7 @@ def console_log(stream: TextIO, *, level: str) -> Log:
 
 
 def message_line(event: Event, *, colour: bool = False) -> str | None:
-    """A message that came, was read or was refused, in a line; None for any other event."""
+    """A message that came, was read or was refused, or a fault that struck, in a line; None for any other event."""
     data = event.data
     match event.name:
         case "delivered":
@@ -103,6 +103,9 @@ def message_line(event: Event, *, colour: bool = False) -> str | None:
         case "refused":
             arrow, code = "×", "33"
             text = f"{data.get('command') or 'what was said'}: {data.get('reason', '')}"
+        case "fault":
+            arrow, code = "!", "33"
+            text = f"{data['command']}: {data['fault']}"
         case _:
             return None
     when = clock(event.time)[:8]

@@ -309,6 +309,7 @@ def test_a_sink_that_sends_mail_on_says_so() -> None:
         ("retrieved", "pop3", {"login": "a@x.example", "octets": 20}, "pop3 ← a@x.example read 20 B"),
         ("retrieved", "imap", {"login": "sink", "messages": 3}, "imap ← sink read 3 messages"),
         ("refused", "smtp", {"command": "RCPT", "reason": "no\x1b[2J"}, "smtp × RCPT: no\\x1b[2J"),
+        ("fault", "pop3", {"command": "STAT", "fault": "pop3 STAT reply=no"}, "pop3 ! STAT: pop3 STAT reply=no"),
     ],
 )
 def test_the_console_has_a_line_for_each_message(name: str, door: str, data: dict[str, object], text: str) -> None:
