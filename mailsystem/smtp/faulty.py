@@ -49,6 +49,8 @@ class Faulty(Receiving):
     """What the message that comes in will meet."""
     _came = 0
     """Octets of it that have come."""
+    _since = 0.0
+    """When it began to."""
 
     async def _struck(self, stage: str, argument: bytes = b"") -> Rule | None:
         """What goes wrong at this stage, if anything."""
@@ -137,8 +139,8 @@ class Faulty(Receiving):
         await super()._receive_data()
 
     async def _receive_chunk(self, size: int, *, last: bool) -> None:
-        if self.envelope.reception is None and self.envelope.recipients:
-            self._fault = await self._struck(BODY)
+        if self.envelope.reception is None:
+            self._fault = await self._struck(BODY) if self.envelope.recipients else None
         await super()._receive_chunk(size, last=last)
 
     async def _read_on(self, reception: Reception) -> bytes:
@@ -154,6 +156,7 @@ class Faulty(Receiving):
 
     def _begin(self) -> Reception:
         self._came = 0
+        self._since = self.loop.time()
         return super()._begin()
 
     async def _accept(self, reception: Reception) -> None:
@@ -163,6 +166,9 @@ class Faulty(Receiving):
             return
         if fault.truncate is not None:
             await hang_up(self.connection)  # it came whole in one piece
+        if fault.throttle:
+            # What came together with the command had to wait for nothing yet.
+            await pause(self.connection, self._since + reception.spool.size / fault.throttle - self.loop.time())
         await pause(self.connection, fault.delay)
         if fault.replaces:
             if fault.disconnect == "before":

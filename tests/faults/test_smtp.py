@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -214,6 +215,33 @@ def test_a_message_comes_in_slowly(faulty_sink: Program, rules: Rules, address: 
         assert smtp.message("bob@example.net", [address], MESSAGE)[0] == 250
         assert time.monotonic() - since > 0.3
     assert held(faulty_sink, address) == 1
+
+
+def test_a_chunk_that_comes_with_its_command_is_slow_too(faulty_sink: Program, rules: Rules, address: str) -> None:
+    rules.add(f"smtp BODY to={address} throttle=4000 times=1", f"smtp BODY to={address} truncate=9999999 times=1")
+    with Smtp(faulty_sink.smtp) as smtp:
+        smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+        smtp.say(b"RCPT TO:<%b>" % address.encode(), expect=250)
+        since = time.monotonic()
+        smtp.send(b"BDAT %d LAST\r\n%b" % (len(MESSAGE), MESSAGE))
+        assert smtp.reply()[0] == 250
+        assert time.monotonic() - since > 0.4
+        smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+        smtp.say(b"RCPT TO:<%b>" % address.encode(), expect=250)
+        smtp.send(b"BDAT %d LAST\r\n%b" % (len(MESSAGE), MESSAGE))
+        assert smtp.is_closed()
+    assert held(faulty_sink, address) == 1
+
+
+def test_under_tls_it_is_the_same(faulty_sink: Program, rules: Rules, address: str) -> None:
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with client(faulty_sink) as smtp:
+        smtp.starttls(context=trusting)
+        rules.add(f"smtp MAIL from={address} throttle=200 reply=452 times=1", f"smtp MAIL from={address} truncate=0")
+        assert smtp.mail(address) == (452, b"")
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            smtp.mail(address)
 
 
 def test_any_command_is_any_but_the_connection_and_the_message(
