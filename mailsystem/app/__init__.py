@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem.app import web
 from mailsystem.app.listeners import (
@@ -30,7 +30,6 @@ from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
-from mailsystem.faults import Faults
 from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.net.counts import Counts, own
@@ -41,6 +40,9 @@ from mailsystem.settings import Settings
 from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
 from mailsystem.telemetry.journal import Recorder
+
+if TYPE_CHECKING:
+    from mailsystem.faults import Faults
 
 __all__ = [
     "HISTORIC",
@@ -148,7 +150,7 @@ async def running(
             caps=caps,
             reporting=sending,
         )
-        faults = Faults(store, magic=settings.faults.magic) if sink else None
+        faults = _faults(store, settings) if sink else None
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         bound: dict[str, Bound] = {}
         for name in wanted:
@@ -223,6 +225,12 @@ async def running(
         yield Running(store, directory, bound, keys, faults)
     if share is None:
         trace.event("stopped")
+
+
+def _faults(store: Store, settings: Settings) -> Faults:
+    from mailsystem.faults import Faults  # only a sink has them
+
+    return Faults(store, magic=settings.faults.magic)
 
 
 async def _historic(name: Listener, settings: Settings, place: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,15 @@ class Ok:
     """What has to happen once this is on its way, and before anything else."""
 
 
+class Instead(Exception):
+    """A command is answered by this, whatever has become of it."""
+
+    def __init__(self, answer: bytes) -> None:
+        """`answer` is all that follows the tag."""
+        super().__init__()
+        self.answer = answer
+
+
 Handler: TypeAlias = Callable[[Session, Arguments, bool], Awaitable[Ok | None]]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import mailsystem.imap.commands  # noqa: F401 - fills the table
 from mailsystem.imap import news, reply, watch
 from mailsystem.imap.batches import ClientBug, TooFew
-from mailsystem.imap.command import TABLE, Command, Ok
+from mailsystem.imap.command import TABLE, Command, Instead, Ok
 from mailsystem.imap.commands.appending import Gone
-from mailsystem.imap.faulty import Faulty, Instead
 from mailsystem.imap.fetched import UnknownEncoding
 from mailsystem.imap.framing import Frame
 from mailsystem.imap.grammar import Arguments, BadCharset, UidRequired
@@ -22,6 +21,9 @@ from mailsystem.mail.errors import AuthFailed, MailError, NoSuchMailbox, SyntaxF
 from mailsystem.net import Injected, Stopping
 from mailsystem.store import LONGEST_VALUE, BadUse, TooManyEntries, ValueTooLong
 from mailsystem.telemetry.trace import CLIENT, REDACTED
+
+if TYPE_CHECKING:
+    from mailsystem.imap.faulty import Faulty
 
 REPLIES: Final[dict[type[MailError], tuple[bytes, bytes]]] = {
     errors.SyntaxFault: (b"BAD", b""),

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from mailsystem.faults import CONNECT, Doubting, Faults, Narrow, Rule, Scene, finished, hang_up, is_login, pause
-from mailsystem.imap.command import Command, Ok
+from mailsystem.imap.command import Command, Instead, Ok
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import Goodbye, Session
 from mailsystem.mail.account import Account
@@ -15,14 +15,6 @@ from mailsystem.mail.account import Account
 _LITERAL: Final = re.compile(rb"\{[0-9]+\}\r\n")
 _AT_LEAST: Final = 0.05
 """Seconds for which somebody idles who is cut off at that: so the client is told first that it does."""
-
-
-class Instead(Exception):
-    """A command is answered by this, whatever has become of it."""
-
-    def __init__(self, answer: bytes) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 class Faulty:

@@ -6,19 +6,21 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mailsystem.directory import Directory
-from mailsystem.faults import Faults
 from mailsystem.imap import dispatch, news, reply
 from mailsystem.imap.command import capabilities
-from mailsystem.imap.faulty import Faulty
 from mailsystem.imap.framing import Continue, Frame
 from mailsystem.imap.options import Options
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Session
 from mailsystem.net import OPEN, Bound, Closed, Connection, Injected, Stopping, Terms, listen
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+
+if TYPE_CHECKING:
+    from mailsystem.faults import Faults
+    from mailsystem.imap.faulty import Faulty
 
 _TURN: Final = 64
 """Commands of one client that may run before the others have a turn, where none of them has to wait."""
@@ -86,7 +88,11 @@ async def _serve(
 ) -> None:
     trace.event("connected", tls=connection.secure)
     session = Session(connection, store, directory, trace, options)
-    faulty = None if faults is None else Faulty(session, faults)
+    faulty: Faulty | None = None
+    if faults is not None:
+        from mailsystem.imap.faulty import Faulty  # only now: a server has no faults
+
+        faulty = Faulty(session, faults)
     reason = "logout"
     try:
         await _converse(session, faulty)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mailsystem.directory import Directory
-from mailsystem.faults import Faults
 from mailsystem.mail.errors import AuthFailed, MailError, SyntaxFault, Unavailable, WrongState
 from mailsystem.net import OPEN, Bound, Connection, Injected, Stopping, Terms, listen
 from mailsystem.pop3 import grammar, replies
-from mailsystem.pop3.faulty import Faulty
 from mailsystem.pop3.languages import Phrase
 from mailsystem.pop3.session import Options, Session, State
 from mailsystem.pop3.verbs import TABLE, Verb
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED
+
+if TYPE_CHECKING:
+    from mailsystem.faults import Faults
 
 _FULL: Final = b"-ERR [SYS/TEMP] too many connections, come again later\r\n"  # RFC 3206 4
 
@@ -59,6 +60,9 @@ async def serving(
         bad_commands=bad_commands,
         login_delay=login_delay,
     )
+
+    if faults is not None:
+        from mailsystem.pop3.faulty import Faulty  # only now: a server has no faults
 
     async def serve(connection: Connection) -> None:
         session = Session(connection, store, directory, trace.child("pop3", peer=str(connection.peer)), options)

@@ -12,8 +12,9 @@ from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.smtp import grammar
 from mailsystem.smtp.answering import Answering
 from mailsystem.smtp.conversation import Verb
-from mailsystem.smtp.receiving import Receiving, Reception
+from mailsystem.smtp.receiving import Reception
 from mailsystem.smtp.replies import Refusal, Reply
+from mailsystem.smtp.server import MailSMTP
 
 _HELLO: Final = frozenset({b"HELO", b"EHLO", b"LHLO"})
 
@@ -40,7 +41,7 @@ def scripted(text: str) -> Scripted:
     return Scripted(int(first[:3]), status, words + newline + further)
 
 
-class Faulty(Receiving):
+class Faulty(MailSMTP):
     """What can go wrong in one client's conversation. Whoever makes one sets `faults` and `answering`."""
 
     faults: Faults

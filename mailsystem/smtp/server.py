@@ -10,20 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aiosmtpd.smtp import syntax
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
-from mailsystem.faults import Faults
 from mailsystem.mail import sasl
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.net import OPEN, Bound, Closed, Connection, Terms, listen
 from mailsystem.smtp import grammar, parameters, replies
-from mailsystem.smtp.answering import Answering
 from mailsystem.smtp.conversation import Rules, Verb
-from mailsystem.smtp.faulty import Faulty, faulty
 from mailsystem.smtp.handler import Gate, MailHandler
 from mailsystem.smtp.lines import AUTH_LIMIT
 from mailsystem.smtp.receiving import Receiving
@@ -31,6 +28,9 @@ from mailsystem.smtp.replies import Refusal, Reply
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.trace import CLIENT, REDACTED, SERVER
+
+if TYPE_CHECKING:
+    from mailsystem.faults import Faults
 
 
 class MailSMTP(Receiving):
@@ -286,10 +286,6 @@ MailSMTP.verbs = {
 }
 
 
-class FaultyMailSMTP(Faulty, MailSMTP):
-    """The same in a sink that was told to have faults, or may be."""
-
-
 @lru_cache(maxsize=64)
 def _offered(rules: Rules, secure: bool, mechanisms: tuple[str, ...]) -> str:
     """The reply to EHLO, which is the same for all clients in one state."""
@@ -398,6 +394,9 @@ async def serving(
     }
 
     if faults is not None:
+        from mailsystem.smtp.answering import Answering  # only now: a server has no faults
+        from mailsystem.smtp.faulty import Faulty, faulty
+
         verbs = faulty(verbs)
         answering = Answering(faults, delivery, store.clock, hostname)
 
@@ -405,7 +404,7 @@ async def serving(
         if faults is None:
             session = MailSMTP(connection, rules, handler, hooks, store.contents, verbs)
         else:
-            session = FaultyMailSMTP(connection, rules, handler, hooks, store.contents, verbs)
+            session = Faulty(connection, rules, handler, hooks, store.contents, verbs)
             session.faults, session.answering = faults, answering
         await session.converse(trace.child("smtp", peer=str(connection.peer)))
 

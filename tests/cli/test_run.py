@@ -115,6 +115,7 @@ def test_the_sink_listens_little_later_than_what_it_needs_of_others_is_there(tmp
 
 
 LATER = (
+    "mailsystem.faults",
     "mailsystem.finding.key",
     "mailsystem.finding.searching",
     "mailsystem.imap.threading",

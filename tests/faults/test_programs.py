@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import program
-from faulty import Rules
+from faulty import Rules, held
 from wire import Smtp
 
 
@@ -25,6 +25,23 @@ def test_two_workers_together_strike_exactly_so_often(tmp_path: Path) -> None:
 def test_magic_can_be_off(tmp_path: Path) -> None:
     with program.sink(tmp_path, env={"MAILSYSTEM_FAULTS__MAGIC": "false"}) as sink, Smtp(sink.smtp) as smtp:
         assert smtp.message("bob@example.org", ["451+x@example.org", "bounce+x@example.org"], b"x: y\r\n\r\n")[0] == 250
+
+
+def test_over_lmtp_each_recipient_hears_of_it(tmp_path: Path) -> None:
+    people = ["ann@example.org", "bob@example.org"]
+    with program.sink(tmp_path, env={"MAILSYSTEM_LMTP__PORT": "0"}) as sink:
+        Rules(sink.data_dir).add(
+            "smtp EHLO reply=450 times=1",
+            "smtp BODY to=bob@* reply=451 times=1",
+            "smtp BODY to=bob@* reply=452 performed times=1",
+        )
+        with Smtp(program.Place(sink.ready["lmtp"]["host"], sink.ready["lmtp"]["port"]), hello=False) as lmtp:
+            lmtp.say(b"LHLO me", expect=450)
+            lmtp.say(b"LHLO me", expect=250)
+            for expected in (451, 452, 250):
+                assert lmtp.message("x@example.org", people, b"x: y\r\n\r\n")[0] == expected
+                assert lmtp.reply()[0] == expected
+        assert held(sink, people[0]) == 2
 
 
 def test_a_server_has_no_faults(tmp_path: Path) -> None:
