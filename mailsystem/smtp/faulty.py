@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mailsystem.faults import BODY, CONNECT, Faults, Narrow, Rule, Scene, finished, hang_up, pause
 from mailsystem.mail.errors import MailError, SyntaxFault
-from mailsystem.smtp import grammar
+from mailsystem.smtp import grammar, replies
 from mailsystem.smtp.answering import Answering
 from mailsystem.smtp.conversation import Verb
 from mailsystem.smtp.receiving import Reception
@@ -71,7 +71,9 @@ class Faulty(MailSMTP):
         scene = Scene("smtp", stage, self.connection.peer, login, sender, recipients)
         return await self.faults.strike(scene, self.trace) or await self.faults.strike_magic(scene, self.trace)
 
-    async def _suffer(self, fault: Rule, doing: Callable[[], Awaitable[None]], verb: bytes) -> None:
+    async def _suffer(
+        self, fault: Rule, doing: Callable[[], Awaitable[None]], verb: bytes, argument: bytes = b""
+    ) -> None:
         """A command with what goes wrong at it."""
         await self.flush()
         await pause(self.connection, fault.delay)
@@ -80,10 +82,12 @@ class Faulty(MailSMTP):
         if fault.narrows:
             self.connection = Narrow.of(self.connection, fault)
         try:
-            if fault.reply:
-                await self._answer(fault)
-            else:
+            if not fault.reply:
                 await doing()
+            else:
+                if verb == b"BDAT":
+                    await self._pass_over(argument)
+                await self._answer(fault)
         except (MailError, Refusal) as refused:
             await self._refuse(refused, verb)
         finally:
@@ -92,6 +96,19 @@ class Faulty(MailSMTP):
         if fault.narrows:
             await self.flush()
             self.connection = await finished(self.connection)
+
+    async def _pass_over(self, argument: bytes) -> None:
+        """Read a chunk that is refused: what follows it is the next command, and the message is lost (RFC 3030 2)."""
+        try:
+            size, _ = grammar.chunk(argument)
+        except SyntaxFault as fault:
+            raise Refusal(replies.BAD_ARGUMENT.saying(str(fault)), close=True) from None
+        unwanted = Reception(self.rules, self.contents.spool(), binary=True, now=self.loop.time())
+        unwanted.fault = Refusal(replies.MESSAGE_TOO_LARGE, close=True)
+        if size > self.rules.size_limit:
+            raise unwanted.fault
+        await self._read_chunk(unwanted, size)
+        self._set_post_data_state()
 
     async def _answer(self, fault: Rule, times: int = 1) -> None:
         for _ in range(times):
@@ -200,6 +217,6 @@ def _faulty(verb: bytes, method: Verb) -> Verb:
         if fault is None:
             await method(session, argument)
         else:
-            await session._suffer(fault, lambda: method(session, argument), verb)
+            await session._suffer(fault, lambda: method(session, argument), verb, argument)
 
     return obey

@@ -151,6 +151,18 @@ def test_a_message_in_chunks_is_refused_at_its_end(faulty_sink: Program, rules: 
     assert held(faulty_sink, address) == 1
 
 
+def test_a_chunk_that_is_refused_is_not_taken_for_commands(faulty_sink: Program, rules: Rules, address: str) -> None:
+    rules.add(f"smtp BDAT to={address} reply=451 times=1")
+    with Smtp(faulty_sink.smtp) as smtp:
+        smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+        smtp.say(b"RCPT TO:<%b>" % address.encode(), expect=250)
+        smtp.send(b"BDAT 6\r\nNOOP\r\nBDAT 6 LAST\r\nQUIT\r\n")
+        assert smtp.reply()[0] == 451
+        assert smtp.reply()[0] == 503, "the message went with its first chunk"
+        smtp.say(b"NOOP", expect=250)
+    assert held(faulty_sink, address) == 0
+
+
 def test_it_is_stored_and_refused_all_the_same(faulty_sink: Program, rules: Rules, address: str) -> None:
     rules.add(f"smtp BODY to={address} reply=451 performed times=1")
     with pytest.raises(smtplib.SMTPDataError):
