@@ -173,6 +173,8 @@ def _stages(rule: Rule) -> list[str]:
 
 
 def _tell(trace: Trace, scene: Scene, id_: int, rule: Rule) -> None:
+    if trace.transcript is not None:
+        trace.transcript.remark(f"fault: {to_line(rule)}")
     if trace.wants("fault"):
         told = {"rule": id_} if id_ else {"recipient": rule.recipient}
         trace.event("fault", command=scene.stage, **told, fault=to_line(rule))

@@ -322,4 +322,9 @@ def test_what_struck_is_told(faulty_sink: Program, rules: Rules, address: str) -
     until = time.monotonic() + 20
     while not told and time.monotonic() < until:
         told = [(event["command"], event["fault"]) for event in faulty_sink.log() if event.get("rule") == number]
-    assert told == [("RCPT", f"smtp RCPT to={address} reply=450 times=1")]
+    line = f"smtp RCPT to={address} reply=450 times=1"
+    assert told == [("RCPT", line)]
+    said: list[str] = []
+    while f"S: [fault: {line}]" not in said and time.monotonic() < until:
+        said = rules.refused()
+    assert said[said.index(f"S: [fault: {line}]") + 1] == "S: 450"
