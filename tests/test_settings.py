@@ -173,6 +173,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "cleartext_login": "true",
         "policy.dnsbl": "zen.example, dnsbl.example",
         "policy.greylisting": "true",
+        "faults.magic": "false",
         "proxies": "192.0.2.1, 2001:db8::/32",
         "accounts.separator": "-",
         "accounts.detail_folder": "true",
