@@ -60,6 +60,7 @@ def test_all_the_commands_are_there() -> None:
         *(f"queue suppress {verb}" for verb in ("add", "list", "remove")),
         *(f"queue tls {verb}" for verb in ("list", "forget")),
         *(f"index {verb}" for verb in ("rebuild", "status")),
+        *(f"fault {verb}" for verb in ("add", "list", "remove", "clear", "reset", "bounce", "autoreply", "complaint")),
     }
 
 

@@ -34,8 +34,8 @@ Namespace = Annotated[str | None, typer.Option("--namespace", metavar="NAME", he
 
 
 add_epilog = examples(
-    "mailsystem fault add smtp RCPT 'to=*@shop.test' 'reply=451 4.7.1 later' times=2",
-    "mailsystem fault add smtp BODY to=ann@example.org disconnect=before performed times=1",
+    "mailsystem fault add smtp RCPT 'to=*@shop.test' reply=451 times=2",
+    "mailsystem fault add smtp BODY disconnect=before performed times=1",
     "mailsystem fault add pop3 RETR login=ann@example.org truncate=500",
     "mailsystem fault add imap IDLE disconnect=before delay=5",
 )
@@ -86,7 +86,7 @@ remove_epilog = examples("mailsystem fault remove 3")
 
 
 def remove(number: Number, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
-    """Forget one fault."""
+    """Forget one fault, by its number."""
 
     async def work(faults: Faults) -> bool:
         return await faults.remove(number)

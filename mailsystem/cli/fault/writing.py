@@ -33,7 +33,7 @@ Reply = Annotated[
 
 bounce_epilog = examples(
     "mailsystem fault bounce --to shop@example.org --about letter.eml",
-    'mailsystem fault bounce --to shop@example.org --about letter.eml --reply "552 5.2.2 mailbox full"',
+    'mailsystem fault bounce --to a@x.org --about x.eml --reply "552 full"',
 )
 
 
