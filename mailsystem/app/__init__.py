@@ -202,6 +202,7 @@ async def running(
                         place,
                         sink=sink,
                         gate=gate,
+                        faults=faults,
                         sending=sending,
                         movable=name in movable,
                         bound=lambda: bound,

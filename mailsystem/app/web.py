@@ -20,6 +20,8 @@ from mailsystem.telemetry import Trace
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from mailsystem.faults import Faults
+
 
 async def door(
     store: Store,
@@ -31,6 +33,7 @@ async def door(
     *,
     sink: bool,
     gate: Gatekeeper | None,
+    faults: Faults | None,
     sending: bool,
     movable: bool,
     bound: Callable[[], Mapping[str, Bound]],
@@ -60,6 +63,7 @@ async def door(
                 trace,
                 hostname=settings.hostname,
                 gate=gate,
+                faults=faults,
                 everybody=SINK_LOGIN if sink else None,
                 sending=sending,
                 cleartext_login=settings.cleartext_login,

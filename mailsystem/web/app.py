@@ -9,7 +9,18 @@ from fastapi.responses import PlainTextResponse
 
 from mailsystem import __version__
 from mailsystem.web import pages
-from mailsystem.web.api import access, accounts, administration, changing, history, listing, reading, sending, waiting
+from mailsystem.web.api import (
+    access,
+    accounts,
+    administration,
+    changing,
+    faults,
+    history,
+    listing,
+    reading,
+    sending,
+    waiting,
+)
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
 from mailsystem.web.problems import MEDIA_TYPE, PROBLEM, answer_failures
@@ -18,7 +29,7 @@ from mailsystem.web.visitors import Doorkeeper
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration)
+PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration, faults)
 """Each has `routes`, which makes its part of the interface."""
 
 

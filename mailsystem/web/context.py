@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
+from mailsystem.faults import Faults
 from mailsystem.finding.finder import Finder
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
@@ -44,6 +45,8 @@ class Context:
     finder: Finder
     trace: Trace
     hostname: str
+    faults: Faults | None = None
+    """What goes wrong on demand; only in a sink."""
     gate: Gate | None = None
     """Who may send how much; None lets everybody."""
     everybody: str | None = None

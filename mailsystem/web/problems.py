@@ -86,6 +86,11 @@ def answer_failures(app: FastAPI) -> None:
                 return problem(error.status_code, _detail(error), error.headers)
         raise error
 
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        """A bug of ours: whoever guards the door has it told."""
+        return problem(500, BUG)
+
+    app.add_exception_handler(Exception, broken)
     for kind in (Problem, MailError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, failed)
 

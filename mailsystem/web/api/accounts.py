@@ -32,6 +32,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             account=visitor.account.login,
             user=user,
             sending=context.sending,
+            faults=context.faults is not None,
             ports={name: str(place) for name, place in context.bound().items()},
         )
 

@@ -86,7 +86,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def events(
         request: Request,
         account: AccountName = None,
-        since: Annotated[int | None, Parameter(ge=0, description="A ModSeq: what came after it is told first.")] = None,
+        since: Annotated[
+            int | None, Parameter(ge=0, le=2**53 - 1, description="A ModSeq: what came after it is told first.")
+        ] = None,
     ) -> StreamingResponse:
         """Everything that changes, as it does: `arrived`, `flags`, `gone`, `mailboxes`. The id of an event is the ModSeq of
         the account; who comes again with it as Last-Event-ID misses nothing."""

@@ -1,0 +1,135 @@
+"""Faults on demand, in a sink: the rules by which things go wrong, added, told and taken away."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Path as PathParameter
+from fastapi import Query as Parameter
+from pydantic import Field
+
+from mailsystem.faults import Faults, from_json, of_line, to_json
+from mailsystem.faults.generators import Occasion, written
+from mailsystem.mail.address import Address
+from mailsystem.web.api.asked import AccountName, Asked
+from mailsystem.web.context import Context
+from mailsystem.web.problems import Problem
+from mailsystem.web.shapes import Shape
+from mailsystem.web.visitors import WRITE, Doorkeeper
+
+LARGEST: Final = 2**53 - 1
+"""Of a number that JSON carries unharmed."""
+_MOST_READ: Final = 10 << 20
+"""Octets of a message that is answered."""
+
+Number = Annotated[int, PathParameter(ge=1, le=LARGEST)]
+Namespace = Annotated[str | None, Parameter(description="Only rules of this namespace.")]
+
+
+class Line(Shape):
+    """A rule in one line, as `mailsystem fault add` takes it."""
+
+    line: Annotated[
+        str, Field(min_length=1, max_length=2000, examples=['smtp RCPT to=*@shop.test reply="451 4.7.1 later" times=2'])
+    ]
+
+
+class FaultList(Shape):
+    faults: list[dict[str, Any]] = Field(description="Each a rule, with `id`, `seen`, `hits`, `spent` and its `line`.")
+
+
+class Removed(Shape):
+    removed: int
+
+
+class Reset(Shape):
+    reset: int
+
+
+class Answer(Shape):
+    """Mail that an application has to understand, made about a message that it has sent."""
+
+    kind: Literal["bounce", "autoreply", "complaint"]
+    about: str = Field(description="The id of the message.", examples=["M12"])
+    to: str | None = Field(default=None, description="Who gets it; the sender of the message, where nobody is named.")
+
+
+class Answered(Shape):
+    queue_id: str
+    to: str
+
+
+def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
+    router = APIRouter(prefix="/v1/faults", tags=["faults"])
+    asked = Asked(context, keeper)
+
+    async def faults(request: Request) -> Faults:
+        await asked.visitor(request, WRITE)
+        if context.faults is None:
+            raise Problem(409, "only a sink has faults")
+        return context.faults
+
+    @router.get("")
+    async def listed(request: Request, namespace: Namespace = None) -> FaultList:
+        """All rules, and how often each has struck."""
+        return FaultList(faults=[told.as_json() for told in await (await faults(request)).all(namespace)])
+
+    @router.post("", status_code=201)
+    async def add(request: Request, rule: Line | dict[str, Any]) -> dict[str, Any]:
+        """Add a rule: in one line (`{"line": …}`) or member by member. It is in force at once, in every process."""
+        ours = await faults(request)
+        made = of_line(rule.line) if isinstance(rule, Line) else from_json(rule)
+        return {"id": await ours.add(made), **to_json(made)}
+
+    @router.delete("/{id}", status_code=204)
+    async def remove(request: Request, id: Number) -> Response:  # noqa: A002
+        """Take a rule away."""
+        if not await (await faults(request)).remove(id):
+            raise Problem(404, f"there is no fault {id}")
+        return Response(status_code=204)
+
+    @router.delete("")
+    async def clear(request: Request, namespace: Namespace = None) -> Removed:
+        """Take all rules away, or those of one namespace."""
+        return Removed(removed=await (await faults(request)).clear(namespace))
+
+    @router.post("/reset")
+    async def reset(
+        request: Request,
+        id: Annotated[int | None, Parameter(ge=1, le=LARGEST, description="One rule; without it, all.")] = None,  # noqa: A002
+        namespace: Namespace = None,
+    ) -> Reset:
+        """Count from the beginning again."""
+        return Reset(reset=await (await faults(request)).reset(id, namespace=namespace))
+
+    @router.post("/answer", status_code=201)
+    async def answer(request: Request, wanted: Answer, account: AccountName = None) -> Answered:
+        """Deliver what a message might come back as: a bounce, an automatic reply, a complaint."""
+        await faults(request)
+        one = await asked.message(await asked.account(request, account, WRITE), wanted.about)
+        message = await context.store.contents.read(one.content, 0, _MOST_READ)
+        evidence = await context.store.journal.evidence(one.content)
+        if evidence is None:
+            raise Problem(404, "how the message came is not known, and so not whom to answer")
+        if not evidence.sender and wanted.to is None:
+            raise Problem(409, "the message came from the null sender, whom nobody answers")
+        to = Address.parse(wanted.to or evidence.sender)
+        occasion = Occasion(
+            to=to,
+            by=Address.parse(evidence.recipients[0].address),
+            message=message,
+            hostname=context.hostname,
+            now=context.store.clock.now(),
+            token=secrets.token_hex(8),
+            ident=evidence.id,
+            whole=len(message) < _MOST_READ,
+        )
+        made = written(wanted.kind, occasion)
+        if made is None:
+            raise Problem(409, "nothing is made of a message that a program wrote to answer another")
+        ident = await context.delivery.report(to, made, trace=context.trace.child("web"))
+        return Answered(queue_id=ident, to=str(to))
+
+    return router
