@@ -59,6 +59,15 @@ class Visit:
         except TimeoutError:
             raise AssertionError(f"{await self.subjects()} does not begin with {subjects}") from None
 
+    async def at(self, path: str) -> None:
+        """Wait until the address is that; what comes after the path given does not matter where it ends with `…`."""
+        wanted = self.base + path.removesuffix("…")
+
+        async def there() -> bool:
+            return self.page.url.startswith(wanted) if path.endswith("…") else self.page.url == wanted
+
+        await until(there)
+
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.page.keyboard.press(key)

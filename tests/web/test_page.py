@@ -164,7 +164,7 @@ async def test_a_message_is_read_from_every_side(visit: Visit, house: House) -> 
         await visit.page.click(f"[role=tab]:has-text('{tab}')")
         await visit.page.wait_for_selector(f".tab-{tab.lower()} :text('{words}')")
     message = await only(house)
-    assert visit.page.url.startswith(f"{visit.base}/m/INBOX/{message['id']}/parts")
+    await visit.at(f"/m/INBOX/{message['id']}/parts")
 
 
 async def test_hostile_mail_does_nothing_and_asks_for_nothing(visit: Visit, house: House) -> None:
@@ -270,7 +270,7 @@ async def test_every_action_has_a_key_and_every_key_is_shown(visit: Visit, house
     await visit.page.wait_for_selector("body.compact")
     await visit.press("g", "p")
     await visit.shows("two")
-    assert visit.page.url == f"{visit.base}/m/*?q=is%3Apinned"
+    await visit.at("/m/*?q=is%3Apinned")
     await visit.press("Shift+D")
     assert await visit.page.get_attribute("html", "data-theme") == "light"
     await visit.press("Shift+D")
@@ -345,9 +345,9 @@ async def test_how_a_message_came_and_who_came_for_it_is_told(visit: Visit, hous
     await visit.press("g", "e")
     await visit.page.click(".sessions li a")
     await visit.page.wait_for_selector(".sessions .transcript")
-    assert "/sessions/" in visit.page.url
+    await visit.at("/sessions/…")
     await visit.press("Escape")
-    assert visit.page.url == f"{visit.base}/"
+    await visit.at("/")
 
 
 async def test_thousands_of_messages_cost_a_screenful_of_rows(visit: Visit, house: House) -> None:
