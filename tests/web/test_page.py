@@ -544,3 +544,21 @@ async def test_whoever_hears_the_page_knows_where_they_are(visit: Visit, house: 
         " || (one.labels && one.labels.length))).map(one => one.outerHTML)"
     )
     assert nameless == []
+
+
+async def test_what_is_for_ever_is_asked_first(visit: Visit, house: House) -> None:
+    await house.send(letter("stays"), letter("goes"))
+    await visit.go()
+    await visit.press("j", "Shift+Delete")
+    await visit.page.wait_for_selector("dialog:has-text('for ever')")
+    await visit.press("Enter")
+    await visit.page.wait_for_selector("dialog", state="detached")
+    assert await visit.subjects() == ["goes", "stays"]
+    await visit.press("Shift+Delete")
+    await visit.page.click("dialog button:has-text('Delete for ever')")
+    await visit.shows("stays")
+
+    async def gone() -> bool:
+        return [one["subject"] for one in (await house.get("/v1/messages", mailbox="*"))["messages"]] == ["stays"]
+
+    await until(gone)

@@ -13,7 +13,7 @@ export function open(content, { label, kind = "", onclose = null } = {}) {
 
 export function confirm({ title, words, action, run }) {
   const made = open(h("form", { method: "dialog", class: "ask" }, h("h2", {}, title), h("p", {}, words), h("div", { class: "buttons" },
-    h("button", { value: "no" }, "Cancel"), h("button", { class: "bad", value: "yes", autofocus: true }, action))), { label: title });
+    h("button", { value: "no", autofocus: true }, "Cancel"), h("button", { class: "bad", value: "yes" }, action))), { label: title });
   made.addEventListener("close", () => made.returnValue === "yes" && run());
 }
 

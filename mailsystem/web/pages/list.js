@@ -29,7 +29,7 @@ export function start() {
   box.addEventListener("pointerenter", (event) => { pointing = event.pointerType === "mouse"; });
   box.addEventListener("pointerleave", () => { pointing = false; settle(); });
   box.addEventListener("click", clicked);
-  box.addEventListener("contextmenu", (event) => { const item = pointed(event); if (item && !event.shiftKey) { event.preventDefault(); move_to(feed.index_of(key_of(item)), { open: false }); emit("context", { item, x: event.clientX, y: event.clientY }); } });
+  box.addEventListener("contextmenu", (event) => { const item = pointed(event); if (!item || event.shiftKey) return; event.preventDefault(); if (event.pointerType !== "touch") { move_to(feed.index_of(key_of(item)), { open: false }); emit("context", { item, x: event.clientX, y: event.clientY }); } });
   new ResizeObserver(() => { measure(); draw(true); }).observe(box);
   on("marked", () => { draw(true); settle(); });
   setInterval(() => draw(true), 30_000);

@@ -141,7 +141,7 @@ async function ask_around() {
   }));
   if (now !== mine) return;
   const said = mine.answers.extract;
-  mine.codes = (said?.codes || []).filter((code) => (code.score ?? 1) >= 0.5);
+  mine.codes = (said?.codes || []).filter((code) => (code.score ?? 100) >= (code.score > 1 ? 50 : 0.5));
   if (mine.codes.length) {
     const [best] = mine.codes;
     mine.notes.append(h("div", { class: "code-note" }, h("span", {}, "Code"), h("code", {}, best.value), act("copy", "Copy", "code", { key: "y", more: "", words: true })));
