@@ -22,6 +22,8 @@ MOST_REFERENCES: Final = 20_000
 """Character references; what comes after them is not shown, for the same reason."""
 MOST_PICTURES: Final = 8 << 20
 """Octets of pictures out of the message that a document carries within itself."""
+MOST_CARRIED: Final = 2 * MOST_PICTURES
+"""Characters that these take in the document. Each time that one is shown it stands there anew."""
 
 _TEXT: Final = {
     "a", "abbr", "acronym", "address", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "center", "cite",
@@ -70,9 +72,13 @@ _ENDLESS: Final = {
 }  # fmt: skip
 """Elements that end without being told to."""
 _BARE_AMPERSAND: Final = re.compile(r"&(?![a-z#])", re.IGNORECASE)
+_STYLE: Final = re.compile("<style", re.IGNORECASE)
+_STYLE_END: Final = re.compile("</style", re.IGNORECASE)
 _BODY: Final = re.compile(r"<body(?=[\s>/])", re.IGNORECASE)
 _ELSEWHERE: Final = re.compile(
-    r"""(?:src|background)\s*=\s*["']?\s*(?:https?:)?//|url\s*\(\s*["']?\s*(?:https?:)?//""", re.IGNORECASE
+    # Possessive, and no blanks in two places: else the time for blanks that lead nowhere grows with their square.
+    r"""(?:(?:src|background)\s*+=|url\s*+\()\s*+(?:["']\s*+)?(?:https?:)?//""",
+    re.IGNORECASE,
 )
 
 _PAGE: Final = """<!doctype html><html lang="en"{dir}><head><meta charset="utf-8">
@@ -100,6 +106,7 @@ def sanitized(html: str, pictures: Mapping[str, str], *, images: bool = False, d
 
     `pictures` are those out of the message, by Content-ID, as data URLs. Those from elsewhere are there only with `images`.
     """
+    carried = _Carried(pictures)
     rest, styles = _without_styles(html[:LONGEST])
     rest = _BARE_AMPERSAND.sub("&amp;", _few_references(_shallow(rest)))
     # The body itself is ours; what it was to look like goes on within.
@@ -109,15 +116,31 @@ def sanitized(html: str, pictures: Mapping[str, str], *, images: bool = False, d
         tags=_TEXT | _TABLES,
         clean_content_tags=_GONE,
         attributes=_ATTRIBUTES,
-        attribute_filter=_filter(pictures, images),
+        attribute_filter=_filter(carried, images),
         url_schemes={"http", "https", "mailto", "tel", "data", "cid"},
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},
         strip_comments=True,
     )
-    told = "".join(f"<style>{_tamed(style, pictures, images)}</style>" for style in styles)
+    told = "".join(f"<style>{_tamed(style, carried, images)}</style>" for style in styles)
     looks = _DARK if dark else _LIGHT
     return _PAGE.format(dir=' dir="auto"', styles=told, body=clean, **looks)
+
+
+class _Carried:
+    """The pictures out of the message, as far as there is room for them."""
+
+    def __init__(self, pictures: Mapping[str, str]) -> None:
+        self._pictures = pictures
+        self._room = MOST_CARRIED
+
+    def take(self, cid: str) -> str | None:
+        """One as a data URL; None where there is none, or no room."""
+        found = self._pictures.get(cid)
+        if found is None or len(found) > self._room:
+            return None
+        self._room -= len(found)
+        return found
 
 
 def asks_elsewhere(html: str) -> bool:
@@ -146,22 +169,22 @@ def _without_styles(html: str) -> tuple[str, list[str]]:
     """What is no style sheet, and the style sheets."""
     kept: list[str] = []
     styles: list[str] = []
-    low, at = html.lower(), 0
-    while (start := low.find("<style", at)) >= 0:
-        begin = low.find(">", start)
-        end = low.find("</style", begin) if begin >= 0 else -1
-        if end < 0:  # it never ends: a browser would take all that follows for styles
-            kept.append(html[at:start])
+    at = 0
+    # Not by the text in small letters, which may be longer than the text.
+    while (start := _STYLE.search(html, at)) is not None:
+        kept.append(html[at : start.start()])
+        begin = html.find(">", start.end())
+        end = _STYLE_END.search(html, begin) if begin >= 0 else None
+        if end is None:  # it never ends: a browser would take all that follows for styles
             return "".join(kept), styles
-        kept.append(html[at:start])
-        styles.append(html[begin + 1 : end])
-        close = low.find(">", end)
+        styles.append(html[begin + 1 : end.start()])
+        close = html.find(">", end.end())
         at = len(html) if close < 0 else close + 1
     kept.append(html[at:])
     return "".join(kept), styles
 
 
-def _tamed(css: str, pictures: Mapping[str, str], images: bool) -> str:
+def _tamed(css: str, pictures: _Carried, images: bool) -> str:
     """Styles that leave nothing and fetch nothing that was not asked for."""
     css = css.replace("<!--", "").replace("-->", "").replace("<", "").replace("\\", "")
     done: list[str] = []
@@ -181,17 +204,17 @@ def _harmless(css: str) -> str:
     return ""
 
 
-def _url(inside: str, pictures: Mapping[str, str], images: bool) -> str:
+def _url(inside: str, pictures: _Carried, images: bool) -> str:
     source = _picture(inside.strip().strip("\"'").strip(), pictures, images)
     return f'url("{source}")' if source is not None and '"' not in source else 'url("")'
 
 
-def _picture(source: str, pictures: Mapping[str, str], images: bool) -> str | None:
+def _picture(source: str, pictures: _Carried, images: bool) -> str | None:
     """Where a picture may come from; None for nowhere."""
     scheme, colon, rest = source.partition(":")
     match scheme.lower() if colon else "":
         case "cid":
-            return pictures.get(rest.strip())
+            return pictures.take(rest.strip())
         case "data":
             return source if _PICTURE.fullmatch(source) else None
         case "http" | "https":
@@ -199,7 +222,7 @@ def _picture(source: str, pictures: Mapping[str, str], images: bool) -> str | No
     return f"https:{source}" if images and source.startswith("//") else None
 
 
-def _filter(pictures: Mapping[str, str], images: bool) -> Callable[[str, str, str], str | None]:
+def _filter(pictures: _Carried, images: bool) -> Callable[[str, str, str], str | None]:
     def kept(tag: str, name: str, value: str) -> str | None:
         match name:
             case "src" | "background":

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from web_house import House
 
-from mailsystem.web.sanitizing import DEEPEST, MOST_REFERENCES, asks_elsewhere, policy, sanitized
+from mailsystem.web.sanitizing import DEEPEST, LONGEST, MOST_CARRIED, MOST_REFERENCES, asks_elsewhere, policy, sanitized
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 
@@ -158,6 +158,26 @@ def test_what_would_take_the_square_of_its_length_is_cut_off() -> None:
     assert many.count("&amp;") == MOST_REFERENCES
     flat = sanitized("<div>x</div><p>y" * (2 * DEEPEST) + "kept", {})
     assert "kept" in flat
+
+
+@pytest.mark.parametrize("begin", ["src=", "src", "url(", "url", "background='"])
+def test_blanks_that_lead_nowhere_cost_no_more_than_others(begin: str) -> None:
+    # Were the time to grow with the square of their number, this would end in some hours.
+    assert not asks_elsewhere(begin + " " * LONGEST)
+
+
+@pytest.mark.parametrize("html", ["<img src='cid:a'>", "<style>p{background:url(cid:a)}</style>"])
+def test_a_picture_that_is_shown_many_times_does_not_make_the_document_endless(html: str) -> None:
+    picture = "data:image/png;base64," + "A" * (MOST_CARRIED // 4)
+    shown = sanitized(html * 1000, {"a": picture})
+    assert shown.count(picture) == 3
+    assert len(shown) < MOST_CARRIED + 100_000
+
+
+def test_styles_are_found_behind_letters_that_are_longer_when_small() -> None:
+    document = sanitized("İ" * 50 + "<STYLE>p{color:red}</STYLE><p>Hello</p>", {})
+    assert read(document).styles[-1] == "p{color:red}"
+    assert "<p>Hello</p>" in document
 
 
 async def test_a_document_carries_its_own_pictures_and_its_policy(house: House) -> None:
