@@ -7,10 +7,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mailsystem.net.listening import BACKLOG, OPEN, Bound, Terms, opened, place_of
-from mailsystem.net.proxy import Network
 
 if TYPE_CHECKING:
     import uvicorn
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_AT_ONCE: Final = 2000
 """Requests and streams of events that are served at once; who comes then is told to come again (503)."""
 _LONGEST_HEAD: Final = 64 << 10
+PATIENCE: Final = 30.0
+"""Seconds in which a connection has to ask for something."""
 
 
 @asynccontextmanager
@@ -32,12 +34,14 @@ async def serving(
     terms: Terms = OPEN,
     grace: float = 5.0,
     movable: bool = False,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Bound]:
     """Serve the application that `make` makes, and that ends its streams at the event, by HTTP at
     `host`:`port` (0 takes a free one), or at the sockets of `terms`; with `implicit_tls` HTTPS. A door that is `movable` takes
     a free port where its own is in use.
 
-    The proxies of `terms` tell by X-Forwarded-For and X-Forwarded-Proto who asks and how, instead of a PROXY header.
+    Connections count for the limits of `terms`, and end where they ask for nothing for `patience` seconds. The proxies of
+    `terms` tell by X-Forwarded-For and X-Forwarded-Proto who asks and how, instead of a PROXY header.
 
     On exit nobody is let in any more, streams end, and what still runs after `grace` seconds is cut. Raises `OSError`.
     """
@@ -51,7 +55,7 @@ async def serving(
             sock.listen(BACKLOG)
         stopping = asyncio.Event()
         lazily = asyncio.create_task(
-            _once_knocked(make, stopping, sockets, terms.proxies, tls if implicit_tls else None, grace)
+            _once_knocked(make, stopping, sockets, terms, tls if implicit_tls else None, grace, patience)
         )
         try:
             yield bound
@@ -68,9 +72,10 @@ async def _once_knocked(
     make: Callable[[asyncio.Event], ASGIApp],
     stopping: asyncio.Event,
     sockets: Sequence[socket.socket],
-    proxies: Sequence[Network],
+    terms: Terms,
     tls: ssl.SSLContext | None,
     grace: float,
+    patience: float,
 ) -> None:
     loop, knocked = asyncio.get_running_loop(), asyncio.Event()
 
@@ -89,7 +94,7 @@ async def _once_knocked(
             each.cancel()
     if stopping.is_set():
         return
-    server = await asyncio.to_thread(_server, make, stopping, proxies, tls, grace)
+    server = await asyncio.to_thread(_server, make, stopping, terms, tls, grace, patience)
 
     async def stop() -> None:
         await stopping.wait()
@@ -105,12 +110,15 @@ async def _once_knocked(
 def _server(
     make: Callable[[asyncio.Event], ASGIApp],
     stopping: asyncio.Event,
-    proxies: Sequence[Network],
+    terms: Terms,
     tls: ssl.SSLContext | None,
     grace: float,
+    patience: float,
 ) -> uvicorn.Server:
     """Bring all of it in. Blocks for some tenths of a second."""
     import uvicorn
+
+    from mailsystem.web.connections import HttpConnection
 
     class Server(uvicorn.Server):
         @contextmanager
@@ -130,8 +138,12 @@ def _server(
             log_level="critical",
             access_log=False,
             server_header=False,
-            proxy_headers=bool(proxies),
-            forwarded_allow_ips=[str(each) for each in proxies],
+            http=cast(
+                "type[asyncio.Protocol]",
+                partial(HttpConnection, limits=terms.limits, proxies=terms.proxies, patience=patience),
+            ),
+            proxy_headers=bool(terms.proxies),
+            forwarded_allow_ips=[str(each) for each in terms.proxies],
             limit_concurrency=MOST_AT_ONCE,
             timeout_graceful_shutdown=max(1, round(grace)),
             h11_max_incomplete_event_size=_LONGEST_HEAD,

@@ -1,0 +1,84 @@
+"""Connections that only hold a place: they end, and there are not too many of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from mailsystem.mail.envelope import Peer
+from mailsystem.net import Bound
+from mailsystem.net.limits import Limits
+from mailsystem.net.listening import Terms
+from mailsystem.web.server import serving
+
+MOST = 3
+
+
+async def read_all(scope: Any, receive: Any, send: Any) -> None:
+    """Answers once the whole body is here, and a moment later."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more = message.get("more_body", False)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(most=MOST)
+
+
+@pytest.fixture
+async def bound(limits: Limits) -> AsyncIterator[Bound]:
+    async with serving(
+        lambda stopping: read_all, host="127.0.0.1", port=0, terms=Terms(limits=limits), patience=0.2, grace=1.0
+    ) as place:
+        yield place
+
+
+async def _said(place: Bound, octets: bytes) -> bytes:
+    """What comes until the other side hangs up."""
+    reader, writer = await asyncio.open_connection(place.host, place.port)
+    try:
+        async with asyncio.timeout(30):
+            writer.write(octets)
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"],
+    ids=["nothing", "half a head", "half a body"],
+)
+async def test_who_does_not_get_done_is_cut_off(bound: Bound, octets: bytes) -> None:
+    assert await _said(bound, octets) == b""
+
+
+async def test_who_waits_for_an_answer_may_wait(bound: Bound) -> None:
+    said = await _said(bound, b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert said.endswith(b"\r\n\r\nok")
+
+
+async def test_connections_count_for_the_limits_of_all_doors(bound: Bound, limits: Limits) -> None:
+    asks = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for _ in range(MOST):
+        assert limits.enter(Peer("192.0.2.1", 1)) is None
+    # Who is turned away before the request was read may hear nothing.
+    assert (await _said(bound, asks))[:13] in (b"", b"HTTP/1.1 503 ")
+    for _ in range(MOST):
+        limits.leave(Peer("192.0.2.1", 1))
+    # Each that is gone leaves its place to another.
+    for _ in range(3 * MOST):
+        assert (await _said(bound, asks)).startswith(b"HTTP/1.1 200 ")
