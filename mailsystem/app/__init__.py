@@ -40,6 +40,7 @@ from mailsystem.settings import Settings
 from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
 from mailsystem.telemetry.journal import Recorder
+from mailsystem.telemetry.watch import Watch
 
 if TYPE_CHECKING:
     from mailsystem.faults import Faults
@@ -109,11 +110,13 @@ async def running(
         Recorder(transcripts=sink if journal.transcripts is None else journal.transcripts) if journal.days else None
     )
     readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
+    watch = Watch() if "web" in wanted else None
     trace = Trace(
         readers,
         lines=settings.log.lines and bool(sinks),
         contents=bool(recorder),
         transcripts=recorder.transcripts if recorder else None,
+        watch=watch,
     )
     counts = own if share is None else share.common.counts
 
@@ -206,6 +209,8 @@ async def running(
                         sending=sending,
                         movable=name in movable,
                         bound=lambda: bound,
+                        watch=watch,
+                        workers=1 if share is None else share.common.processes,
                     )
                 case "pop2":
                     from mailsystem.pop2.server import serving as pop2

@@ -16,6 +16,7 @@ from mailsystem.policy.gate import Gatekeeper
 from mailsystem.settings import Settings
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+from mailsystem.telemetry.watch import Watch
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -37,6 +38,8 @@ async def door(
     sending: bool,
     movable: bool,
     bound: Callable[[], Mapping[str, Bound]],
+    watch: Watch | None,
+    workers: int,
 ) -> AbstractAsyncContextManager[Bound]:
     """The door, to be opened. Raises `StartupError`."""
     from mailsystem.web.server import serving
@@ -70,6 +73,8 @@ async def door(
                 largest_message=settings.limits.message_size,
                 hosts=settings.web.hosts,
                 bound=bound,
+                watch=watch,
+                workers=workers,
                 stopping=stopping,
             )
         )

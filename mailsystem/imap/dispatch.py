@@ -79,6 +79,8 @@ async def run(session: Session, frame: Frame, faulty: Faulty | None = None) -> N
         session.tag, session.numbered = tag, False
     except SyntaxFault as error:
         fault = fault or error
+    if session.trace.wants_lines is (session.transcript is None):
+        news.heed(session)
     if session.trace.wants_lines:
         session.trace.line(CLIENT, _spoken(frame, entry, args.position))
 

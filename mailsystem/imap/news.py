@@ -11,6 +11,7 @@ from mailsystem.imap import watch
 from mailsystem.imap.answers import Answers
 from mailsystem.imap.notify import Event
 from mailsystem.imap.session import FLUSH_AT, Goodbye, Selected, Session
+from mailsystem.imap.transcript import Transcript
 from mailsystem.imap.view import News
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import SYSTEM_FLAGS, Flag, MessageSet
@@ -140,10 +141,17 @@ def permanent_flags(keywords: set[Flag], rights: Rights) -> bytes:
     return " ".join([*flags, "\\*"] if "w" in rights else flags).encode("ascii")
 
 
+def heed(session: Session) -> None:
+    """Between two answers: let the trace follow what is said from here on, or no more, as somebody reads lines now or not."""
+    session.transcript = Transcript(session.trace) if session.trace.wants_lines else None
+
+
 async def idle(session: Session) -> bytes:
     """Push news as they come until the client says a line, which is returned (RFC 2177)."""
     with _Ear(session) as ear:
         while (line := session.framing.line()) is None:
+            if session.trace.wants_lines is (session.transcript is None):
+                heed(session)
             await admit(session)
             await sync(session, look=False)
             await watch.look(session)

@@ -85,7 +85,6 @@ class Session:
         "_selected",
         "_since",
         "_spools",
-        "_transcript",
         "admitted",
         "bad",
         "buffered",
@@ -101,6 +100,7 @@ class Session:
         "store",
         "tag",
         "trace",
+        "transcript",
         "watch",
     )
 
@@ -140,7 +140,7 @@ class Session:
         self._selected: Selected | None = None
         self._out: list[bytes] = []
         self._spools: list[Spool] = []
-        self._transcript = Transcript(trace) if trace.wants_lines else None
+        self.transcript = Transcript(trace) if trace.wants_lines else None
 
     # Where the client stands
 
@@ -255,8 +255,8 @@ class Session:
         """Say whole lines, literals included. They leave with the next `flush`; the trace sees `traced` if that is given."""
         self._out.append(data)
         self.buffered += len(data)
-        if self._transcript is not None:
-            self._transcript.say(data if traced is None else traced)
+        if self.transcript is not None:
+            self.transcript.say(data if traced is None else traced)
 
     async def flush(self) -> None:
         """Hand over what was said, and wait while the client does not take it. Call it after every large piece."""

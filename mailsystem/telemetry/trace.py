@@ -8,9 +8,12 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mailsystem.telemetry.transcript import Transcript, Transcripts
+
+if TYPE_CHECKING:
+    from mailsystem.telemetry.watch import Watch
 
 CLIENT: Final = "C"
 SERVER: Final = "S"
@@ -54,11 +57,14 @@ class Trace:
     """
 
     __slots__ = (
+        "__weakref__",
         "_contents",
         "_hearers",
         "_lines",
+        "_says_lines",
         "_sinks",
         "_transcripts",
+        "_watch",
         "context",
         "door",
         "session",
@@ -73,10 +79,12 @@ class Trace:
         lines: bool = False,
         contents: bool = False,
         transcripts: Transcripts | None = None,
+        watch: Watch | None = None,
         door: str = "app",
         session: int = 0,
         context: Mapping[str, Any] | None = None,
     ) -> None:
+        """With `lines`, every sink hears protocol lines; a `watch`, which need not be among the sinks, whenever it likes."""
         self._sinks = tuple(sinks)
         self._hearers: dict[str, tuple[Sink, ...]] = {}
         """By the name of an event; shared by all children."""
@@ -85,11 +93,15 @@ class Trace:
         self._transcripts = transcripts
         self.transcript: Transcript | None = None
         """That of this session, where one is kept."""
-        self.wants_lines = self._lines
+        self._watch = watch
+        self._says_lines = self._lines or (watch is not None and watch.is_watched)
+        self.wants_lines = self._says_lines
         """Whether anybody reads the protocol lines: ask before making them up."""
         self.door = door
         self.session = session
         self.context: Mapping[str, Any] = context or {}
+        if watch is not None:
+            watch.follow(self)
 
     @property
     def wants_contents(self) -> bool:
@@ -103,6 +115,7 @@ class Trace:
             lines=self._lines,
             contents=self._contents,
             transcripts=self._transcripts,
+            watch=self._watch,
             door=door,
             session=_next_session(),
             context={**self.context, **context},
@@ -116,6 +129,12 @@ class Trace:
             self.transcript = self._transcripts.begin(self.session, door, str(self.context.get("peer", "")))
             self.wants_lines = True
 
+    def heed(self, watched: bool) -> None:
+        """Said by the watch: from now on somebody looks on, or nobody any more."""
+        self._hearers.clear()
+        self._says_lines = self._lines or watched
+        self.wants_lines = self._says_lines or self.transcript is not None
+
     def wants(self, name: str) -> bool:
         """Whether anybody hears events of that name: ask before making up what is dear."""
         return bool(self._heard_by(name))
@@ -123,7 +142,11 @@ class Trace:
     def _heard_by(self, name: str) -> tuple[Sink, ...]:
         hearers = self._hearers.get(name)
         if hearers is None:
-            hearers = tuple(sink for sink in self._sinks if _wants(sink, name))
+            sinks = self._sinks if name != "line" or self._lines else ()
+            found = [sink for sink in sinks if _wants(sink, name)]
+            if self._watch is not None and self._watch.wants(name):
+                found.append(self._watch)
+            hearers = tuple(found)
             self._hearers[name] = hearers
         return hearers
 
@@ -144,7 +167,7 @@ class Trace:
         where nobody reads them."""
         if self.transcript is not None:
             self.transcript.add(who, text)
-        if self._lines:
+        if self._says_lines:
             for each in text.split(b"\r\n"):
                 self.event("line", who=who, text=each.decode("utf-8", "backslashreplace"))
 

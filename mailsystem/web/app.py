@@ -15,6 +15,7 @@ from mailsystem.web.api import (
     administration,
     changing,
     faults,
+    flow,
     history,
     listing,
     reading,
@@ -29,7 +30,7 @@ from mailsystem.web.visitors import Doorkeeper
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration, faults)
+PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration, faults, flow)
 """Each has `routes`, which makes its part of the interface."""
 
 

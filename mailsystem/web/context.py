@@ -17,6 +17,7 @@ from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.net import Bound
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+from mailsystem.telemetry.watch import Watch
 
 
 class Gate(Protocol):
@@ -60,6 +61,10 @@ class Context:
     """Names beyond our own by which browsers may ask for us."""
     bound: Callable[[], Mapping[str, Bound]] = dict
     """Where the doors listen; asked when it is wanted, since this door is one of them."""
+    watch: Watch | None = None
+    """Where one may look on while sessions go on in this process."""
+    workers: int = 1
+    """Processes that serve the doors together."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when streams of events shall end."""
 

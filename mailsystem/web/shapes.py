@@ -163,6 +163,10 @@ class User(Shape):
     scopes: list[str]
 
 
+class Started(Shape):
+    started: bool
+
+
 class Info(Shape):
     name: str
     version: str
