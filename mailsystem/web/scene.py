@@ -45,9 +45,9 @@ class Scene:
             self._watch.say("scene", playing=False, failed=failed)
 
     async def _told(self, stack: AsyncExitStack) -> None:
-        alice = Client(self._watch, self._bound, "smtp", "Alice’s client", ALICE)
-        phone = Client(self._watch, self._bound, "imap", "Bob’s phone", "IMAP, idling")
-        old_pc = Client(self._watch, self._bound, "pop3", "Bob’s old PC", "POP3")
+        alice = Client(self._watch, self._bound, "smtp", "Alice’s client", "SMTP", ALICE)
+        phone = Client(self._watch, self._bound, "imap", "Bob’s phone", "IMAP, idles", BOB)
+        old_pc = Client(self._watch, self._bound, "pop3", "Bob’s old PC", "POP3", BOB)
         self._chapter(
             "Bob’s phone listens",
             "It opens the connection, for it wants mail: so far that is a pull. With IDLE it lets the server speak by itself. "
@@ -120,10 +120,10 @@ class Scene:
 class Client:
     """A mail program of the scene. Whoever looks on is told its name before it says its first word."""
 
-    def __init__(self, watch: Watch, bound: Mapping[str, Bound], speaks: str, title: str, note: str) -> None:
+    def __init__(self, watch: Watch, bound: Mapping[str, Bound], speaks: str, title: str, note: str, login: str) -> None:
         self._bound = bound[speaks]
         self._watch = watch
-        self._named = {"party": f"demo {speaks}", "speaks": speaks, "title": title, "note": note}
+        self._named = {"party": f"demo {speaks}", "speaks": speaks, "title": title, "note": note, "login": login}
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader
         watch.say("party", **self._named)

@@ -40,7 +40,7 @@ class Stream:
             elif line.startswith("data: "):
                 data = line[6:]
             elif not line and data:
-                told = json.loads(data)
+                told: Told = json.loads(data)
                 told.setdefault("name", name)
                 self.told.append(told)
                 return told
@@ -89,7 +89,6 @@ async def test_every_line_of_three_protocols_is_told_and_no_secret(house: House)
     def read_by_imap() -> None:
         imap = imaplib.IMAP4(bound["imap"].host, bound["imap"].port, timeout=PATIENCE)
         imap.login("ann@shop.test", SECRET)
-        imap.authenticate("PLAIN", lambda _: f"\0ann@shop.test\0{SECRET}".encode()) if False else None
         imap.select("INBOX")
         imap.fetch("1", "(FLAGS BODY[])")
         imap.store("1", "+FLAGS", r"(\Deleted)")
@@ -107,9 +106,7 @@ async def test_every_line_of_three_protocols_is_told_and_no_secret(house: House)
     assert SECRET not in stream.raw
     assert "the body of it" not in stream.raw
     smtp, pop, imap = stream.lines("smtp"), stream.lines("pop3"), stream.lines("imap")
-    assert "C: MAIL FROM:<shop@shop.test> size=203" in smtp or any(
-        one.startswith("C: mail FROM:<shop@") for one in smtp
-    )
+    assert any(one.upper().startswith("C: MAIL FROM:<SHOP@SHOP.TEST>") for one in smtp)
     assert any(one.startswith("S: 250") and "queued" in one for one in smtp)
     assert [one for one in pop if one.startswith("C:")] == [
         "C: USER ann@shop.test",

@@ -50,5 +50,8 @@ export const icons = {
   leave: "M8 3.5H4v13h4M12 6.5l3.5 3.5-3.5 3.5M15.3 10H8",
   undo: "M7 4.5 3.5 8 7 11.5M3.8 8H12a4 4 0 0 1 0 8H8",
   filter: "M3 5h14M6 10h8M8.5 15h3",
+  pause: "M7 4.5v11M13 4.5v11",
+  play: "M6 4 15.5 10 6 16z",
+  lines: "M4 5h12M7 9h9M7 13h9M4 17h12",
   wrap: "M3 5h14M3 10h11a2.5 2.5 0 0 1 0 5h-3M12.5 13.2 10.7 15l1.8 1.8M3 15h4",
 };

@@ -1,0 +1,219 @@
+"""The flow page in a real browser: who pushes, who pulls, as a teacher sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import imaplib
+import poplib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outside import Tool, missing
+from web_house import PATIENCE, House, letter
+
+pytestmark = pytest.mark.judge
+
+try:
+    from browsing import Visit, chromium, until, visiting
+    from playwright.async_api import Browser
+except ModuleNotFoundError:  # pragma: no cover
+    HAS_PLAYWRIGHT = False
+else:
+    HAS_PLAYWRIGHT = True
+
+_SHAFTS = """[...document.querySelectorAll('.lines .shaft')].filter(one => one.offsetWidth).map(one => {
+  const line = getComputedStyle(one, '::before');
+  const ends = [...document.querySelectorAll('.lanes > div')].map(lane => lane.getBoundingClientRect());
+  const box = one.getBoundingClientRect();
+  const off = x => Math.min(...ends.map(end => Math.abs((end.left + end.right) / 2 - x)));
+  return {style: line.borderTopStyle, colour: line.borderTopColor, off: Math.max(off(box.left), off(box.right)),
+          news: Boolean(one.closest('.news')), push: Boolean(one.closest('.row').matches('.push'))};
+})"""
+_BLUE, _RED = "rgb(31, 95, 191)", "rgb(179, 54, 43)"
+EVIL = '<img src=x onerror="document.title=1">\u202e\x07'
+
+
+@pytest.fixture
+async def browser(tool: Tool) -> AsyncIterator[Browser]:
+    if not HAS_PLAYWRIGHT:
+        missing("playwright")
+    async with chromium(tool("chromium")) as opened:
+        yield opened
+
+
+async def play(visit: Visit) -> None:
+    """The scene, without its pauses, to its end."""
+    await visit.go("/flow")
+    assert (await visit.house.client.post("/v1/flow/demo", params={"pace": 0.1})).status_code == 202
+
+    async def over() -> bool:
+        text = await visit.text(".lines")
+        return "LOGOUT" in text and not await visit.page.is_disabled("header [data-run=demo]")
+
+    await until(over)
+
+
+@pytest.mark.parametrize("width", [390, 820, 1440])
+async def test_pushes_are_solid_and_blue_and_pulls_are_dashed_and_red(
+    browser: Browser, house: House, width: int
+) -> None:
+    async with visiting(browser, house, width, color_scheme="light") as visit:
+        await play(visit)
+        shafts: list[dict[str, Any]] = await visit.page.evaluate(_SHAFTS)
+        assert {(one["style"], one["colour"]) for one in shafts if one["push"]} == {("solid", _BLUE)}
+        assert {(one["style"], one["colour"]) for one in shafts if not one["push"]} == {("dashed", _RED)}
+        assert [one["push"] for one in shafts if one["news"]] == [True, True]  # came, and went
+        assert max(one["off"] for one in shafts) < 1
+        needs = await visit.page.evaluate(
+            "document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth"
+        )
+        assert needs == 0
+        lanes = await visit.page.evaluate("[...document.querySelectorAll('.lanes b')].map(one => one.textContent)")
+        assert lanes == ["Alice’s client", "server", "Bob’s phone", "Bob’s old PC"]
+
+
+async def test_the_silence_of_pop3_is_drawn(browser: Browser, house: House) -> None:
+    async with visiting(browser, house) as visit:
+        await play(visit)
+        said = await visit.page.evaluate("[...document.querySelectorAll('.silence')].map(one => one.innerText.trim())")
+        assert said[0].endswith("hears nothing")
+        assert "nothing for" in said[1]
+        dotted = await visit.page.evaluate(
+            "[...document.querySelectorAll('.lives .q')].map(one => getComputedStyle(one).borderLeftStyle)"
+        )
+        assert len(dotted) > 5
+        assert set(dotted) == {"dotted"}
+        assert "after it came" in await visit.text(".opens:has-text('POP3')")
+        assert "came and asked" in await visit.text(".facts .pull")
+        assert "was told, unasked" in await visit.text(".facts .push")
+
+
+async def test_an_arrow_opens_to_its_lines_by_key_and_stays_open(browser: Browser, house: House) -> None:
+    async with visiting(browser, house) as visit:
+        await play(visit)
+        summary = visit.page.locator("summary:has-text('EHLO')")
+        assert not await visit.page.locator("code:text-is('EHLO laptop.demo.test')").is_visible()
+        await summary.focus()
+        await visit.press("Enter")
+        await visit.page.wait_for_selector("code:text-is('EHLO laptop.demo.test')")
+        await house.send(letter())  # another lane: everything is drawn anew
+        await visit.page.wait_for_selector(".opens:has-text('opens SMTP') >> nth=1")
+        assert await visit.page.locator("code:text-is('EHLO laptop.demo.test')").is_visible()
+        await visit.press("o")
+        assert "PASS [redacted]" in await visit.text(".lines")
+        assert await visit.page.locator("details:not([open])").count() == 0
+        await visit.press("o")
+        assert await visit.page.locator("details[open]").count() == 0
+        await visit.press("j", "j", "k")
+        assert await visit.page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
+async def test_it_is_paused_and_goes_on_where_it_was(browser: Browser, house: House) -> None:
+    async with visiting(browser, house) as visit:
+        await visit.go("/flow")
+        assert "Nothing has been said yet" in await visit.text(".empty")
+        await house.send(letter())
+        await visit.page.wait_for_selector("code:has-text('queued as')")
+        before = await visit.text(".lines")
+        await visit.press("p")
+        await house.send(letter())
+
+        async def waits() -> bool:
+            return "Go on (" in await visit.text("[data-run=pause]")
+
+        await until(waits)
+        assert await visit.text(".lines") == before
+        await visit.press("p")
+        await visit.page.wait_for_selector(".opens:has-text('opens SMTP') >> nth=1")
+        await visit.press("c")
+        assert await visit.page.is_visible(".empty")
+
+
+async def test_it_is_saved_as_one_file_that_needs_nothing(browser: Browser, house: House, tmp_path: Path) -> None:
+    async with visiting(browser, house) as visit:
+        await play(visit)
+        shown = await visit.text(".lines")
+        async with visit.page.expect_download() as saving:
+            await visit.press("s")
+        saved = tmp_path / "flow.html"
+        await (await saving.value).save_as(saved)
+    text = saved.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    context = await browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    page = await context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(saved.as_uri())
+    assert asked == [saved.as_uri()]
+    assert (await page.inner_text(".lines")).split() == shown.split()
+    shafts = await page.evaluate(_SHAFTS)
+    assert {(one["style"], one["colour"]) for one in shafts} == {("solid", _BLUE), ("dashed", _RED)}
+    await page.click("summary:has-text('EHLO')")
+    assert await page.is_visible("code:text-is('EHLO laptop.demo.test')")
+    await context.close()
+
+
+async def test_who_comes_by_themselves_have_lanes_of_their_own_and_can_do_no_harm(
+    browser: Browser, house: House
+) -> None:
+    bound = house.running.bound
+
+    def pop() -> None:
+        client = poplib.POP3(bound["pop3"].host, bound["pop3"].port, timeout=PATIENCE)
+        client.user("ann@shop.test")
+        client.pass_("secret-77")
+        client.quit()
+
+    def two_devices() -> None:
+        phone, laptop = (imaplib.IMAP4(bound["imap"].host, bound["imap"].port, timeout=PATIENCE) for _ in range(2))
+        for client in (phone, laptop):
+            client.login("ann@shop.test", "secret-77")
+            client.select()
+        for client in (phone, laptop):
+            client.logout()
+
+    async def evil() -> None:
+        reader, writer = await asyncio.open_connection(bound["smtp"].host, bound["smtp"].port)
+        await reader.readline()
+        for line in (f"EHLO {EVIL.split()[0]}x", f"NOOP {EVIL}", "QUIT"):
+            writer.write(line.encode() + b"\r\n")
+        while await reader.readline():
+            pass
+        writer.close()
+
+    async with visiting(browser, house) as visit:
+        await visit.go("/flow")
+        await asyncio.to_thread(pop)
+        await asyncio.to_thread(two_devices)
+        await evil()
+        await visit.page.wait_for_selector("code:has-text('onerror')", state="attached")
+        await visit.press("o")
+        lanes = await visit.page.evaluate("[...document.querySelectorAll('.lanes b')].map(one => one.textContent)")
+        assert lanes.count("ann@shop.test") == 2  # by POP3, and by IMAP
+        assert "ann@shop.test (2)" in lanes
+        text = await visit.text(".lines")
+        assert "secret-77" not in await visit.page.content()
+        assert "\u202e" not in text
+        assert "\u2407" in text
+        assert await visit.page.locator("main img").count() == 0
+        assert await visit.page.title() == "Flow: who pushes, who pulls"
+
+
+async def test_a_button_plays_the_demo(browser: Browser, house: House) -> None:
+    async with visiting(browser, house) as visit:
+        await visit.go("/flow")
+        await visit.page.click(".empty [data-run=demo]")
+        await visit.page.wait_for_selector("h2:has-text('Bob’s phone listens')")
+        assert await visit.page.is_disabled("header [data-run=demo]")
+
+
+async def test_on_paper_all_of_it_is_there(browser: Browser, house: House) -> None:
+    async with visiting(browser, house, color_scheme="dark") as visit:
+        await play(visit)
+        await visit.page.emulate_media(media="print")
+        assert await visit.page.evaluate("getComputedStyle(document.body).overflow") == "visible"
+        assert await visit.page.is_hidden("header.top")
+        assert await visit.page.evaluate("document.documentElement.scrollHeight > innerHeight")
