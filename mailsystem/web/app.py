@@ -17,6 +17,7 @@ from mailsystem.web.api import (
     faults,
     flow,
     history,
+    inspecting,
     listing,
     reading,
     sending,
@@ -30,7 +31,20 @@ from mailsystem.web.visitors import Doorkeeper
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PARTS = (access, accounts, listing, reading, changing, history, waiting, sending, administration, faults, flow)
+PARTS = (
+    access,
+    accounts,
+    listing,
+    reading,
+    inspecting,
+    changing,
+    history,
+    waiting,
+    sending,
+    administration,
+    faults,
+    flow,
+)
 """Each has `routes`, which makes its part of the interface."""
 
 

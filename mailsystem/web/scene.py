@@ -120,7 +120,9 @@ class Scene:
 class Client:
     """A mail program of the scene. Whoever looks on is told its name before it says its first word."""
 
-    def __init__(self, watch: Watch, bound: Mapping[str, Bound], speaks: str, title: str, note: str, login: str) -> None:
+    def __init__(
+        self, watch: Watch, bound: Mapping[str, Bound], speaks: str, title: str, note: str, login: str
+    ) -> None:
         self._bound = bound[speaks]
         self._watch = watch
         self._named = {"party": f"demo {speaks}", "speaks": speaks, "title": title, "note": note, "login": login}
