@@ -95,6 +95,7 @@ async def running(
     sinks: Sequence[Sink] = (),
     share: Share | None = None,
     movable: Collection[Listener] = (),
+    keys: Certificates | None = None,
 ) -> AsyncIterator[Running]:
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
@@ -102,8 +103,10 @@ async def running(
     where the settings name none, so that TLS is there to be tried: with that it is there from the beginning, in a sink
     a moment later. With a `share`, this is one of several processes that do the same work: it takes its part of it, at the
     doors that were opened for all of them. Doors that are `movable` take a free port where their own is in use; so far the web
-    door can. Raises `StartupError`.
+    door can. With `keys`, these are shown, whatever the settings name, and what is to be made of them is made in the first
+    handshake. Raises `StartupError`.
     """
+    made_early = keys is None
     wanted = doors_of(roles, settings)
     journal = settings.journal
     recorder = (
@@ -124,7 +127,8 @@ async def running(
         part = {} if share is None else {"indexed": share.indexes, "housekeeping": share.keeps_house}
         store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink, **part))
         await _check_relaying(store, settings, sink=sink)
-        keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
+        if keys is None:
+            keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
         if keys is not None:
             if own_certificate:
                 await asyncio.to_thread(keys.make)
@@ -221,7 +225,7 @@ async def running(
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         bound.update(await stack.enter_async_context(listening(doors, settings)))
-        if keys is not None and keys.waiting:
+        if keys is not None and keys.waiting and made_early:
             keys.ask()
         if "queue" in roles and sending and (share is None or share.keeps_house):
             await stack.enter_async_context(outward(store, delivery, settings, trace))

@@ -1,0 +1,196 @@
+"""The pytest plugin: fixtures, options, and what is told when a test fails.
+
+It is imported in every run of pytest where this program is installed. So it imports nothing of the house by itself: that comes
+with the first fixture that a test asks for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from mailsystem.testing.asynchronous import AsyncInbox
+    from mailsystem.testing.inbox import Inbox
+    from mailsystem.testing.place import Server
+    from mailsystem.testing.postbox import Postbox
+    from mailsystem.testing.smtp_settings import SmtpSettings
+
+_BOX: Final = pytest.StashKey["Postbox"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mailsystem", "mail that tests send and read")
+    group.addoption(
+        "--mailsystem-url",
+        metavar="URL",
+        help="Use a sink that runs already, by the address of its page, instead of one of this run's own.",
+    )
+    group.addoption(
+        "--mail-artifacts",
+        metavar="DIR",
+        help="Where the mail of failed tests is kept, as files and as a page; by default in pytest's cache.",
+    )
+    group.addoption(
+        "--mail-snapshot-update", action="store_true", help="Write the snapshots of messages instead of comparing."
+    )
+    group.addoption(
+        "--mail-ui",
+        action="store_true",
+        help="When a test fails, show the address of the page with its mail, and wait for Enter.",
+    )
+    parser.addini("mail_domain", "Domain of the addresses that tests get.", default="example.org")
+    parser.addini(
+        "mail_env", "Variables that smtp_env sets beside its own: NAME = smtp://{host}:{port}", type="linelist"
+    )
+
+
+@pytest.fixture(scope="session")
+def mailsystem_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The mail server of this run, or of this worker of pytest-xdist."""
+    config = request.config
+    with ExitStack() as stack:
+        if url := config.getoption("--mailsystem-url"):
+            from mailsystem.testing.remote import RemoteServer
+
+            remote = RemoteServer(url)
+            stack.callback(remote.close)
+            yield remote
+        else:
+            from mailsystem.testing.server import LocalServer
+
+            local = LocalServer(page=bool(config.getoption("--mail-ui")))
+            stack.callback(local.close)
+            yield local
+
+
+@pytest.fixture
+def _mailsystem_box(request: pytest.FixtureRequest, mailsystem_server: Server) -> Iterator[Postbox]:
+    """The mail of one test, for both who wait for it in a thread and who do in a task."""
+    from mailsystem.testing.arrivals import Claims
+    from mailsystem.testing.postbox import Postbox
+    from mailsystem.testing.snapshots import Snapshots
+
+    config = request.config
+    directory = request.path.parent / "snapshots" / request.path.stem
+    snapshots = Snapshots(directory, request.node.name, update=bool(config.getoption("--mail-snapshot-update")))
+    with mailsystem_server.watch(Claims()) as arrivals:
+        box = Postbox(
+            mailsystem_server,
+            arrivals,
+            hint=request.node.name.removeprefix("test_"),
+            worker=os.environ.get("PYTEST_XDIST_WORKER", ""),
+            domain=config.getini("mail_domain"),
+            snapshots=snapshots,
+        )
+        snapshots.masks = box.masks
+        request.node.stash[_BOX] = box
+        yield box
+        del request.node.stash[_BOX]
+
+
+@pytest.fixture
+def mail(_mailsystem_box: Postbox) -> Iterator[Inbox]:
+    """An inbox of this test's own, with an address that nobody else has."""
+    from mailsystem.testing.inbox import Inbox
+
+    inbox = Inbox(_mailsystem_box)
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def amail(_mailsystem_box: Postbox) -> Iterator[AsyncInbox]:
+    """The same for tests that are coroutines: what waits is awaited."""
+    from mailsystem.testing.asynchronous import AsyncInbox
+
+    inbox = AsyncInbox(_mailsystem_box)
+    yield inbox
+    inbox.close()
+
+
+@pytest.fixture
+def smtp_settings(_mailsystem_box: Postbox) -> SmtpSettings:
+    """How an application reaches the mail server."""
+    from mailsystem.testing.smtp_settings import SmtpSettings
+
+    return SmtpSettings(_mailsystem_box.server.where, _mailsystem_box.fresh_address("app"))
+
+
+@pytest.fixture
+def smtp_env(
+    smtp_settings: SmtpSettings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> SmtpSettings:
+    """The same in variables: SMTP_HOST, SMTP_PORT, SMTP_USERNAME, SMTP_PASSWORD, SMTP_URL, and those of `mail_env`."""
+    for name, value in smtp_settings.environment(request.config.getini("mail_env")).items():
+        monkeypatch.setenv(name, value)
+    return smtp_settings
+
+
+@pytest.fixture
+def mailsystem_django(smtp_settings: SmtpSettings) -> Iterator[SmtpSettings]:
+    """Django sends to the mail server, instead of keeping mail in its outbox."""
+    from django.test import override_settings  # type: ignore[import-untyped]
+
+    with override_settings(**smtp_settings.django()):
+        yield smtp_settings
+
+
+# What is told when a test fails
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    box = item.stash.get(_BOX, None)
+    if box is not None and report.when == "call" and report.failed and not hasattr(report, "wasxfail"):
+        _tell(item, box, report)
+    return report
+
+
+def _tell(item: pytest.Item, box: Postbox, report: pytest.TestReport) -> None:
+    from mailsystem.testing import artefacts
+
+    messages = box.now(0)
+    text = artefacts.report(messages)
+    try:
+        place = artefacts.write(_directory(item.config), item.nodeid, messages, report.longreprtext)
+        text += f"\nkept in {place}"
+    except OSError as error:
+        text += f"\nnot kept: {error}"
+    if url := box.server.where.url:
+        text += f"\nto be seen at {url}"
+    report.sections.append((f"mail for {', '.join(box.arrivals.claims.addresses)}", text))
+    if item.config.getoption("--mail-ui"):
+        _show(item, box)
+
+
+def _directory(config: pytest.Config) -> Path:
+    given = config.getoption("--mail-artifacts")
+    if given:
+        return Path(config.invocation_params.dir, given)
+    cache = getattr(config, "cache", None)  # None without pytest's cacheprovider
+    if cache is not None:
+        return Path(cache.mkdir("mail"))
+    return Path(config.rootpath, ".pytest_cache", "d", "mail")
+
+
+def _show(item: pytest.Item, box: Postbox) -> None:
+    """Let somebody look at the mail before the server goes on."""
+    url = box.server.where.url
+    capture: Any = item.config.pluginmanager.getplugin("capturemanager")
+    if capture is None or os.environ.get("PYTEST_XDIST_WORKER"):
+        return  # a worker has no terminal
+    with capture.global_and_fixture_disabled():
+        told = f"look at it at {url}" if url else "this server has no page"
+        try:
+            input(f"\n{item.nodeid} failed; {told}. Enter goes on: ")
+        except EOFError:
+            print()  # noqa: T201

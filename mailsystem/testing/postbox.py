@@ -1,0 +1,206 @@
+"""The mail of one test, and what a test can ask about it. Whoever waits does so by `driving`: here nothing blocks."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
+
+from mailsystem.mail.address import Address, normal_domain
+from mailsystem.testing.arrivals import Arrivals
+from mailsystem.testing.driving import Steps, Wait
+from mailsystem.testing.failing import MailFailure, Row, table
+from mailsystem.testing.matching import Wanted
+from mailsystem.testing.message import Comparing, Message
+from mailsystem.testing.place import Server
+
+Order: TypeAlias = Literal["arrival", "newest", "subject"]
+"""As they came, the last one first, or by their subjects."""
+
+TIMEOUT: Final = 5.0
+"""Seconds that an expected message may take."""
+QUIET: Final = 0.3
+"""Seconds without a message after which none is believed to come."""
+_PATIENCE: Final = 30.0
+"""Seconds that a server may take to say what it has."""
+_LONGEST: Final = 24
+_ORDERS: Final[dict[Order, Callable[[list[Message]], list[Message]]]] = {
+    "arrival": list,
+    "newest": lambda messages: messages[::-1],
+    "subject": lambda messages: sorted(messages, key=lambda each: each.subject),
+}
+
+
+class Postbox:
+    """The messages for some addresses, since it was opened or cleared."""
+
+    def __init__(
+        self,
+        server: Server,
+        arrivals: Arrivals,
+        *,
+        hint: str = "",
+        worker: str = "",
+        domain: str = "example.org",
+        snapshots: Comparing | None = None,
+    ) -> None:
+        """`hint` is what addresses begin with; `worker` tells apart those who share a server."""
+        self.server = server
+        self.arrivals = arrivals
+        self.snapshots = snapshots
+        self.is_idle = False
+        self._hint = hint
+        self._worker = worker
+        self._domain = domain
+        self._messages: list[Message] = []
+        self._start = 0
+
+    def fresh_address(self, hint: str = "") -> str:
+        """An address that nobody else has, and that is ours from here on."""
+        words = re.sub(r"[^a-z0-9]+", "-", (hint or self._hint).lower()).strip("-")[:_LONGEST].strip("-")
+        local = ".".join(filter(None, [words or "mail", self._worker, secrets.token_hex(3)]))
+        self.arrivals.claims.addresses.append(f"{local}@{self._domain}")
+        return self.arrivals.claims.addresses[-1]
+
+    def claim_domain(self, name: str | None) -> str:
+        """All of a domain is ours from here on; without a name it is one that nobody else has. Raises `SyntaxFault`."""
+        name = normal_domain(name or f"{'-'.join(filter(None, ['shop', self._worker, secrets.token_hex(3)]))}.test")
+        self.arrivals.claims.domains.append(name)
+        return name
+
+    def masks(self) -> Sequence[tuple[re.Pattern[str], str]]:
+        """What differs from run to run because tests have addresses of their own."""
+        claims = self.arrivals.claims
+        masks = [
+            (re.compile(re.escape(each), re.IGNORECASE), f"<address {number}>" if number > 1 else "<address>")
+            for number, each in enumerate(claims.addresses, 1)
+        ]
+        masks += [(re.compile(re.escape(each), re.IGNORECASE), "<domain>") for each in claims.domains]
+        return masks
+
+    def now(self, after: int | None = None) -> list[Message]:
+        """Those that are here now; with `after` a `mark`, only those that came later."""
+        parcels = self.arrivals.all()
+        self._messages += [Message(each, self.snapshots) for each in parcels[len(self._messages) :]]
+        return self._messages[self._start if after is None else max(after, self._start) :]
+
+    # What takes time
+
+    def settled(self) -> Steps[None]:
+        """Wait until all that was sent before is here."""
+        try:
+            yield Wait(self.server.settled(), _PATIENCE)
+        except TimeoutError:
+            raise MailFailure("the mail server does not answer") from None
+
+    def mark(self) -> Steps[int]:
+        """Where what comes from now on begins."""
+        yield from self.settled()
+        return len(self.arrivals.all())
+
+    def every(self) -> Steps[list[Message]]:
+        """All messages that are here."""
+        yield from self.settled()
+        return self.now()
+
+    def latest(self) -> Steps[Message]:
+        """The last one. Raises `MailFailure`."""
+        messages = yield from self.every()
+        if not messages:
+            raise self._failure("no message has arrived", Wanted(), [])
+        return messages[-1]
+
+    def clear(self) -> Steps[None]:
+        """Forget all messages, and remove them from what their recipients read."""
+        messages = yield from self.every()
+        self._start += len(messages)
+        claims = self.arrivals.claims
+        theirs = {Address.kept(each).key for one in messages for each in one.envelope.rcpt if claims.has(each)}
+        if messages:
+            future = self.server.forget(sorted(theirs), frozenset(each.id for each in messages))
+            yield Wait(future, _PATIENCE)
+
+    def expect(
+        self, wanted: Wanted, *, count: int, order: Order, timeout: float, after: int | None = None
+    ) -> Steps[list[Message]]:
+        """Wait for exactly so many. Raises `MailFailure` where there are more, or not enough in time."""
+        if count < 1:
+            raise ValueError("count should be at least 1; none() expects that nothing comes")
+        if order not in _ORDERS:
+            raise ValueError(f"order should be one of {', '.join(_ORDERS)}")
+        until = time.monotonic() + timeout
+        yield from self.settled()
+        while True:
+            seen = len(self.arrivals.all())
+            messages = self.now(after)
+            wanted = yield from self._looked(wanted)
+            hits = [each for each in messages if not wanted.why_not(each)]
+            if len(hits) == count:
+                return _ORDERS[order](hits)
+            left = until - time.monotonic()
+            if len(hits) > count or left <= 0:
+                raise self._failure(_told(wanted, count, len(hits), timeout), wanted, messages)
+            yield from self._more_than(seen, left)
+
+    def none(self, wanted: Wanted, *, within: float, after: int | None = None) -> Steps[None]:
+        """Wait until it has been quiet for so long; not at all where the application is idle. Raises `MailFailure`."""
+        yield from self.settled()
+        while True:
+            seen = len(self.arrivals.all())
+            messages = self.now(after)
+            wanted = yield from self._looked(wanted)
+            if hits := [each for each in messages if not wanted.why_not(each)]:
+                said = f"expected no message{_with(wanted)}; {len(hits)} came"
+                # Here it is those that are as they should not be that are told of.
+                raise MailFailure(f"{said}:\n{table([row_of(each) for each in hits])}")
+            if self.is_idle or within <= 0 or not (yield from self._more_than(seen, within)):
+                return
+
+    def _more_than(self, seen: int, seconds: float) -> Steps[bool]:
+        """Wait for another message; whether one came."""
+        try:
+            yield Wait(self.arrivals.more_than(seen), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _looked(self, wanted: Wanted) -> Steps[Wanted]:
+        """The same with what its query finds now."""
+        if wanted.query is None:
+            return wanted
+        future: Future[Any] = self.server.found(wanted.query)
+        found = yield Wait(future, _PATIENCE)
+        return replace(wanted, found=found)
+
+    def _failure(self, said: str, wanted: Wanted, messages: Sequence[Message]) -> MailFailure:
+        parts = [said]
+        if messages:
+            parts.append("what did arrive:\n" + table([row_of(each, wanted.why_not(each)) for each in messages]))
+        else:
+            parts.append(f"nothing arrived for {', '.join([*self.arrivals.claims.addresses, *self._domains()])}")
+        if strays := self.server.strays():
+            parts.append("for nobody's test came:\n" + table(strays))
+        return MailFailure("\n".join(parts))
+
+    def _domains(self) -> list[str]:
+        return [f"*@{each}" for each in self.arrivals.claims.domains]
+
+
+def row_of(message: Message, why: str = "") -> Row:
+    """A message in a table."""
+    sender = message.sender or message.envelope.mail_from or "<>"
+    return Row(message.arrived, sender, ", ".join(message.envelope.rcpt) or ", ".join(message.to), message.subject, why)
+
+
+def _with(wanted: Wanted) -> str:
+    return f" with {wanted}" if str(wanted) else ""
+
+
+def _told(wanted: Wanted, count: int, hits: int, timeout: float) -> str:
+    one = "exactly one message" if count == 1 else f"exactly {count} messages"
+    came = f"{hits} of those that arrived match" if hits else "none did"
+    return f"expected {one}{_with(wanted)} within {timeout:g} s; {came}"

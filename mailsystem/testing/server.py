@@ -1,0 +1,192 @@
+"""The whole house inside a test run: on a thread and a loop of its own, on free ports, its data in a temporary directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from mailsystem.app import Role, running
+from mailsystem.mail.mailbox import DELETED, STAR, ContentId, MessageSet
+from mailsystem.mail.objectid import emailid
+from mailsystem.net import Certificates, Pair
+from mailsystem.settings import Settings, sink_defaults
+from mailsystem.store import FlagOp
+from mailsystem.testing import authority
+from mailsystem.testing.arrival import Parcel
+from mailsystem.testing.arrivals import Arrivals, Claims
+from mailsystem.testing.failing import Row
+from mailsystem.testing.hearing import Delivered, Hearing
+from mailsystem.testing.message import Message
+from mailsystem.testing.place import Where
+
+T = TypeVar("T")
+
+HOST: Final = "127.0.0.1"
+_STARTING: Final = 30.0
+"""Seconds."""
+_MOST_STRAYS: Final = 30
+
+
+class LocalServer:
+    """A sink in this process. Every method may be called in any thread."""
+
+    def __init__(self, *, page: bool = False) -> None:
+        """Started when this returns; with a `page` to look at the mail. Raises `StartupError`."""
+        self._process = os.getpid()
+        self._directory = Path(tempfile.mkdtemp(prefix="mailsystem-"))
+        self._page = page
+        self._lock = threading.Lock()
+        self._watching: list[Arrivals] = []
+        self._strays: deque[Row] = deque(maxlen=_MOST_STRAYS)
+        self._ready: Future[Where] = Future()
+        self._thread = threading.Thread(target=self._run, name="mailsystem", daemon=True)
+        self._thread.start()
+        try:
+            self.where = self._ready.result(_STARTING)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop it and remove all its mail. In a child process of this one it does nothing: the server is the parent's."""
+        if os.getpid() != self._process:
+            return
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_STARTING)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    # In the server's thread
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            else:
+                raise
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._heard: asyncio.Queue[Delivered] = asyncio.Queue()
+        roles: list[Role] = ["smtp", "pop3", "imap"]
+        hearing = Hearing(self._heard.put_nowait)
+        async with running(self._settings(), roles, sink=True, sinks=[hearing], keys=self._keys()) as house:
+            self._house = house
+            reading = asyncio.create_task(self._hand_over())
+            ports = {name: bound.port for name, bound in house.bound.items()}
+            self._ready.set_result(Where(HOST, ports))
+            await self._stop.wait()
+            reading.cancel()
+
+    def _settings(self) -> Settings:
+        tree: dict[str, Any] = {}
+        for name, value in sink_defaults({}).items():
+            group, _, leaf = name.rpartition(".")
+            (tree.setdefault(group, {}) if group else tree)[leaf] = value
+        for door in ("smtp", "submissions", "pop3", "pop3s", "imap", "imaps"):
+            tree[door] = {"port": 0}
+        tree["data_dir"], tree["host"], tree["grace"] = self._directory / "data", HOST, 0
+        tree["log"], tree["journal"] = {"lines": True}, {"days": 0}
+        return Settings(**tree)
+
+    def _keys(self) -> Certificates:
+        served = self._directory / "served.pem"
+        return Certificates(
+            Pair(served, served), make=partial(authority.make, self._directory / "authority.pem", served)
+        )
+
+    async def _hand_over(self) -> None:
+        while True:
+            delivered = await self._heard.get()
+            try:
+                # What a client has expunged meanwhile is read all the same: contents stay for days.
+                stored = await self._house.store.contents.read(ContentId(delivered.content))
+                self._tell(
+                    Parcel(
+                        id=emailid(ContentId(delivered.content)),
+                        stored=stored,
+                        prefix=len(stored) - delivered.octets,
+                        envelope=delivered.envelope,
+                        at=datetime.fromtimestamp(delivered.at, UTC),
+                        session=delivered.session,
+                    )
+                )
+            finally:
+                self._heard.task_done()
+
+    def _tell(self, parcel: Parcel) -> None:
+        with self._lock:
+            watching = [*self._watching]
+        if not [arrivals for arrivals in watching if arrivals.takes(parcel)]:
+            self._strays.append(stray(parcel))
+
+    # In any thread
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    @contextmanager
+    def watch(self, claims: Claims) -> Iterator[Arrivals]:
+        arrivals = Arrivals(claims)
+        with self._lock:
+            self._watching.append(arrivals)
+        try:
+            yield arrivals
+        finally:
+            with self._lock:
+                self._watching.remove(arrivals)
+
+    def settled(self) -> Future[None]:
+        return self._do(self._heard.join())
+
+    def strays(self) -> list[Row]:
+        return list(self._strays)
+
+    def forget(self, logins: list[str], ids: frozenset[str]) -> Future[None]:
+        return self._do(self._forget(logins, ids))
+
+    async def _forget(self, logins: list[str], ids: frozenset[str]) -> None:
+        mailboxes = self._house.store.mailboxes
+        for login in logins:
+            account = await self._house.store.accounts.ensure(login)
+            for box in await mailboxes.list(account.id):
+                every = await mailboxes.messages(account.id, box.id, MessageSet(((1, STAR),)))
+                theirs = MessageSet.of(each.uid for each in every if emailid(each.content) in ids)
+                if theirs:
+                    await mailboxes.set_flags(account.id, box.id, theirs, FlagOp.ADD, frozenset({DELETED}))
+                    await mailboxes.expunge(account.id, box.id, theirs)
+
+    def found(self, query: str) -> Future[frozenset[str]]:
+        raise NotImplementedError
+
+    def faults(self, rules: list[dict[str, Any]]) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.authority())
+
+    def authority(self) -> Path:
+        keys = self._house.certificates
+        if keys is not None:
+            keys.make()
+        return self._directory / "authority.pem"
+
+
+def stray(parcel: Parcel) -> Row:
+    """A message that came for no test, as a table tells it."""
+    message = Message(parcel)
+    return Row(parcel.at, message.sender or parcel.envelope.mail_from, ", ".join(parcel.envelope.rcpt), message.subject)

@@ -1,0 +1,53 @@
+"""How messages were, in files beside the tests, and whether they still are."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from mailsystem.testing.failing import MailFailure
+from mailsystem.testing.message import Message
+
+Masks: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
+
+
+class Snapshots:
+    """Those of one test."""
+
+    def __init__(self, directory: Path, test: str, *, update: bool) -> None:
+        """`directory` is where those of the test's module are; with `update` they are written."""
+        self._directory = directory
+        self._test = re.sub(r"[^\w.-]+", "-", test).strip("-")
+        self._update = update
+        self._count = 0
+        self.masks: Callable[[], Masks] = tuple
+
+    def compare(self, message: Message, name: str | None) -> None:
+        from mailsystem.mail.golden import normal
+
+        self._count += name is None
+        file = self._file(name)
+        now = normal(message.reading, masks=self.masks())
+        if self._update:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            file.write_text(now, encoding="utf-8", newline="\n")
+            return
+        try:
+            before = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise MailFailure(
+                f"there is no snapshot {file}; pytest --mail-snapshot-update writes it. The message is:\n{now}"
+            ) from None
+        if before != now:
+            lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "snapshot", "message", lineterm="")
+            raise MailFailure(
+                f"the message is not as in {file}; pytest --mail-snapshot-update accepts it:\n" + "\n".join(lines)
+            )
+
+    def _file(self, name: str | None) -> Path:
+        if name is None:
+            return self._directory / f"{self._test}{f'-{self._count}' if self._count > 1 else ''}.txt"
+        return self._directory / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'message'}.txt"

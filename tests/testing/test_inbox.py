@@ -1,0 +1,271 @@
+"""What a test can ask of its inbox."""
+
+from __future__ import annotations
+
+import re
+import threading
+from email.message import EmailMessage
+
+import pytest
+
+from mailsystem.testing import Inbox, MailFailure
+from mailsystem.testing.clients import Security
+
+
+def letter(subject: str = "Hello", text: str = "It works.", **fields: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = "Bob <bob@example.net>"
+    message["To"] = "somebody@example.org"
+    message["Subject"] = subject
+    for name, value in fields.items():
+        message[name] = value
+    message.set_content(text)
+    return message
+
+
+def send(mail: Inbox, to: str, subject: str = "Hello", sender: str = "app@example.net") -> None:
+    """As an application does."""
+    with mail.smtp(login=False) as client:
+        client.send_message(letter(subject), sender, [to])
+
+
+def test_the_message_that_was_sent_is_there_as_it_was_sent(mail: Inbox) -> None:
+    octets = b"Subject: Hello\r\nX-Odd:   spaces \r\n\r\n.dot\r\nand no end"
+    with mail.smtp() as client:
+        client.sendmail("app@example.net", [mail.address], octets)
+    message = mail.expect(subject="hello")
+    assert message.raw == octets + b"\r\n"
+    assert message.stored.startswith(b"Return-Path: <app@example.net>\r\nReceived: ")
+    assert message.stored.endswith(message.raw)
+    assert message.email["Subject"] == "Hello"
+    assert message.email.policy.utf8 is False
+
+
+def test_the_envelope_and_the_session_are_told(mail: Inbox) -> None:
+    other = mail.new_address("bob")
+    with mail.smtp(tls="starttls") as client:
+        client.sendmail("app@example.net", [mail.address, other], b"Subject: Hello\r\n\r\n\r\n")
+    message = mail.expect()
+    assert message.envelope.mail_from == "app@example.net"
+    assert message.envelope.rcpt == (mail.address, other)
+    assert message.envelope.helo
+    assert message.envelope.peer.startswith("127.0.0.1:")
+    assert str(message.envelope.tls).startswith("TLSv1")
+    assert message.envelope.login == mail.address
+    assert message.session.tls == message.envelope.tls
+    transcript = message.session.transcript
+    assert "C: STARTTLS\nS: 220" in transcript
+    assert f"C: rcpt TO:<{other}>" in transcript
+    assert "AUTH PLAIN [redacted]" in transcript
+    assert transcript.index("S: 250 2.0.0 ok, queued") < transcript.index("C: QUIT"), "what came later is there too"
+
+
+def test_in_clear_there_is_no_tls_and_no_login(mail: Inbox) -> None:
+    send(mail, mail.address, sender="")
+    envelope = mail.expect(from_="").envelope
+    assert (envelope.tls, envelope.login, envelope.mail_from) == (None, None, "")
+
+
+def test_a_blind_copy_comes_and_only_the_envelope_knows_it(mail: Inbox) -> None:
+    send(mail, mail.address)
+    assert mail.address not in mail.expect(to=mail.address).to
+
+
+def test_what_comes_later_is_waited_for(mail: Inbox) -> None:
+    timer = threading.Timer(0.2, send, [mail, mail.address])
+    timer.start()
+    try:
+        assert mail.expect(subject="Hello", timeout=30).subject == "Hello"
+    finally:
+        timer.join()
+
+
+def test_exactly_one_is_expected(mail: Inbox) -> None:
+    for _ in range(2):
+        send(mail, mail.address)
+    with pytest.raises(
+        MailFailure, match=r"expected exactly one message with subject='Hello'.*2 of those that arrived"
+    ):
+        mail.expect(subject="Hello")
+    assert [each.subject for each in mail.expect(count=2)] == ["Hello", "Hello"]
+
+
+def test_several_come_in_an_order(mail: Inbox) -> None:
+    for subject in ("b", "c", "a"):
+        send(mail, mail.address, subject)
+    assert [each.subject for each in mail.expect(count=3)] == ["b", "c", "a"]
+    assert [each.subject for each in mail.expect(count=3, order="newest")] == ["a", "c", "b"]
+    assert [each.subject for each in mail.expect(count=3, order="subject")] == ["a", "b", "c"]
+    assert [each.subject for each in mail.messages] == ["b", "c", "a"]
+    assert mail.latest.subject == "a"
+    with pytest.raises(ValueError, match="order"):
+        mail.expect(count=3, order="none")  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="none"):
+        mail.expect(count=0)
+
+
+def test_a_failure_tells_what_did_arrive_and_why_it_is_not_it(mail: Inbox) -> None:
+    send(mail, mail.address, "Welcome\tto \x1b[31mus")
+    send(mail, "nobody-in-particular@example.org", "Astray")
+    with pytest.raises(MailFailure) as failure:
+        mail.expect(subject="Reset", to=mail.address, timeout=0.05)
+    told = str(failure.value)
+    assert told.startswith(
+        f"expected exactly one message with subject='Reset', to='{mail.address}' within 0.05 s; none did"
+    )
+    assert re.search(r"\d\d:\d\d:\d\d\.\d{3} +bob@example\.net +\S+ +Welcome to .*subject is not like 'Reset'", told)
+    assert "\x1b" not in told
+    assert "for nobody's test came:" in told
+    assert "Astray" in told
+
+
+def test_a_failure_says_for_whom_nothing_arrived(mail: Inbox) -> None:
+    mail.domain("shop.test")
+    with pytest.raises(MailFailure, match=rf"nothing arrived for {re.escape(mail.address)}, \*@shop\.test"):
+        mail.expect(timeout=0.05)
+    with pytest.raises(MailFailure, match="no message has arrived"):
+        assert mail.latest
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"from_": "b@example.net"}, "from is not 'b@example.net'"),
+        ({"from_": re.compile("^alice@")}, "from is not '^alice@'"),
+        ({"to": "omebody@example.org"}, "to is not"),
+        ({"subject": re.compile("hello")}, "subject is not like 'hello'"),
+    ],
+)
+def test_addresses_are_whole_and_expressions_are_as_they_are(mail: Inbox, asked: dict[str, str], why: str) -> None:
+    mail.deliver(letter())
+    with pytest.raises(MailFailure, match=re.escape(why)):
+        mail.expect(timeout=0.01, **asked)  # type: ignore[call-overload]
+
+
+def test_addresses_may_be_patterns(mail: Inbox) -> None:
+    mail.deliver(letter())
+    message = mail.expect(from_="*@EXAMPLE.net", to="some*@example.org", subject=re.compile("^Hel"))
+    assert message.sender == "bob@example.net"
+    assert mail.expect(from_=re.compile("^bob@"), to=re.compile("@example")).id == message.id
+
+
+def test_a_block_waits_only_for_what_comes_of_it(mail: Inbox) -> None:
+    send(mail, mail.address)
+    with mail.expecting(subject="Hello") as got:
+        send(mail, mail.address)
+        with pytest.raises(MailFailure, match="once the block is over"):
+            assert got.message
+    assert got.message.id != mail.messages[0].id
+    assert len(got.messages) == 1
+    with pytest.raises(MailFailure), mail.expecting(subject="Hello", timeout=0.05):
+        pass
+
+
+def test_a_block_that_fails_is_not_waited_for(mail: Inbox) -> None:
+    with pytest.raises(ZeroDivisionError), mail.expecting(timeout=600):
+        raise ZeroDivisionError
+
+
+def test_none_is_content_with_quiet_and_fails_at_once_on_what_it_finds(mail: Inbox) -> None:
+    mail.none(within=0.01)
+    send(mail, mail.address, "Spam for you")
+    mail.none(subject="Ham", within=0.01)
+    with pytest.raises(MailFailure, match=r"expected no message with subject='spam'; 1 came"):
+        mail.none(subject="spam", within=600)
+
+
+def test_none_hears_what_comes_while_it_waits(mail: Inbox) -> None:
+    timer = threading.Timer(0.1, send, [mail, mail.address])
+    timer.start()
+    try:
+        with pytest.raises(MailFailure):
+            mail.none(within=30)
+    finally:
+        timer.join()
+
+
+def test_of_an_idle_application_nothing_is_waited_for(mail: Inbox) -> None:
+    mail.idle()
+    mail.none(within=10_000)
+
+
+def test_clear_forgets_and_removes(mail: Inbox) -> None:
+    mail.deliver(letter("old"))
+    mail.clear()
+    assert mail.messages == []
+    mail.deliver(letter("new"))
+    assert mail.expect().subject == "new"
+    pop3 = mail.pop3()
+    assert pop3.stat()[0] == 1
+
+
+def test_details_and_domains_belong_to_the_test(mail: Inbox) -> None:
+    local, _, domain = mail.address.partition("@")
+    send(mail, f"{local}+billing@{domain}", "detail")
+    shop = mail.domain()
+    send(mail, f"Anybody.At.All@{shop.upper()}", "domain")
+    assert {each.subject for each in mail.expect(count=2)} == {"detail", "domain"}
+    assert mail.expect(to=f"anybody.at.all@{shop}").subject == "domain"
+
+
+def test_nobody_elses_mail_is_seen(mail: Inbox) -> None:
+    send(mail, f"x{mail.address}")
+    mail.none(within=0.01)
+
+
+def test_addresses_are_plain_and_new_each_time(mail: Inbox) -> None:
+    assert re.fullmatch(r"ann\.[0-9a-f]{6}@example\.org", mail.address)
+    assert re.fullmatch(r"bob-the-builder\.[0-9a-f]{6}@example\.org", mail.new_address("Bob, the builder!"))
+    assert mail.new_address() != mail.new_address()
+    assert mail.domain() != mail.domain()
+
+
+# Clients
+
+
+@pytest.mark.parametrize("tls", [None, "starttls", "tls"])
+def test_clients_are_ready(mail: Inbox, tls: Security | None) -> None:
+    sending = mail.smtp(tls=tls)
+    sending.sendmail("bob@example.net", [mail.address], b"Subject: Hello\r\n\r\nIt works.\r\n")
+    assert mail.expect().envelope.login == mail.address
+    imap = mail.imap(tls=tls)
+    assert imap.select("INBOX") == ("OK", [b"1"])
+    pop3 = mail.pop3(tls=tls)
+    _, lines, _ = pop3.retr(1)
+    assert lines[-1] == b"It works."
+    assert mail.pop3(tls=tls, user=f"other{mail.address}").stat()[0] == 0
+
+
+def test_clients_are_closed_in_the_end(mail: Inbox) -> None:
+    client = mail.smtp()
+    mail.close()
+    assert client.sock is None
+
+
+def test_only_our_server_is_trusted(mail: Inbox) -> None:
+    context = mail.ssl_context
+    assert context.check_hostname
+    assert len(context.get_ca_certs()) == 1
+    assert mail.authority is not None
+    assert mail.authority.read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_a_message_is_delivered_for_whoever_reads(mail: Inbox) -> None:
+    message = mail.deliver(letter("Invoice"), from_="billing@example.net")
+    assert message.subject == "Invoice"
+    assert message.envelope.mail_from == "billing@example.net"
+    raw = b"Subject: raw\r\nX: \xff\r\n\r\noctets\r\n"
+    assert mail.deliver(raw).raw == raw
+    assert mail.imap().select()[1] == [b"2"]
+    with pytest.raises(ValueError, match="is no address of this test"):
+        mail.deliver(letter(), to="stranger@example.org")
+
+
+def test_a_message_may_speak_of_international_addresses(mail: Inbox) -> None:
+    shop = mail.domain()
+    message = letter("Grüße")
+    message.replace_header("To", f"jürgen@{shop}")
+    got = mail.deliver(message, to=f"jürgen@{shop}")
+    assert got.subject == "Grüße"
+    assert got.to == [f"jürgen@{shop}"]
+    assert got.envelope.rcpt == (f"jürgen@{shop}",)
