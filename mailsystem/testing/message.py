@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Comparing(Protocol):
     """Who keeps snapshots."""
 
-    def compare(self, message: Message, name: str | None) -> None:
+    def compare(self, message: Message, name: str | None, masks: Mapping[str, str]) -> None:
         """Raises `MailFailure` where a message is not as it was."""
         ...
 
@@ -210,14 +210,15 @@ class Message:
 
     # What may be asked of it
 
-    def assert_matches_snapshot(self, name: str | None = None) -> None:
-        """Compare it with how it was when its snapshot was written, all that changes each time masked.
+    def assert_matches_snapshot(self, name: str | None = None, *, masks: Mapping[str, str] | None = None) -> None:
+        """Compare it with how it was when its snapshot was written: dates, ids, tokens and the test's addresses are masked, and
+        what `masks` name, expressions with what stands instead.
 
         `pytest --mail-snapshot-update` writes it. Without a `name` the snapshots of a test are counted. Raises `MailFailure`.
         """
         if self._snapshots is None:
             raise MailFailure("snapshots are kept for tests that pytest runs")
-        self._snapshots.compare(self, name)
+        self._snapshots.compare(self, name, masks or {})
 
     def save(self, path: str | Path) -> Path:
         """Write what was sent to a file, octet by octet."""

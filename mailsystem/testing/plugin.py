@@ -115,11 +115,11 @@ def amail(_mailsystem_box: Postbox) -> Iterator[AsyncInbox]:
 
 
 @pytest.fixture
-def smtp_settings(_mailsystem_box: Postbox) -> SmtpSettings:
+def smtp_settings(_mailsystem_box: Postbox, pytestconfig: pytest.Config) -> SmtpSettings:
     """How an application reaches the mail server."""
     from mailsystem.testing.smtp_settings import SmtpSettings
 
-    return SmtpSettings(_mailsystem_box.server.where, _mailsystem_box.fresh_address("app"))
+    return SmtpSettings(_mailsystem_box.server.where, f"app@{pytestconfig.getini('mail_domain')}")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,12 +25,13 @@ class Snapshots:
         self._count = 0
         self.masks: Callable[[], Masks] = tuple
 
-    def compare(self, message: Message, name: str | None) -> None:
+    def compare(self, message: Message, name: str | None, masks: Mapping[str, str]) -> None:
         from mailsystem.mail.golden import normal
 
         self._count += name is None
         file = self._file(name)
-        now = normal(message.reading, masks=self.masks())
+        own = [(re.compile(pattern), instead) for pattern, instead in masks.items()]
+        now = normal(message.reading, masks=[*self.masks(), *own])
         if self._update:
             self._directory.mkdir(parents=True, exist_ok=True)
             file.write_text(now, encoding="utf-8", newline="\n")

@@ -1,0 +1,1 @@
+"""A shop where people sign up by mail."""
