@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ class Delivered:
     at: float
     """Seconds since the epoch."""
     session: Callable[[], Session]
+    places: Sequence[tuple[int, str, int]]
+    """Each copy: whose account, which mailbox, which UID."""
 
 
 class Hearing:
@@ -85,6 +87,7 @@ class Hearing:
                 envelope=self._envelope(number, data),
                 at=event.time,
                 session=lambda: self.session(number),
+                places=data["places"],
             )
         )
 

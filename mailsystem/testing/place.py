@@ -46,8 +46,8 @@ class Server(Protocol):
         """Is done once all that had come when this was called has been told."""
         ...
 
-    def found(self, query: str) -> Future[frozenset[str]]:
-        """The ids of the messages that a query finds. Raises `ValueError` where it is none."""
+    def found(self, query: str, ids: frozenset[str]) -> Future[frozenset[str]]:
+        """Which of these messages a query finds. Raises `ValueError` where it is none."""
         ...
 
     def strays(self) -> list[Row]:

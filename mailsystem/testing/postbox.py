@@ -6,9 +6,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from mailsystem.mail.address import Address, normal_domain
 from mailsystem.testing.arrivals import Arrivals
@@ -137,7 +136,7 @@ class Postbox:
         while True:
             seen = len(self.arrivals.all())
             messages = self.now(after)
-            wanted = yield from self._looked(wanted)
+            wanted = yield from self._looked(wanted, messages)
             hits = [each for each in messages if not wanted.why_not(each)]
             if len(hits) == count:
                 return _ORDERS[order](hits)
@@ -152,7 +151,7 @@ class Postbox:
         while True:
             seen = len(self.arrivals.all())
             messages = self.now(after)
-            wanted = yield from self._looked(wanted)
+            wanted = yield from self._looked(wanted, messages)
             if hits := [each for each in messages if not wanted.why_not(each)]:
                 said = f"expected no message{_with(wanted)}; {len(hits)} came"
                 # Here it is those that are as they should not be that are told of.
@@ -168,12 +167,11 @@ class Postbox:
             return False
         return True
 
-    def _looked(self, wanted: Wanted) -> Steps[Wanted]:
-        """The same with what its query finds now."""
+    def _looked(self, wanted: Wanted, messages: Sequence[Message]) -> Steps[Wanted]:
+        """The same with what its query finds among these."""
         if wanted.query is None:
             return wanted
-        future: Future[Any] = self.server.found(wanted.query)
-        found = yield Wait(future, _PATIENCE)
+        found = yield Wait(self.server.found(wanted.query, frozenset(each.id for each in messages)), _PATIENCE)
         return replace(wanted, found=found)
 
     def _failure(self, said: str, wanted: Wanted, messages: Sequence[Message]) -> MailFailure:

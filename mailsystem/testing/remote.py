@@ -165,10 +165,10 @@ class RemoteServer:
     def strays(self) -> list[Row]:
         return list(self._strays)
 
-    def found(self, query: str) -> Future[frozenset[str]]:
-        return self._pool.submit(self._find, query)
+    def found(self, query: str, ids: frozenset[str]) -> Future[frozenset[str]]:
+        return self._pool.submit(self._find, query, ids)
 
-    def _find(self, query: str) -> frozenset[str]:
+    def _find(self, query: str, ids: frozenset[str]) -> frozenset[str]:
         found: set[str] = set()
         more: dict[str, str] = {}
         while True:
@@ -181,8 +181,8 @@ class RemoteServer:
                     raise ValueError(f"query: {error.detail}") from None
                 raise
             found.update(each["id"] for each in page["messages"])
-            if not page["next"]:
-                return frozenset(found)
+            if not page["next"] or ids <= found:
+                return ids & found
             more = {"cursor": page["next"]}
 
     def forget(self, logins: list[str], ids: frozenset[str]) -> Future[None]:

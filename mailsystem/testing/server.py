@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from mailsystem.app import Role, running
-from mailsystem.mail.mailbox import DELETED, STAR, ContentId, MessageSet
+from mailsystem.directory.sink import SINK_LOGIN
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.mailbox import DELETED, INBOX, STAR, ContentId, MessageSet
 from mailsystem.mail.objectid import emailid
 from mailsystem.net import Certificates, Pair
 from mailsystem.settings import Settings, sink_defaults
@@ -50,6 +52,8 @@ class LocalServer:
         self._lock = threading.Lock()
         self._watching: list[Arrivals] = []
         self._strays: deque[Row] = deque(maxlen=_MOST_STRAYS)
+        self._uids: dict[str, int] = {}
+        """Of each message, in the mailbox of whoever has a copy of all mail."""
         self._ready: Future[Where] = Future()
         self._thread = threading.Thread(target=self._run, name="mailsystem", daemon=True)
         self._thread.start()
@@ -86,6 +90,7 @@ class LocalServer:
         hearing = Hearing(self._heard.put_nowait)
         async with running(self._settings(), roles, sink=True, sinks=[hearing], keys=self._keys()) as house:
             self._house = house
+            self._everybody = await house.store.accounts.ensure(SINK_LOGIN)
             reading = asyncio.create_task(self._hand_over())
             ports = {name: bound.port for name, bound in house.bound.items()}
             self._ready.set_result(Where(HOST, ports))
@@ -112,12 +117,14 @@ class LocalServer:
     async def _hand_over(self) -> None:
         while True:
             delivered = await self._heard.get()
+            id_ = emailid(ContentId(delivered.content))
+            self._uids.update((id_, uid) for owner, _, uid in delivered.places if owner == self._everybody.id)
             try:
                 # What a client has expunged meanwhile is read all the same: contents stay for days.
                 stored = await self._house.store.contents.read(ContentId(delivered.content))
                 self._tell(
                     Parcel(
-                        id=emailid(ContentId(delivered.content)),
+                        id=id_,
                         stored=stored,
                         prefix=len(stored) - delivered.octets,
                         envelope=delivered.envelope,
@@ -170,8 +177,22 @@ class LocalServer:
                     await mailboxes.set_flags(account.id, box.id, theirs, FlagOp.ADD, frozenset({DELETED}))
                     await mailboxes.expunge(account.id, box.id, theirs)
 
-    def found(self, query: str) -> Future[frozenset[str]]:
-        raise NotImplementedError
+    def found(self, query: str, ids: frozenset[str]) -> Future[frozenset[str]]:
+        return self._do(self._find(query, ids))
+
+    async def _find(self, query: str, ids: frozenset[str]) -> frozenset[str]:
+        from mailsystem.finding.finder import Finder
+        from mailsystem.mail.query import parse
+
+        store = self._house.store
+        try:
+            wanted = parse(query, now=store.clock.now())
+        except SyntaxFault as error:
+            raise ValueError(f"query: {error}") from None
+        everything = await store.mailboxes.find(self._everybody.id, INBOX)
+        uids = MessageSet.of(self._uids[each] for each in ids if each in self._uids)
+        found = await Finder(store).matching(self._everybody.id, everything.id, wanted, uids)
+        return frozenset(emailid(each.content) for each in found)
 
     def faults(self, rules: list[dict[str, Any]]) -> AbstractContextManager[None]:
         raise NotImplementedError

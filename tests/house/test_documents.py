@@ -125,7 +125,8 @@ def must_be_understood(words: tuple[str, ...], rest: list[str]) -> None:
 
 def shell_lines(text: str) -> list[str]:
     """The command lines in a page's fenced blocks."""
-    blocks = re.findall(r"^```(?:sh|shell|console|bash)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = [block for language, block in fenced if language in {"", "sh", "shell", "console", "bash"}]
     joined = [re.sub(r"\\\n\s*", " ", block) for block in blocks]
     lines = [line.strip().removeprefix("$ ") for block in joined for line in block.splitlines()]
     return [line for line in lines if line and "[OPTIONS]" not in line]

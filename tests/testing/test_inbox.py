@@ -149,6 +149,18 @@ def test_addresses_may_be_patterns(mail: Inbox) -> None:
     assert mail.expect(from_=re.compile("^bob@"), to=re.compile("@example")).id == message.id
 
 
+def test_a_query_finds_what_it_says(mail: Inbox) -> None:
+    mail.deliver(letter("Invoice 1", "Please pay."))
+    mail.deliver(letter("Invoice 2", "Thank you."))
+    assert mail.expect(query="subject:invoice -thank").subject == "Invoice 1"
+    assert len(mail.expect(query="from:bob@example.net (pay OR thank)", count=2)) == 2
+    with pytest.raises(MailFailure, match="query 'has:attachment' does not find it"):
+        mail.expect(query="has:attachment", timeout=0.01)
+    mail.none(query="has:attachment", within=0)
+    with pytest.raises(ValueError, match="query: "):
+        mail.expect(query="(")
+
+
 def test_a_block_waits_only_for_what_comes_of_it(mail: Inbox) -> None:
     send(mail, mail.address)
     with mail.expecting(subject="Hello") as got:
