@@ -31,6 +31,7 @@ def led(steps: Steps[T]) -> T:
             try:
                 value = wait.future.result(wait.seconds)
             except BaseException as error:
+                wait.future.cancel()
                 wait = steps.throw(error)
             else:
                 wait = steps.send(value)
@@ -45,8 +46,7 @@ async def led_async(steps: Steps[T]) -> T:
         wait = next(steps)
         while True:
             try:
-                # What several wait for is not to be cancelled by one of them.
-                value = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(wait.future)), wait.seconds)
+                value = await asyncio.wait_for(asyncio.wrap_future(wait.future), wait.seconds)
             except BaseException as error:
                 wait = steps.throw(error)
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,13 +12,14 @@ from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mailsystem.testing.arrival import Envelope, Parcel, Session
 from mailsystem.testing.attachment import Attachment
 from mailsystem.testing.failing import MailFailure
 
 if TYPE_CHECKING:
+    from mailsystem.checks import Report
     from mailsystem.mail.extraction import Code, Link, Unsubscribe
     from mailsystem.mail.reading import Reading
 
@@ -225,6 +226,40 @@ class Message:
         path = Path(path)
         path.write_bytes(self.raw)
         return path
+
+    def checks(self, *, zone: str | None = None, disabled: Collection[str] = ()) -> Report:
+        """What is wrong with it, by all rules but those that are `disabled`.
+
+        With a `zone`, the text of a zone file, its signatures, SPF and DMARC are judged by what stands there: nothing is asked
+        of the real DNS. Raises `ValueError` for a zone that is none, or for rules that there are not.
+        """
+        from mailsystem.checks import GivenZone, Options, Sender, check
+
+        envelope = self.envelope
+        host = envelope.peer.rpartition(":")[0].strip("[]")
+        sender = Sender(host, envelope.mail_from, envelope.helo.strip("[]")) if zone is not None and host else None
+        given = None if zone is None else GivenZone.parse(zone)
+        return check(self.raw, options=Options(disabled=disabled, zone=given, sender=sender))
+
+    def assert_no_findings(
+        self,
+        on: Literal["error", "warning", "info"] = "error",
+        *,
+        zone: str | None = None,
+        disabled: Collection[str] = (),
+    ) -> None:
+        """Nothing so bad, or worse, is wrong with it; see `checks`. Raises `MailFailure` with all of that."""
+        from mailsystem.checks import Severity
+
+        every = list(Severity)
+        found = self.checks(zone=zone, disabled=disabled).findings
+        bad = [each for each in found if every.index(each.severity) <= every.index(Severity(on))]
+        if bad:
+            told = "".join(
+                f"\n  {each.severity} {each.rule}: {each.message}{f' ({each.where})' if str(each.where) else ''}"
+                for each in bad
+            )
+            raise MailFailure(f"{self!r} is not as it should be:{told}")
 
     @cached_property
     def _reading(self) -> Reading:

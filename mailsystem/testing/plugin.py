@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -184,12 +184,12 @@ def _directory(config: pytest.Config) -> Path:
 
 def _show(item: pytest.Item, box: Postbox) -> None:
     """Let somebody look at the mail before the server goes on."""
-    url = box.server.where.url
-    capture: Any = item.config.pluginmanager.getplugin("capturemanager")
-    if capture is None or os.environ.get("PYTEST_XDIST_WORKER"):
+    if os.environ.get("PYTEST_XDIST_WORKER"):
         return  # a worker has no terminal
-    with capture.global_and_fixture_disabled():
-        told = f"look at it at {url}" if url else "this server has no page"
+    url = box.server.where.url
+    told = f"look at it at {url}" if url else "this server has no page"
+    capture: Any = item.config.pluginmanager.getplugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
         try:
             input(f"\n{item.nodeid} failed; {told}. Enter goes on: ")
         except EOFError:

@@ -50,11 +50,14 @@ class RemoteServer:
     """A running sink. Every method may be called in any thread."""
 
     def __init__(self, url: str) -> None:
-        """Raises `OSError` where nobody answers, and `Refused` where it is no sink."""
+        """Raises `ConnectionError` where no sink answers."""
         self._url = urlsplit(url if "://" in url else f"http://{url}")
-        info = self._asked("GET", "/v1/info")
+        try:
+            info = self._asked("GET", "/v1/info")
+        except (OSError, HTTPException, Refused, ValueError) as error:
+            raise ConnectionError(f"no sink answers at {url}: {error}") from None
         if info.get("role") != "sink":
-            raise Refused(0, f"{url} is no sink: tests would read and remove somebody's mail")
+            raise ConnectionError(f"{url} is no sink: tests would read and remove somebody's mail")
         ports = {name: int(str(place).rpartition(":")[2]) for name, place in info["ports"].items()}
         self.where = Where(self._url.hostname or "127.0.0.1", ports, self._url.geturl())
         self._lock = threading.Lock()
@@ -296,9 +299,11 @@ def _envelope(told: Mapping[str, Any]) -> Envelope:
 
 
 def _guessed(stored: bytes) -> Envelope:
-    """What the message itself tells, where nothing else is known of it."""
+    """What the message itself tells, where nothing else is known of it: our Received names a recipient who is the only one."""
     email = message_from_bytes(stored, policy=default)
+    sender = str(email.get("Return-Path", "")).strip("<> ")
+    ours = str(email.get("Received", ""))
+    if alone := re.search(r"\sfor <([^<>\s]+)>;", ours):
+        return Envelope(sender, (alone[1],))
     fields = [str(value) for name in ("To", "Cc") for value in email.get_all(name, [])]
-    return Envelope(
-        str(email.get("Return-Path", "")).strip("<> "), tuple(each for _, each in getaddresses(fields) if each)
-    )
+    return Envelope(sender, tuple(each for _, each in getaddresses(fields) if each))

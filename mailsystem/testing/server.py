@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from mailsystem.app import Role, running
 from mailsystem.directory.sink import SINK_LOGIN
+from mailsystem.faults import from_json
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.mailbox import DELETED, INBOX, STAR, ContentId, MessageSet
 from mailsystem.mail.objectid import emailid
@@ -38,6 +39,8 @@ T = TypeVar("T")
 HOST: Final = "127.0.0.1"
 _STARTING: Final = 30.0
 """Seconds."""
+_PATIENCE: Final = 30.0
+"""Seconds that it may take to change what goes wrong."""
 _MOST_STRAYS: Final = 30
 
 
@@ -87,13 +90,16 @@ class LocalServer:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._heard: asyncio.Queue[Delivered] = asyncio.Queue()
         roles: list[Role] = ["smtp", "pop3", "imap"]
+        if self._page:
+            roles.append("web")
         hearing = Hearing(self._heard.put_nowait)
         async with running(self._settings(), roles, sink=True, sinks=[hearing], keys=self._keys()) as house:
             self._house = house
             self._everybody = await house.store.accounts.ensure(SINK_LOGIN)
             reading = asyncio.create_task(self._hand_over())
             ports = {name: bound.port for name, bound in house.bound.items()}
-            self._ready.set_result(Where(HOST, ports))
+            url = f"http://{HOST}:{ports['web']}/" if self._page else None
+            self._ready.set_result(Where(HOST, ports, url))
             await self._stop.wait()
             reading.cancel()
 
@@ -105,7 +111,9 @@ class LocalServer:
         for door in ("smtp", "submissions", "pop3", "pop3s", "imap", "imaps"):
             tree[door] = {"port": 0}
         tree["data_dir"], tree["host"], tree["grace"] = self._directory / "data", HOST, 0
-        tree["log"], tree["journal"] = {"lines": True}, {"days": 0}
+        # Who looks at the page wants to see how mail came; tests are told by `Hearing`, without a journal.
+        tree["log"], tree["journal"] = {"lines": True}, {"days": 1 if self._page else 0}
+        tree["web"] = {"port": 0 if self._page else None}
         return Settings(**tree)
 
     def _keys(self) -> Certificates:
@@ -194,8 +202,28 @@ class LocalServer:
         found = await Finder(store).matching(self._everybody.id, everything.id, wanted, uids)
         return frozenset(emailid(each.content) for each in found)
 
-    def faults(self, rules: list[dict[str, Any]]) -> AbstractContextManager[None]:
-        raise NotImplementedError
+    @contextmanager
+    def faults(self, rules: list[dict[str, Any]]) -> Iterator[None]:
+        numbers: list[int] = []
+        try:
+            for rule in rules:
+                numbers.append(self._do(self._begin(rule)).result(_PATIENCE))  # noqa: PERF401 - each is to be ended
+            yield
+        finally:
+            for number in numbers:
+                self._do(self._end(number)).result(_PATIENCE)
+
+    async def _begin(self, rule: dict[str, Any]) -> int:
+        if self._house.faults is None:
+            raise ValueError("this server has no faults")
+        try:
+            return await self._house.faults.add(from_json(rule))
+        except SyntaxFault as error:
+            raise ValueError(str(error)) from None
+
+    async def _end(self, number: int) -> None:
+        if self._house.faults is not None:
+            await self._house.faults.remove(number)
 
     def trusted(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.authority())

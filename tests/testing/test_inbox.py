@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import poplib
 import re
+import smtplib
 import threading
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
@@ -281,3 +284,65 @@ def test_a_message_may_speak_of_international_addresses(mail: Inbox) -> None:
     assert got.subject == "Grüße"
     assert got.to == [f"jürgen@{shop}"]
     assert got.envelope.rcpt == (f"jürgen@{shop}",)
+
+
+# Faults
+
+
+def test_what_goes_wrong_goes_wrong_so_often_and_for_this_test_alone(mail: Inbox) -> None:
+    with mail.smtp(login=False) as client, mail.faults(at="RCPT", reply="451 4.7.1 later", times=2):
+        client.mail("app@example.net")
+        assert client.rcpt(mail.address) == (451, b"4.7.1 later")
+        assert client.rcpt("somebody-else@example.org")[0] == 250
+        assert client.rcpt(mail.address)[0] == 451
+        assert client.rcpt(mail.address)[0] == 250
+
+
+def test_after_its_block_all_is_well(mail: Inbox) -> None:
+    with mail.faults(at="DATA", reply="552 5.3.4 too much"), pytest.raises(smtplib.SMTPDataError):
+        send(mail, mail.address)
+    send(mail, mail.address)
+    mail.expect()
+
+
+def test_the_end_of_a_message_and_the_sender_may_be_struck(mail: Inbox) -> None:
+    with mail.faults(at="BODY", rcpt=mail.address, disconnect="before"), pytest.raises(smtplib.SMTPServerDisconnected):
+        send(mail, mail.address)
+    with mail.faults(at="MAIL", from_="app@example.net", reply="550 5.7.1 no"):
+        with pytest.raises(smtplib.SMTPSenderRefused):
+            send(mail, mail.address)
+        send(mail, mail.address, sender="other@example.net")
+    mail.expect()
+
+
+def test_a_domain_is_struck_as_a_whole(mail: Inbox) -> None:
+    shop = mail.domain()
+    with mail.faults(reply="450 4.2.1 busy"), pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(mail, f"anybody@{shop}")
+
+
+def test_who_reads_is_struck_as_well(mail: Inbox) -> None:
+    with mail.faults(door="pop3", at="STAT", reply="-ERR [SYS/TEMP] later", times=1):
+        pop3 = mail.pop3()
+        with pytest.raises(poplib.error_proto, match="later"):
+            pop3.stat()
+        assert pop3.stat()[0] == 0
+    with mail.faults(door="imap", at="SELECT", reply="NO [UNAVAILABLE] later"):
+        assert mail.imap().select()[0] == "NO"
+    assert mail.imap().select()[0] == "OK"
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"at": "CONNECT", "disconnect": "before"}, "other tests would be struck"),
+        ({"at": "CONNECT", "door": "imap", "disconnect": "before"}, "other tests would be struck"),
+        ({"at": "MAIL", "reply": "451 later"}, "say from_"),
+        ({"at": "EHLO", "reply": "451 later"}, "use one of"),
+        ({"at": "RCPT", "reply": "later"}, "451 4.7.1 later"),
+        ({"at": "RCPT", "reply": "451 later", "times": 0}, "times"),
+    ],
+)
+def test_what_would_strike_others_or_makes_no_sense_is_refused(mail: Inbox, asked: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)), mail.faults(**asked):
+        raise AssertionError

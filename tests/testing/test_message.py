@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -138,3 +139,30 @@ def test_several_snapshots_of_one_test_are_counted_or_named(tmp_path: Path) -> N
     for name in (None, None, "../Welcome mail"):
         message(reset(), writing).assert_matches_snapshot(name)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["Welcome-mail.txt", "t-2.txt", "t.txt"]
+
+
+def test_what_is_wrong_with_a_message_is_told() -> None:
+    bad = b"From: shop@example.net\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<img src='cid:no'>\r\n"
+    got = message(bad)
+    assert {"date-missing", "cid-broken"} <= {each.rule for each in got.checks().findings}
+    with pytest.raises(
+        MailFailure, match=r"is not as it should be:(?s:.*)\n  error date-missing: there is no Date field"
+    ):
+        got.assert_no_findings()
+    assert "date-missing" not in {each.rule for each in got.checks(disabled=["date-missing"]).findings}
+    with pytest.raises(ValueError, match="there is no rule nonsense"):
+        got.assert_no_findings(disabled=["nonsense"])
+    good = reset()
+    good["Message-ID"] = "<1@example.net>"
+    message(good).assert_no_findings()
+
+
+def test_the_sender_is_judged_by_the_zone_of_the_test() -> None:
+    zone = '$ORIGIN example.net.\n@ TXT "v=spf1 ip4:192.0.2.1 -all"\n_dmarc TXT "v=DMARC1; p=reject"\n'
+    envelope = Envelope("bob@example.net", ("ann@example.org",), peer="192.0.2.1:5000", helo="mx.example.net")
+    octets = octets_of(reset())
+    ours = Message(Parcel("M1", octets, 0, envelope, datetime.now(UTC)))
+    told = {each.method: each.result for each in ours.checks(zone=zone).results}
+    assert told == {"spf": "pass", "dmarc": "pass"}
+    foreign = Message(Parcel("M2", octets, 0, replace(envelope, peer="192.0.2.9:5000"), datetime.now(UTC)))
+    assert {each.method: each.result for each in foreign.checks(zone=zone).results}["spf"] == "fail"

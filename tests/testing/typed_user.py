@@ -30,7 +30,9 @@ from mailsystem.testing import (
 
 def test_waiting(mail: Inbox) -> None:
     assert_type(mail.expect(), Message)
-    assert_type(mail.expect(subject=re.compile("^x"), from_="*@x", to=mail.address, query="is:unread", timeout=1), Message)
+    assert_type(
+        mail.expect(subject=re.compile("^x"), from_="*@x", to=mail.address, query="is:unread", timeout=1), Message
+    )
     assert_type(mail.expect(count=1), Message)
     assert_type(mail.expect(count=3, order="arrival"), list[Message])
     number: int = len(mail.messages)

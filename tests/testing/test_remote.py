@@ -1,0 +1,116 @@
+"""A sink that runs already, by the address of its page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from plugged import Run
+from test_inbox import letter, send
+
+from mailsystem.testing import Inbox, MailFailure
+from mailsystem.testing.arrivals import Claims
+from mailsystem.testing.postbox import Postbox
+from mailsystem.testing.remote import RemoteServer
+from mailsystem.testing.server import LocalServer
+
+pytest_plugins = "pytester"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with closing(LocalServer(page=True)) as running:
+        assert running.where.url is not None
+        yield running.where.url
+
+
+@pytest.fixture(scope="module")
+def remote(url: str) -> Iterator[RemoteServer]:
+    with closing(RemoteServer(url)) as server:
+        yield server
+
+
+@pytest.fixture
+def mail(remote: RemoteServer) -> Iterator[Inbox]:
+    with remote.watch(Claims()) as arrivals, closing(Inbox(Postbox(remote, arrivals, hint="ann"))) as inbox:
+        yield inbox
+
+
+def test_what_was_sent_is_there_at_once(mail: Inbox) -> None:
+    send(mail, mail.address)
+    [message] = mail.messages
+    assert message.subject == "Hello"
+    assert message.envelope.rcpt == (mail.address,)
+    assert message.raw.startswith(b"From: Bob")
+    assert message.stored.startswith(b"Return-Path: <app@example.net>")
+    assert mail.expect(subject="Hello").id == message.id
+
+
+def test_what_comes_later_is_waited_for(mail: Inbox) -> None:
+    timer = threading.Timer(0.2, send, [mail, mail.address])
+    timer.start()
+    try:
+        assert mail.expect(timeout=30).subject == "Hello"
+    finally:
+        timer.join()
+
+
+def test_what_does_not_come_is_told(mail: Inbox) -> None:
+    send(mail, "nobody-in-particular@example.org", "Astray")
+    mail.none(within=0.01)
+    with pytest.raises(MailFailure, match=r"(?s)for nobody's test came:.*Astray"):
+        mail.expect(timeout=0.05)
+
+
+def test_queries_are_asked_there(mail: Inbox) -> None:
+    mail.deliver(letter("Invoice"))
+    assert mail.expect(query="subject:invoice").subject == "Invoice"
+    mail.none(query="has:attachment", within=0)
+    with pytest.raises(ValueError, match="query: "):
+        mail.expect(query="(")
+
+
+def test_clear_removes_this_tests_mail_and_no_other(mail: Inbox, remote: RemoteServer) -> None:
+    with remote.watch(Claims()) as arrivals, closing(Inbox(Postbox(remote, arrivals))) as other:
+        for each in (mail, other):
+            each.deliver(letter())
+        mail.clear()
+        assert mail.messages == []
+        assert mail.pop3().stat()[0] == 0
+        assert other.pop3().stat()[0] == 1
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_clients_speak_tls_to_it(mail: Inbox, tls: str) -> None:
+    assert mail.smtp(tls=tls).noop()[0] == 250  # type: ignore[arg-type]
+    assert mail.authority is None
+
+
+def test_a_run_uses_it(run: Run, url: str) -> None:
+    result = run(
+        """
+import smtplib
+def test_it(mail, smtp_settings):
+    with smtplib.SMTP(smtp_settings.host, smtp_settings.port) as client:
+        client.sendmail("app@example.net", [mail.address], b"Subject: Hello\\r\\n\\r\\n\\r\\n")
+    assert mail.expect(subject="Hello")
+def test_bad(mail): assert False
+""",
+        f"--mailsystem-url={url}",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([f"to be seen at {url}"])
+
+
+def test_a_server_with_peoples_mail_is_left_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RemoteServer, "_asked", lambda *_, **__: {"role": "serve", "ports": {}})
+    with pytest.raises(ConnectionError, match="is no sink"):
+        RemoteServer(url)
+
+
+def test_nobody_is_there(run: Run) -> None:
+    result = run("def test_it(mail): pass", "--mailsystem-url=http://127.0.0.1:9")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no sink answers at http://127.0.0.1:9: *"])
