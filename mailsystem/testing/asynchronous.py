@@ -10,10 +10,13 @@ from typing import Literal, overload
 
 from mailsystem.testing.driving import led_async
 from mailsystem.testing.expecting import Expected
+from mailsystem.testing.failing import hidden
 from mailsystem.testing.inbox import Belongings
 from mailsystem.testing.matching import Pattern, Wanted
 from mailsystem.testing.message import Message
 from mailsystem.testing.postbox import QUIET, TIMEOUT, Order
+
+__tracebackhide__ = hidden
 
 
 class AsyncInbox(Belongings):

@@ -9,6 +9,10 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from mailsystem.testing.failing import hidden
+
+__tracebackhide__ = hidden
+
 T = TypeVar("T")
 
 
@@ -28,13 +32,15 @@ def led(steps: Steps[T]) -> T:
     try:
         wait = next(steps)
         while True:
+            failed: BaseException | None = None
+            value: Any = None
             try:
                 value = wait.future.result(wait.seconds)
             except BaseException as error:
                 wait.future.cancel()
-                wait = steps.throw(error)
-            else:
-                wait = steps.send(value)
+                failed = error
+            # Not while it is handled: what is raised because of it need not tell of it.
+            wait = steps.send(value) if failed is None else steps.throw(failed)
     except StopIteration as done:
         result: T = done.value
         return result
@@ -45,12 +51,13 @@ async def led_async(steps: Steps[T]) -> T:
     try:
         wait = next(steps)
         while True:
+            failed: BaseException | None = None
+            value: Any = None
             try:
                 value = await asyncio.wait_for(asyncio.wrap_future(wait.future), wait.seconds)
             except BaseException as error:
-                wait = steps.throw(error)
-            else:
-                wait = steps.send(value)
+                failed = error
+            wait = steps.send(value) if failed is None else steps.throw(failed)
     except StopIteration as done:
         result: T = done.value
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _WIDEST: Final = 38
 _MOST_ROWS: Final = 30
@@ -12,6 +12,11 @@ _MOST_ROWS: Final = 30
 
 class MailFailure(AssertionError):
     """Mail was not as the test expects it."""
+
+
+def hidden(caught: Any) -> bool:
+    """As a module's `__tracebackhide__`: pytest shows the line of the test that failed, and not how we found out."""
+    return isinstance(caught.value, MailFailure)
 
 
 class Row(NamedTuple):

@@ -16,11 +16,14 @@ from typing import Literal, overload
 from mailsystem.testing.clients import Clients, Security, octets_of
 from mailsystem.testing.driving import led
 from mailsystem.testing.expecting import Expected
+from mailsystem.testing.failing import hidden
 from mailsystem.testing.faulting import Door, rules_for
 from mailsystem.testing.matching import Pattern, Wanted
 from mailsystem.testing.message import Message
 from mailsystem.testing.place import Where
 from mailsystem.testing.postbox import QUIET, TIMEOUT, Order, Postbox
+
+__tracebackhide__ = hidden
 
 
 class Belongings:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from mailsystem.testing.arrival import Envelope, Parcel, Session
 from mailsystem.testing.attachment import Attachment
-from mailsystem.testing.failing import MailFailure
+from mailsystem.testing.failing import MailFailure, hidden
 
 if TYPE_CHECKING:
     from mailsystem.checks import Report
     from mailsystem.mail.extraction import Code, Link, Unsubscribe
     from mailsystem.mail.reading import Reading
+
+__tracebackhide__ = hidden
 
 
 class Comparing(Protocol):

@@ -151,17 +151,17 @@ def pytest_runtest_makereport(
     report = yield
     box = item.stash.get(_BOX, None)
     if box is not None and report.when == "call" and report.failed and not hasattr(report, "wasxfail"):
-        _tell(item, box, report)
+        _tell(item, box, report, call.excinfo.exconly() if call.excinfo is not None else "")
     return report
 
 
-def _tell(item: pytest.Item, box: Postbox, report: pytest.TestReport) -> None:
+def _tell(item: pytest.Item, box: Postbox, report: pytest.TestReport, why: str) -> None:
     from mailsystem.testing import artefacts
 
     messages = box.now(0)
     text = artefacts.report(messages)
     try:
-        place = artefacts.write(_directory(item.config), item.nodeid, messages, report.longreprtext)
+        place = artefacts.write(_directory(item.config), item.nodeid, messages, why)
         text += f"\nkept in {place}"
     except OSError as error:
         text += f"\nnot kept: {error}"

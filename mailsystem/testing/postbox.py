@@ -12,10 +12,12 @@ from typing import Final, Literal, TypeAlias
 from mailsystem.mail.address import Address, normal_domain
 from mailsystem.testing.arrivals import Arrivals
 from mailsystem.testing.driving import Steps, Wait
-from mailsystem.testing.failing import MailFailure, Row, table
+from mailsystem.testing.failing import MailFailure, Row, hidden, table
 from mailsystem.testing.matching import Wanted
 from mailsystem.testing.message import Comparing, Message
 from mailsystem.testing.place import Server
+
+__tracebackhide__ = hidden
 
 Order: TypeAlias = Literal["arrival", "newest", "subject"]
 """As they came, the last one first, or by their subjects."""
@@ -200,5 +202,5 @@ def _with(wanted: Wanted) -> str:
 
 def _told(wanted: Wanted, count: int, hits: int, timeout: float) -> str:
     one = "exactly one message" if count == 1 else f"exactly {count} messages"
-    came = f"{hits} of those that arrived match" if hits else "none did"
+    came = f"{hits} came" if hits else "none came"
     return f"expected {one}{_with(wanted)} within {timeout:g} s; {came}"

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from mailsystem.testing.failing import MailFailure
+from mailsystem.testing.failing import MailFailure, hidden
 from mailsystem.testing.message import Message
+
+__tracebackhide__ = hidden
 
 Masks: TypeAlias = Sequence[tuple[re.Pattern[str], str]]
 
