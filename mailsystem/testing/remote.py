@@ -32,6 +32,8 @@ _TIMEOUT: Final = 30.0
 _SILENCE: Final = 60.0
 """Seconds without a word after which a stream is taken up anew: it says each quarter of a minute that it is there."""
 _PAUSE: Final = 0.2
+_SOON: Final = (0.01, 0.05)
+"""Seconds after which one looks again whether it is told by now how a message came."""
 _MOST_STRAYS: Final = 30
 _OURS: Final = re.compile(rb"(?:(?:Return-Path|Received):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*){2}", re.IGNORECASE)
 """The trace fields that the sink puts in front."""
@@ -113,11 +115,10 @@ class RemoteServer:
             stored = self._octets(f"/v1/messages/{quote(id_)}/raw", account=EVERYBODY)
         except Refused:
             return  # somebody has removed it meanwhile
-        ours = _OURS.match(stored)
         at = datetime.fromisoformat(str(summary["received"])).astimezone(UTC)
         evidence = self._evidence(id_)
         envelope = _envelope(evidence) if evidence else _guessed(stored)
-        parcel = Parcel(id_, stored, ours.end() if ours else 0, envelope, at, partial(self._session, id_))
+        parcel = Parcel(id_, stored, _prefix(stored, evidence.get("size")), envelope, at, partial(self._session, id_))
         with self._lock:
             watching = [*self._watching]
         if not [arrivals for arrivals in watching if arrivals.takes(parcel)]:
@@ -125,11 +126,16 @@ class RemoteServer:
             self._strays.append(Row(at, message.sender, ", ".join(envelope.rcpt), message.subject))
 
     def _evidence(self, id_: str) -> Mapping[str, Any]:
-        try:
-            told: Mapping[str, Any] = self._asked("GET", f"/v1/messages/{quote(id_)}/envelope", account=EVERYBODY)
-        except Refused:
-            return {}
-        return told
+        """How a message came. It is told after the message itself, which may be just now."""
+        for pause in (*_SOON, None):
+            try:
+                told: Mapping[str, Any] = self._asked("GET", f"/v1/messages/{quote(id_)}/envelope", account=EVERYBODY)
+            except Refused:
+                if pause is not None and not self._closed.wait(pause):
+                    continue
+                return {}
+            return told
+        return {}
 
     def _session(self, id_: str) -> Session:
         told = self._evidence(id_)
@@ -208,7 +214,8 @@ class RemoteServer:
                 try:
                     numbers.append(int(self._asked("POST", "/v1/faults", rule)["id"]))
                 except Refused as error:
-                    raise ValueError(error.detail) from None
+                    said = "this server has no faults" if error.status in (404, 405) else error.detail
+                    raise ValueError(said) from None
             yield
         finally:
             for number in numbers:
@@ -284,6 +291,14 @@ def _events(answer: HTTPResponse) -> Iterator[tuple[str, int | None, str]]:
             number = int(value) if value.isascii() and value.isdigit() else None
         elif field == "data":
             data = f"{data}\n{value}" if data else value
+
+
+def _prefix(stored: bytes, sent: int | None) -> int:
+    """Octets of the trace fields in front of what was sent."""
+    if sent is not None and sent <= len(stored):
+        return len(stored) - sent
+    ours = _OURS.match(stored)
+    return ours.end() if ours else 0
 
 
 def _envelope(told: Mapping[str, Any]) -> Envelope:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-from plugged import PLUGIN, Run
+from plugged import Run
 
 import mailsystem
 from mailsystem.testing import Inbox, Message, plugin
@@ -229,7 +230,9 @@ def test_who_does_not_use_it_pays_nothing() -> None:
 
 
 def test_the_plugin_is_found_by_pytest(run: Run) -> None:
-    assert PLUGIN in ("mailsystem", "mailsystem.testing.plugin")
+    project = tomllib.loads((Path(mailsystem.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["pytest11"] == {"mailsystem": plugin.__name__}
+    assert any(each.startswith("pytest") for each in project["optional-dependencies"]["test"])
     run("def test_it(pytestconfig): assert pytestconfig.getoption('--mail-ui') is False").assert_outcomes(passed=1)
 
 

@@ -48,6 +48,23 @@ def test_what_was_sent_is_there_at_once(mail: Inbox) -> None:
     assert mail.expect(subject="Hello").id == message.id
 
 
+def test_the_envelope_and_the_session_are_told(mail: Inbox) -> None:
+    other = mail.new_address("bob")
+    with mail.smtp(tls="starttls") as client:
+        client.sendmail("app@example.net", [other, mail.address], b"Subject: Hello\r\n\r\n\r\n")
+    message = mail.expect()
+    assert message.raw == b"Subject: Hello\r\n\r\n\r\n"
+    envelope = message.envelope
+    assert (envelope.mail_from, envelope.rcpt, envelope.login) == (
+        "app@example.net",
+        (other, mail.address),
+        mail.address,
+    )
+    assert str(envelope.tls).startswith("TLSv1.3 TLS_")
+    assert f"C: rcpt TO:<{other}>\nS: 250" in message.session.transcript
+    assert message.session.transcript.endswith("bye")
+
+
 def test_what_comes_later_is_waited_for(mail: Inbox) -> None:
     timer = threading.Timer(0.2, send, [mail, mail.address])
     timer.start()
@@ -88,19 +105,24 @@ def test_clients_speak_tls_to_it(mail: Inbox, tls: str) -> None:
     assert mail.authority is None
 
 
-def test_a_run_uses_it(run: Run, url: str) -> None:
+def test_workers_share_it(run: Run, url: str) -> None:
     result = run(
         """
-import smtplib
-def test_it(mail, smtp_settings):
+import smtplib, pytest
+@pytest.mark.parametrize("number", range(4))
+def test_it(mail, smtp_settings, number):
     with smtplib.SMTP(smtp_settings.host, smtp_settings.port) as client:
         client.sendmail("app@example.net", [mail.address], b"Subject: Hello\\r\\n\\r\\n\\r\\n")
     assert mail.expect(subject="Hello")
 def test_bad(mail): assert False
 """,
         f"--mailsystem-url={url}",
+        "-n2",
+        "-p",
+        "no:asyncio",
+        apart=True,
     )
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines([f"to be seen at {url}"])
 
 
