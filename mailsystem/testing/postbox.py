@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
 from mailsystem.mail.address import Address, normal_domain
+from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals
 from mailsystem.testing.driving import Steps, Wait
 from mailsystem.testing.failing import MailFailure, Row, hidden, table
@@ -194,6 +195,12 @@ def row_of(message: Message, why: str = "") -> Row:
     """A message in a table."""
     sender = message.sender or message.envelope.mail_from or "<>"
     return Row(message.arrived, sender, ", ".join(message.envelope.rcpt) or ", ".join(message.to), message.subject, why)
+
+
+def stray(parcel: Parcel) -> Row:
+    """A message that came for no test."""
+    message = Message(parcel)
+    return Row(parcel.at, message.sender or parcel.envelope.mail_from, ", ".join(parcel.envelope.rcpt), message.subject)
 
 
 def _with(wanted: Wanted) -> str:

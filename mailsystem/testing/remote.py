@@ -23,8 +23,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from mailsystem.testing.arrival import Envelope, Line, Parcel, Session
 from mailsystem.testing.arrivals import Arrivals, Claims
 from mailsystem.testing.failing import Row
-from mailsystem.testing.message import Message
 from mailsystem.testing.place import Where
+from mailsystem.testing.postbox import stray
 
 EVERYBODY: Final = "sink"
 """The account that has a copy of all mail."""
@@ -122,8 +122,9 @@ class RemoteServer:
         with self._lock:
             watching = [*self._watching]
         if not [arrivals for arrivals in watching if arrivals.takes(parcel)]:
-            message = Message(parcel)
-            self._strays.append(Row(at, message.sender, ", ".join(envelope.rcpt), message.subject))
+            row = stray(parcel)
+            with self._lock:
+                self._strays.append(row)
 
     def _evidence(self, id_: str) -> Mapping[str, Any]:
         """How a message came. It is told after the message itself, which may be just now."""
@@ -172,7 +173,8 @@ class RemoteServer:
     # What is asked
 
     def strays(self) -> list[Row]:
-        return list(self._strays)
+        with self._lock:
+            return list(self._strays)
 
     def found(self, query: str, ids: frozenset[str]) -> Future[frozenset[str]]:
         return self._pool.submit(self._find, query, ids)

@@ -31,8 +31,8 @@ from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals, Claims
 from mailsystem.testing.failing import Row
 from mailsystem.testing.hearing import Delivered, Hearing
-from mailsystem.testing.message import Message
 from mailsystem.testing.place import Where
+from mailsystem.testing.postbox import stray
 
 T = TypeVar("T")
 
@@ -147,7 +147,9 @@ class LocalServer:
         with self._lock:
             watching = [*self._watching]
         if not [arrivals for arrivals in watching if arrivals.takes(parcel)]:
-            self._strays.append(stray(parcel))
+            row = stray(parcel)
+            with self._lock:
+                self._strays.append(row)
 
     # In any thread
 
@@ -169,7 +171,8 @@ class LocalServer:
         return self._do(self._heard.join())
 
     def strays(self) -> list[Row]:
-        return list(self._strays)
+        with self._lock:
+            return list(self._strays)
 
     def forget(self, logins: list[str], ids: frozenset[str]) -> Future[None]:
         return self._do(self._forget(logins, ids))
@@ -233,9 +236,3 @@ class LocalServer:
         if keys is not None:
             keys.make()
         return self._directory / "authority.pem"
-
-
-def stray(parcel: Parcel) -> Row:
-    """A message that came for no test, as a table tells it."""
-    message = Message(parcel)
-    return Row(parcel.at, message.sender or parcel.envelope.mail_from, ", ".join(parcel.envelope.rcpt), message.subject)
