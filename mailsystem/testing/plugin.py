@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -189,8 +189,12 @@ def _show(item: pytest.Item, box: Postbox) -> None:
     url = box.server.where.url
     told = f"look at it at {url}" if url else "this server has no page"
     capture: Any = item.config.pluginmanager.getplugin("capturemanager")
-    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
-        try:
-            input(f"\n{item.nodeid} failed; {told}. Enter goes on: ")
-        except EOFError:
-            print()  # noqa: T201
+    if capture is not None:
+        capture.suspend(in_=True)
+    try:
+        input(f"\n{item.nodeid} failed; {told}. Enter goes on: ")
+    except EOFError:
+        print()  # noqa: T201
+    finally:
+        if capture is not None:
+            capture.resume()

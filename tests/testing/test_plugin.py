@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from plugged import Run
+from plugged import PLUGIN, Run
 
 import mailsystem
 from mailsystem.testing import Inbox, Message, plugin
@@ -207,12 +207,13 @@ def test_it(mail, smtp_settings, mailsystem_server):
     result.assert_outcomes(passed=1)
 
 
-def test_who_looks_at_the_page_is_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "")
-    run("def test_it(mail): assert False\ndef test_good(mail): pass", "--mail-ui").assert_outcomes(failed=1, passed=1)
-    [told] = asked
-    assert re.search(r"test_it\.py::test_it failed; look at it at http://127\.0\.0\.1:\d+/\. Enter goes on", told)
+def test_who_looks_at_the_page_is_waited_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(mail): assert False\ndef test_good(mail): print('on we go')")
+    command = [sys.executable, "-m", "pytest", "-p", PLUGIN, "-p", "no:asyncio", "-p", "no:xdist", "--mail-ui", "-v"]
+    result = pytester.run(*command, stdin=b"\n", timeout=120)
+    result.assert_outcomes(failed=1, passed=1)
+    told = r"test_it failed; look at it at http://127\.0\.0\.1:\d+/\. Enter goes on: "
+    result.stdout.re_match_lines([rf".*{told}.*", ".*test_good.*PASSED.*"])
 
 
 def test_who_does_not_use_it_pays_nothing() -> None:
