@@ -190,11 +190,12 @@ def _show(item: pytest.Item, box: Postbox) -> None:
     told = f"look at it at {url}" if url else "this server has no page"
     capture: Any = item.config.pluginmanager.getplugin("capturemanager")
     if capture is not None:
-        capture.suspend(in_=True)
+        capture.suspend_global_capture(in_=True)
     try:
         input(f"\n{item.nodeid} failed; {told}. Enter goes on: ")
     except EOFError:
         print()  # noqa: T201
     finally:
-        if capture is not None:
-            capture.resume()
+        if capture is not None:  # as it was between two phases of a test: of what comes in alone nothing is let through
+            capture.resume_global_capture()
+            capture.suspend_global_capture(in_=False)

@@ -213,7 +213,8 @@ def test_who_looks_at_the_page_is_waited_for(pytester: pytest.Pytester) -> None:
     result = pytester.run(*command, stdin=b"\n", timeout=120)
     result.assert_outcomes(failed=1, passed=1)
     told = r"test_it failed; look at it at http://127\.0\.0\.1:\d+/\. Enter goes on: "
-    result.stdout.re_match_lines([rf".*{told}.*", ".*test_good.*PASSED.*"])
+    result.stdout.re_match_lines([rf".*{told}.*FAILED.*", ".*test_good.*PASSED.*"])
+    assert "Captured" not in result.stdout.str()
 
 
 def test_who_does_not_use_it_pays_nothing() -> None:
