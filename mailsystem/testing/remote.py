@@ -216,7 +216,7 @@ class RemoteServer:
                 try:
                     numbers.append(int(self._asked("POST", "/v1/faults", rule)["id"]))
                 except Refused as error:
-                    said = "this server has no faults" if error.status in (404, 405) else error.detail
+                    said = "this server has no faults" if error.status in (404, 405, 409) else error.detail
                     raise ValueError(said) from None
             yield
         finally:

@@ -207,7 +207,8 @@ def test_it(mail, smtp_settings, mailsystem_server):
     result.assert_outcomes(passed=1)
 
 
-def test_who_looks_at_the_page_is_waited_for(pytester: pytest.Pytester) -> None:
+def test_who_looks_at_the_page_is_waited_for(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile("def test_it(mail): assert False\ndef test_good(mail): print('on we go')")
     command = [sys.executable, "-m", "pytest", "-p", PLUGIN, "-p", "no:asyncio", "-p", "no:xdist", "--mail-ui", "-v"]
     result = pytester.run(*command, stdin=b"\n", timeout=120)

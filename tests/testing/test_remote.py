@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -97,6 +98,14 @@ def test_clear_removes_this_tests_mail_and_no_other(mail: Inbox, remote: RemoteS
         assert mail.messages == []
         assert mail.pop3().stat()[0] == 0
         assert other.pop3().stat()[0] == 1
+
+
+def test_what_goes_wrong_there_ends_with_its_block(mail: Inbox) -> None:
+    with mail.faults(at="RCPT", reply="451 4.7.1 later"), pytest.raises(smtplib.SMTPRecipientsRefused, match="later"):
+        send(mail, mail.address)
+    send(mail, mail.address)
+    with pytest.raises(ValueError, match=r"451 4\.7\.1 later"), mail.faults(at="RCPT", reply="nonsense"):
+        raise AssertionError
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
