@@ -119,7 +119,8 @@ class Delivery:
         return {each: await self._resolve(message, each) for each in message.envelope.recipients}
 
     async def _resolve(self, message: _Message, recipient: Address) -> tuple[Target | Away, ...]:
-        return await self._directory.resolve(recipient, sending=message.sender is not None)
+        sending, login = message.sender is not None, message.envelope.login
+        return await self._directory.resolve(recipient, sending=sending, login=login)
 
     async def deliver_each(self, envelope: Envelope, spool: Spool, *, trace: Trace) -> Outcome:
         """Give the message to all recipients who can have it (RFC 2033 4.2), in one transaction.

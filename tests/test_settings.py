@@ -166,6 +166,8 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "pop1.anywhere": "true",
         "bare_newline": "accept",
         "durable_flags": "false",
+        "spaces.logins": "ci-*, job-?",
+        "spaces.copies": "true",
         "log.format": "json",
         "log.level": "error",
         "journal.transcripts": "true",

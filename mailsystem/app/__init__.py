@@ -29,7 +29,7 @@ from mailsystem.app.startup import StartupError, opened
 from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
-from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, token_verifier
+from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, Spaces, token_verifier
 from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.net.counts import Counts, own
@@ -65,6 +65,10 @@ __all__ = [
 
 MAILBOXES: Final = tuple(SPECIAL_USES.items())
 """What a new account has besides INBOX (RFC 6154)."""
+
+
+SINK_GRACE: Final = 3600.0
+"""Seconds for which a sink keeps on disk what no message names any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,9 @@ async def running(
 
     async with AsyncExitStack() as stack:
         part = {} if share is None else {"indexed": share.indexes, "housekeeping": share.keeps_house}
-        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink, **part))
+        # What goes out of a sink makes room at once: nobody keeps its mail for ever.
+        grace = SINK_GRACE if sink else None
+        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink, grace=grace, **part))
         await _check_relaying(store, settings, sink=sink)
         if keys is None:
             keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
@@ -137,7 +143,7 @@ async def running(
             raise StartupError(
                 f"{secure[0]} speaks TLS at once and needs a certificate; name one by tls.cert and tls.key"
             )
-        directory = await _everybody(store, settings) if sink else await _accounts(store, settings, counts)
+        directory: Directory = await _everybody(store, settings) if sink else await _accounts(store, settings, counts)
         common: dict[str, Any] = {
             "tls": keys.context if keys is not None else None,
             "cleartext_login": settings.cleartext_login,
@@ -157,7 +163,7 @@ async def running(
             caps=caps,
             reporting=sending,
         )
-        faults = _faults(store, settings) if sink else None
+        faults = _faults(store, settings, directory) if isinstance(directory, SinkDirectory) else None
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         bound: dict[str, Bound] = {}
         for name in wanted:
@@ -237,10 +243,13 @@ async def running(
         trace.event("stopped")
 
 
-def _faults(store: Store, settings: Settings) -> Faults:
-    from mailsystem.faults import Faults  # only a sink has them
+def _faults(store: Store, settings: Settings, directory: SinkDirectory) -> Faults:
+    from mailsystem.faults import Faults, Scene  # only a sink has them
 
-    return Faults(store, magic=settings.faults.magic)
+    async def namespace_of(scene: Scene) -> str:
+        return await directory.space_of(scene.login, scene.recipients[0] if scene.recipients else None)
+
+    return Faults(store, magic=settings.faults.magic, namespace_of=namespace_of)
 
 
 async def _historic(name: Listener, settings: Settings, place: dict[str, Any]) -> dict[str, Any]:
@@ -333,12 +342,19 @@ def _caps(settings: Settings) -> Caps:
     return Caps(settings.limits.recipients_per_day_login, settings.limits.strangers_per_day_login)
 
 
-async def _everybody(store: Store, settings: Settings) -> Directory:
+async def _everybody(store: Store, settings: Settings) -> SinkDirectory:
     if await store.accounts.domains():
         raise StartupError(
             f"{settings.data_dir} (data_dir) holds a server's accounts, and a sink lets anybody in with any password; "
             "choose another with --data-dir"
         )
-    directory = SinkDirectory(store, default_domain=settings.default_domain, sent_on=settings.queue.sink_allow)
+    own = settings.spaces
+    directory = SinkDirectory(
+        store,
+        default_domain=settings.default_domain,
+        sent_on=settings.queue.sink_allow,
+        spaces=Spaces(store, logins=own.logins, ttl=own.ttl),
+        copies=own.copies,
+    )
     await directory.warm()
     return directory

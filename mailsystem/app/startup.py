@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from mailsystem.mail.keeping import Keep
 from mailsystem.settings import Settings
 from mailsystem.store import Store, open_store
 from mailsystem.telemetry import Trace
@@ -27,9 +28,11 @@ async def opened(
     parents: bool = False,
     indexed: bool = True,
     housekeeping: bool = True,
+    grace: float | None = None,
 ) -> AsyncIterator[Store]:
     """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers. Of
-    several processes of one server, one is `indexed` and one does the `housekeeping`.
+    several processes of one server, one is `indexed` and one does the `housekeeping`; `grace` is how many seconds what was
+    removed stays on disk.
 
     A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
     pen, must not look like a server without any mail. Raises `StartupError`."""
@@ -41,7 +44,9 @@ async def opened(
             "suppress_after": settings.queue.suppress_after,
             "durable_flags": settings.durable_flags,
             "indexed": indexed and trace is not None,
-            "housekeeping": housekeeping,
+            "housekeeping": housekeeping and trace is not None,
+            "keep": Keep(settings.retention.age, settings.retention.messages, settings.retention.octets),
+            **({} if grace is None else {"grace": grace}),
         }
         if trace is not None:
             own |= {

@@ -69,6 +69,7 @@ async def door(
                 faults=faults,
                 everybody=SINK_LOGIN if sink else None,
                 sending=sending,
+                space_ttl=settings.spaces.ttl,
                 cleartext_login=settings.cleartext_login,
                 largest_message=settings.limits.message_size,
                 hosts=settings.web.hosts,

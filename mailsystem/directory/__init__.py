@@ -6,6 +6,7 @@ from mailsystem.directory.protocol import Away, Claimed, Directory, Target, logi
 from mailsystem.directory.proving import proven
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.sink import SINK_LOGIN, SinkDirectory
+from mailsystem.directory.spaces import Spaces
 from mailsystem.directory.tokens import TokenVerifier, token_verifier
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Directory",
     "Remembered",
     "SinkDirectory",
+    "Spaces",
     "Target",
     "TokenVerifier",
     "app_password_digest",

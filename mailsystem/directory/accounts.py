@@ -155,7 +155,9 @@ class AccountsDirectory(Authenticating):
                 return  # nobody's
         await self._store.accounts.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
-    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
+    async def resolve(
+        self, address: Address, *, sending: bool = False, login: str | None = None
+    ) -> tuple[Target | Away, ...]:
         address = self._completed(address)
         # By its exact spelling: another server may part what the case alone does, and what leaves is what was asked for.
         known = self._resolved.get(str(address))

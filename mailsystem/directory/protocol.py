@@ -71,8 +71,10 @@ class Directory(Protocol):
         """Note that somebody logged in as `who`, or tried to, for the owner of the account to see. Costs no time."""
         ...
 
-    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
-        """Whose mailboxes mail for `address` goes to, here and elsewhere.
+    async def resolve(
+        self, address: Address, *, sending: bool = False, login: str | None = None
+    ) -> tuple[Target | Away, ...]:
+        """Whose mailboxes mail for `address` goes to, here and elsewhere; `login` is who brings it.
 
         Raises `NoSuchRecipient` where nobody has it, `OverQuota` where somebody is full, and `InUse` where mail has to wait
         until an account or a domain is enabled again. Raises `NotPermitted` where the domain is not ours, unless it is for

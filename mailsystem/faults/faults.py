@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from mailsystem.faults import magic
 from mailsystem.faults.line import to_line
@@ -15,6 +15,8 @@ from mailsystem.mail.errors import SyntaxFault
 from mailsystem.store import RULES, Store
 from mailsystem.telemetry import Trace
 
+NamespaceOf: TypeAlias = Callable[[Scene], Awaitable[str]]
+"""Tells whose a scene is; empty where it is nobody's."""
 MAGIC: Final = 0
 """In the place of a rule's number: it was an address that asked for it."""
 
@@ -55,7 +57,7 @@ class _Known(NamedTuple):
 class Faults:
     """Rules for faults in one store. Every process that serves it has one of these, and all obey the same rules."""
 
-    def __init__(self, store: Store, *, magic: bool = True, namespace_of: Callable[[Scene], str] | None = None) -> None:
+    def __init__(self, store: Store, *, magic: bool = True, namespace_of: NamespaceOf | None = None) -> None:
         """With `magic`, there are addresses that ask for a fault, or an answer, by themselves. `namespace_of` tells whose a
         scene is; without it, it belongs to nobody."""
         self.magic: Final = magic
@@ -112,7 +114,7 @@ class Faults:
         if not here:
             return None
         if self._namespace_of is not None:
-            scene = replace(scene, namespace=self._namespace_of(scene))
+            scene = replace(scene, namespace=await self._namespace_of(scene))
         for known in tuple(here):
             if known.rule.matches(scene):
                 struck, hits = await self._store.faults.match(known.id, known.rule.strikes)

@@ -103,8 +103,10 @@ class Guard:
     async def record_login(self, who: Account | str, *, door: str, peer: Peer, ok: bool, mechanism: str) -> None:
         await self._directory.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
-    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
-        return await self._directory.resolve(address, sending=sending)
+    async def resolve(
+        self, address: Address, *, sending: bool = False, login: str | None = None
+    ) -> tuple[Target | Away, ...]:
+        return await self._directory.resolve(address, sending=sending, login=login)
 
     async def return_path(self, sender: Address, by: str) -> Address:
         return await self._directory.return_path(sender, by)

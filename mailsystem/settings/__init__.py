@@ -32,6 +32,7 @@ from mailsystem.settings.doors import (
 )
 from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group
+from mailsystem.settings.keeping import Retention, Spaces, seconds_of
 from mailsystem.settings.model import PREFIX, Accounts, Limits, Log, Oauth, Pair, Policy, Settings, Tls, value_of
 from mailsystem.settings.queue import Queue, name_server
 
@@ -54,9 +55,11 @@ __all__ = [
     "Pop3",
     "Pop3s",
     "Queue",
+    "Retention",
     "Settings",
     "SettingsError",
     "Smtp",
+    "Spaces",
     "Submission",
     "Submissions",
     "Tls",
@@ -64,6 +67,7 @@ __all__ = [
     "knobs",
     "load",
     "name_server",
+    "seconds_of",
     "sink_defaults",
     "tls_defaults",
 ]

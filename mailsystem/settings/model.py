@@ -36,6 +36,7 @@ from mailsystem.settings.doors import (
 )
 from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
+from mailsystem.settings.keeping import Retention, Spaces
 from mailsystem.settings.queue import Queue
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -287,6 +288,8 @@ class Settings(BaseModel):
     faults: Faults = defaults(Faults)
     log: Log = defaults(Log)
     journal: Journal = defaults(Journal)
+    retention: Retention = defaults(Retention)
+    spaces: Spaces = defaults(Spaces)
     durable_flags: bool = Field(
         default=True,
         description="Answer a change of flags once it is on disk, as messages always are. Without, it is answered at once, as "

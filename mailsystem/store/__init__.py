@@ -34,6 +34,7 @@ from mailsystem.store.outbound import (
     mark_reported,
 )
 from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
+from mailsystem.store.retention import Gone, Old, Outlook, Retention
 from mailsystem.store.roll import Pick, Roll
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
@@ -41,6 +42,8 @@ from mailsystem.store.secrets import AppPassword, Secrets
 from mailsystem.store.sending import Caps, Sending, Standing
 from mailsystem.store.sharing import Sharing, Sign
 from mailsystem.store.signing_keys import Algorithm, KeyState, SigningKey, SigningKeys
+from mailsystem.store.spaces import MOST_DOMAINS, SPACES, Space, Spaces
+from mailsystem.store.spaces import Summary as SpaceSummary
 from mailsystem.store.spool import Spool
 from mailsystem.store.store import Store, open_store
 from mailsystem.store.suppression import Suppressed, Suppression
@@ -51,8 +54,10 @@ from mailsystem.telemetry.transcript import Refusal
 __all__ = [
     "ITSELF",
     "LONGEST_VALUE",
+    "MOST_DOMAINS",
     "QUEUE",
     "RULES",
+    "SPACES",
     "Access",
     "AccessToken",
     "AccessTokens",
@@ -80,6 +85,7 @@ __all__ = [
     "Fetched",
     "FlagOp",
     "Folder",
+    "Gone",
     "Handled",
     "Having",
     "Index",
@@ -98,8 +104,10 @@ __all__ = [
     "Metadata",
     "New",
     "Note",
+    "Old",
     "Opened",
     "Outbound",
+    "Outlook",
     "Oversight",
     "Pick",
     "Place",
@@ -107,6 +115,7 @@ __all__ = [
     "Quota",
     "Recipient",
     "Refusal",
+    "Retention",
     "Roll",
     "Route",
     "Said",
@@ -121,6 +130,9 @@ __all__ = [
     "Sign",
     "SigningKey",
     "SigningKeys",
+    "Space",
+    "SpaceSummary",
+    "Spaces",
     "Spool",
     "Standing",
     "Store",

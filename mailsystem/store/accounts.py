@@ -43,6 +43,8 @@ class AccountSummary:
     disabled: Disabled | None = None
     any_sender: bool = False
     """It may send in anybody's name."""
+    space: str | None = None
+    """The space that it is in."""
 
 
 class Accounts:
@@ -86,7 +88,7 @@ class Accounts:
 
     async def remove(self, login: str) -> None:
         """Drop an account with all its mail. Raises `NoSuchRecipient`."""
-        await self._database.write(_remove(login, self._clock.now()))
+        await self._database.write(removal(login, self._clock.now()))
 
     async def set_quota(self, login: str, quota: Quota) -> None:
         """What is kept already stays, however much. Raises `NoSuchRecipient`."""
@@ -293,6 +295,15 @@ def _add(
     return Account(account, login)
 
 
+def within(space: str, login: str, now: float) -> Unit[Account]:
+    """The account of that login in a space, made where it is not there."""
+    account = yield from _find(login)
+    if account is None:
+        account = yield from _add(login, None, None, (), now, strict=False)
+        yield Sql("UPDATE accounts SET space = $2 WHERE id = $1", account.id, space)
+    return account
+
+
 def _find(login: str) -> Unit[Account | None]:
     rows = yield Sql("SELECT id, login, capabilities_off FROM accounts WHERE login = $1", login)
     return account_of(*rows[0]) if rows else None
@@ -306,7 +317,8 @@ def _known(login: str) -> Unit[Account]:
 
 
 _SUMMARY: Final = (
-    "SELECT id, login, capabilities_off, created, messages, octets, most_messages, most_octets, disabled, any_sender"
+    "SELECT id, login, capabilities_off, created, messages, octets, most_messages, most_octets, disabled, any_sender,"
+    " space"
     " FROM accounts"
 )
 
@@ -324,7 +336,7 @@ def _summary(login: str) -> Unit[AccountSummary]:
 
 
 def _summary_of(row: Row) -> AccountSummary:
-    id_, login, capabilities, created, messages, octets, most_messages, most_octets, disabled, any_sender = row
+    id_, login, capabilities, created, messages, octets, most_messages, most_octets, disabled, any_sender, space = row
     return AccountSummary(
         account_of(id_, login, capabilities),
         created,
@@ -333,6 +345,7 @@ def _summary_of(row: Row) -> AccountSummary:
         Quota(most_messages, most_octets),
         Disabled(disabled) if disabled else None,
         bool(any_sender),
+        space,
     )
 
 
@@ -356,12 +369,13 @@ def _disable_domain(name: str, how: str | None) -> Unit[None]:
         yield Ring((AccountId(account), ITSELF))
 
 
-def _remove(login: str, now: float) -> Unit[None]:
+def removal(login: str, now: float) -> Unit[None]:
+    """Drop an account with all its mail. Raises `NoSuchRecipient`."""
     account = yield from _known(login)
     yield Ring((account.id, ITSELF))
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
     yield from access_tokens.forget(account.id)
-    for table in ("leases", "downloads", "addresses", "app_passwords", "logins", "correspondents", "sent"):
+    for table in ("leases", "downloads", "addresses", "app_passwords", "logins", "correspondents", "sent", "retired"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

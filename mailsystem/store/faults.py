@@ -65,7 +65,7 @@ class Faults:
 
     async def clear(self, namespace: str | None = None) -> int:
         """Forget all rules, or those of one namespace, and without one how often addresses were struck; how many rules went."""
-        return await self.database.write(_clear(namespace))
+        return await self.database.write(clear(namespace))
 
     async def reset(self, id_: int | None = None, namespace: str | None = None) -> int:
         """Begin to count anew: for one rule, those of one namespace, or for all and for addresses too; how many rules."""
@@ -117,7 +117,8 @@ def _remove(id_: int) -> Unit[bool]:
     return bool(gone)
 
 
-def _clear(namespace: str | None) -> Unit[int]:
+def clear(namespace: str | None) -> Unit[int]:
+    """Forget all rules, or those of one namespace; how many rules went."""
     yield from _changed()
     if namespace is not None:
         gone = yield Sql("DELETE FROM faults WHERE namespace = $1 RETURNING id", namespace)

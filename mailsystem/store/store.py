@@ -11,6 +11,7 @@ from typing import Final
 
 from mailsystem.mail.clock import Clock, SystemClock
 from mailsystem.mail.errors import MailError, Unavailable
+from mailsystem.mail.keeping import AS_ELSEWHERE, Keep
 from mailsystem.mail.mailbox import AccountId, ContentId
 from mailsystem.store import boots, migrations, sqlite
 from mailsystem.store.access_tokens import AccessTokens
@@ -29,10 +30,12 @@ from mailsystem.store.maildrops import Maildrops
 from mailsystem.store.metadata import Metadata
 from mailsystem.store.outbound import Outbound
 from mailsystem.store.oversight import Oversight
+from mailsystem.store.retention import Retention
 from mailsystem.store.segments import LARGEST
 from mailsystem.store.sending import Sending
 from mailsystem.store.sharing import Sharing
 from mailsystem.store.signing_keys import SigningKeys
+from mailsystem.store.spaces import Spaces
 from mailsystem.store.spelling import SPELLING
 from mailsystem.store.spool import SPOOL_LIMIT
 from mailsystem.store.suppression import AFTER, Suppression
@@ -41,6 +44,8 @@ from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import Recorder
 
 SWEEP_EVERY: Final = 3600.0
+TIDY_EVERY: Final = 60.0
+"""Seconds after which it is seen what mail is too old, and which spaces are."""
 GRACE: Final = 7 * 86_400.0
 """Seconds that a content stays after its last message went."""
 
@@ -68,6 +73,8 @@ class Store:
     suppression: Suppression
     sending: Sending
     faults: Faults
+    retention: Retention
+    spaces: Spaces
     bell: Bell
     clock: Clock
 
@@ -88,6 +95,8 @@ async def open_store(
     durable_flags: bool = True,
     recorder: Recorder | None = None,
     journal_days: float | None = None,
+    keep: Keep = AS_ELSEWHERE,
+    grace: float = GRACE,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
@@ -97,6 +106,9 @@ async def open_store(
     address. Messages above `inline_limit` octets share files of about `segment` octets, and those above `spool_limit` have
     one each. Without `durable_flags` a change of flags is answered before it is on disk: a power cut may undo those of the
     last seconds, the end of a process none.
+
+    `keep` is what accounts keep where nothing else is said. What no message names any more gives its space free after `grace`
+    seconds.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
@@ -120,10 +132,13 @@ async def open_store(
         index = Index(database, contents, clock=clock)
         maildrops = Maildrops(database, clock=clock)
         mailboxes = Mailboxes(database, contents, clock=clock, durable_flags=durable_flags)
+        retention = Retention(database, clock=clock, keep=keep)
+        spaces = Spaces(database, clock=clock)
         chores = [asyncio.create_task(accounts.history.keep())]
         if housekeeping:
-            chores.append(asyncio.create_task(_sweep(contents, mailboxes, trace)))
+            chores.append(asyncio.create_task(_sweep(contents, mailboxes, retention, trace, grace)))
             chores.append(asyncio.create_task(_expire(maildrops, trace)))
+            chores.append(asyncio.create_task(_tidy(retention, spaces, trace)))
         else:
             chores.append(asyncio.create_task(_let_go(contents)))
         journal = Journal(database, clock=clock, recorder=recorder, trace=trace)
@@ -154,6 +169,8 @@ async def open_store(
                 suppression=Suppression(database, clock=clock, after=suppress_after),
                 sending=Sending(database, clock=clock),
                 faults=Faults(database, clock),
+                retention=retention,
+                spaces=spaces,
                 bell=database.bell,
                 clock=clock,
             )
@@ -177,13 +194,14 @@ async def _migrate(database: Database) -> None:
         await database.write(migrations.apply(step, SPELLING))
 
 
-async def _sweep(contents: Contents, mailboxes: Mailboxes, trace: Trace) -> None:
+async def _sweep(contents: Contents, mailboxes: Mailboxes, retention: Retention, trace: Trace, grace: float) -> None:
     while True:
         await asyncio.sleep(SWEEP_EVERY)
         try:
-            if swept := await contents.sweep(grace=GRACE):
+            if swept := await contents.sweep(grace=grace):
                 trace.event("swept", contents=swept)
             await mailboxes.forget()
+            await retention.forget()
         except (Unavailable, OSError) as error:
             trace.event("store failed", what="sweep", reason=str(error))  # the next one may succeed
 
@@ -205,3 +223,13 @@ async def _expire(maildrops: Maildrops, trace: Trace) -> None:
                 trace.event("expired", account=account, messages=len(contents), contents=contents)
         except MailError as error:
             trace.event("store failed", what="expire", reason=str(error))  # the next one may succeed
+
+
+async def _tidy(retention: Retention, spaces: Spaces, trace: Trace) -> None:
+    while True:
+        await asyncio.sleep(TIDY_EVERY)
+        try:
+            await spaces.expire(trace)
+            await retention.enforce(trace)
+        except MailError as error:
+            trace.event("store failed", what="tidy", reason=str(error))  # the next one may succeed

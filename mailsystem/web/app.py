@@ -18,6 +18,7 @@ from mailsystem.web.api import (
     flow,
     history,
     inspecting,
+    keeping,
     listing,
     reading,
     sending,
@@ -44,6 +45,7 @@ PARTS = (
     administration,
     faults,
     flow,
+    keeping,
 )
 """Each has `routes`, which makes its part of the interface."""
 

@@ -54,6 +54,8 @@ class Context:
     """In a sink, the login that has a copy of everything: there nobody needs to log in. None in a server."""
     sending: bool = False
     """Whether mail may leave for other servers."""
+    space_ttl: float = 86_400.0
+    """Seconds after its last use when a space of a sink is gone, unless something else is said."""
     cleartext_login: bool = False
     largest_message: int = 50 << 20
     """Octets."""

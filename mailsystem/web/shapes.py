@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -151,6 +151,10 @@ class AccountShape(Shape):
     login: str
     messages: int
     octets: int
+    kind: Literal["address", "sink", "space"] = Field(
+        default="address", description="`sink` and `space` have a copy of everything: outside of spaces, and in one."
+    )
+    space: str | None = Field(default=None, description="The space that it is in.")
 
 
 class Accounts(Shape):
@@ -167,6 +171,16 @@ class Started(Shape):
     started: bool
 
 
+class Limits(Shape):
+    """The most that is kept; 0 is without end. Of a space, null is what holds for all."""
+
+    age: float | None = Field(
+        default=None, ge=0, le=1e10, description="Seconds since the message came to where it lies."
+    )
+    messages: int | None = Field(default=None, ge=0, le=10**12)
+    octets: int | None = Field(default=None, ge=0, le=10**15)
+
+
 class Info(Shape):
     name: str
     version: str
@@ -176,7 +190,9 @@ class Info(Shape):
     user: User | None
     sending: bool = Field(description="Whether mail may leave for other servers.")
     ports: dict[str, str]
-    retention: dict[str, Any] | None = None
+    retention: Limits | None = Field(
+        default=None, description="What every account keeps, but for spaces that say otherwise; null where that is all."
+    )
     faults: bool = False
 
 
@@ -216,3 +232,77 @@ class Arrivals(Shape):
 class Explanation(Shape):
     query: str = Field(description="The query in its one spelling.")
     explanation: str
+
+
+class Kept(Shape):
+    messages: int
+    octets: int
+    pinned: int = Field(description="Messages that are flagged, and so never go by themselves.")
+
+
+class NextShape(Shape):
+    """A message that goes before all newer ones."""
+
+    id: str
+    mailbox: str
+    uid: int
+    size: int
+    since: Moment = Field(description="When it came to where it lies.")
+    goes: Moment | None = Field(description="When its age will be too much; null where there is no limit of that.")
+    why: Literal["age", "messages", "octets"] | None = Field(description="Why it goes now; null while it stays.")
+
+
+class GoneShape(Shape):
+    day: str
+    why: str
+    messages: int
+    octets: int
+
+
+class Retention(Shape):
+    """What an account may keep, what it does, what goes next and what went."""
+
+    limits: Limits
+    kept: Kept
+    next: list[NextShape]
+    gone: list[GoneShape]
+
+
+class NewSpace(Shape):
+    """A space to be opened."""
+
+    name: str = Field(min_length=1, max_length=63, description="Letters, digits and hyphens.", examples=["ci-4821"])
+    ttl: float | None = Field(
+        default=None,
+        ge=1,
+        le=31_536_000,
+        description="Seconds after its last use when it is gone; as the settings say.",
+    )
+    login: bool = Field(default=True, description="Whoever logs in by its name, or NAME+anything, is in it.")
+    tag: bool = Field(default=True, description="Mail to anything+NAME@any.domain is for it.")
+    domains: list[str] = Field(
+        default=[], max_length=100, description="Mail to these is for it; *.example.org is all below that one."
+    )
+    retention: Limits | None = None
+
+
+class SpaceShape(Shape):
+    """A space."""
+
+    name: str
+    account: str = Field(description="The login that has a copy of everything in it.")
+    ttl: float
+    created: Moment
+    used: Moment = Field(description="When mail last came for it, or somebody logged in or asked.")
+    expires: Moment
+    login: bool
+    tag: bool
+    domains: list[str]
+    accounts: int
+    messages: int
+    octets: int
+    retention: Limits | None = None
+
+
+class Spaces(Shape):
+    spaces: list[SpaceShape]

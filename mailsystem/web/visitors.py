@@ -14,6 +14,7 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed, AuthRequired, NoSuchRecipient, NotPermitted
 from mailsystem.mail.sasl import Credentials
+from mailsystem.mail.space import is_space, space_of
 from mailsystem.web.context import Context
 
 READ: Final = "read"
@@ -85,11 +86,26 @@ class Doorkeeper:
             return visitor.account
         if ADMIN not in visitor.scopes:
             raise NotPermitted("that is somebody else's mail")
+        context = self._context
         try:
-            key = self._context.directory.login_key(login)
-            return await self._context.store.accounts.find(key)
+            if context.is_sink and (space := await self._space(login)) is not None:
+                return space
+            return await context.store.accounts.find(context.directory.login_key(login))
         except NoSuchRecipient:
             raise NoSuchRecipient(f"there is no account {login}") from None
+
+    async def _space(self, login: str) -> Account | None:
+        """The account of a space, which is used by that; None where another is meant. Raises `NoSuchRecipient`."""
+        spaces = self._context.store.spaces
+        name = space_of(login) or login.casefold()
+        if not is_space(name):
+            return None
+        try:
+            space = await spaces.find(name)
+        except NoSuchRecipient:
+            return None
+        await spaces.use(space)
+        return None if "/" in login else space.account
 
 
 def peer_of(request: Request) -> Peer:

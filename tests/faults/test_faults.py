@@ -120,7 +120,11 @@ async def test_any_command_is_neither_the_connection_nor_the_message(both: Both)
 
 async def test_namespaces_are_apart(stores: tuple[Store, Store]) -> None:
     whose = {"ann": "a", "bob": "b"}
-    faults = Faults(stores[0], namespace_of=lambda scene: whose.get(scene.login, ""))
+
+    async def namespace_of(scene: Scene) -> str:
+        return whose.get(scene.login, "")
+
+    faults = Faults(stores[0], namespace_of=namespace_of)
     for name in "ab":
         await faults.add(of_line(f"smtp NOOP reply=45{'ab'.index(name)} namespace={name}"))
 

@@ -105,7 +105,7 @@ async def test_what_it_refuses_is_refused(step: str, error: Exception, dialog: s
 
 async def test_one_who_is_full_is_known_at_once(house: House) -> None:
     class Full(type(house.directory)):  # type: ignore[misc]
-        async def resolve(self, address: Address, *, sending: bool = False) -> Any:
+        async def resolve(self, address: Address, **facts: object) -> Any:
             raise OverQuota
 
     house.directory = Full(house.store, default_domain="example.org")

@@ -46,7 +46,9 @@ class Changing(AccountsDirectory):
 
     error: MailError | None = None
 
-    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[Target | Away, ...]:
+    async def resolve(
+        self, address: Address, *, sending: bool = False, login: str | None = None
+    ) -> tuple[Target | Away, ...]:
         if self.error and address.local == "bob":
             raise self.error
         return await super().resolve(address, sending=sending)

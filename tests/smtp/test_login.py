@@ -104,7 +104,7 @@ class Asked:
 
     async def record_login(self, *args: object, **facts: object) -> None: ...
 
-    async def resolve(self, address: Address, *, sending: bool = False) -> tuple[int, ...]:
+    async def resolve(self, address: Address, **facts: object) -> tuple[int, ...]:
         return (1,)
 
 

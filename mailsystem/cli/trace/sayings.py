@@ -106,6 +106,18 @@ def _queued(note: Note) -> str:
     return f"for {to}, from {data.get('sender') or '<>'}"
 
 
+_WHY: Final = {
+    "age": "as it was too old",
+    "messages": "which had too many messages",
+    "octets": "which had too many octets",
+}
+
+
+def _expired(note: Note) -> str:
+    why = _WHY.get(note.data.get("why", ""), "whose days for what was downloaded are over")
+    return f"from {note.data.get('login', '')}, {why}"
+
+
 def _others(data: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in data.items() if key not in {"door", "id"})
 
@@ -121,7 +133,7 @@ _SAYINGS: Final[Mapping[str, Callable[[Note], str]]] = {
     "moved": _carried,
     "expunged": _expunged,
     "deleted": _deleted,
-    "expired": lambda note: f"from {note.data.get('login', '')}, whose days for what was downloaded are over",
+    "expired": _expired,
     "queued": _queued,
     "attempted": _attempt,
     "sent": _attempt,

@@ -217,6 +217,36 @@ FROM_11: Final = (
         ),
     ),
     Migration(
+        21,
+        "spaces, and how long mail is kept",
+        (
+            """CREATE TABLE spaces (
+                name TEXT PRIMARY KEY,
+                account_id BIGINT NOT NULL,
+                ttl REAL NOT NULL,
+                created REAL NOT NULL,
+                used REAL NOT NULL,
+                by_login INTEGER NOT NULL,
+                by_tag INTEGER NOT NULL,
+                most_age REAL,
+                most_messages BIGINT,
+                most_octets BIGINT)""",
+            "CREATE TABLE space_domains (domain TEXT PRIMARY KEY, space TEXT NOT NULL)",
+            "CREATE INDEX space_domains_by_space ON space_domains (space)",
+            "ALTER TABLE accounts ADD COLUMN space TEXT",
+            "CREATE INDEX accounts_by_space ON accounts (space) WHERE space IS NOT NULL",
+            # Accounts of spaces that are gone: their mail goes a little at a time.
+            "CREATE TABLE dissolved (account_id BIGINT PRIMARY KEY)",
+            """CREATE TABLE retired (
+                account_id BIGINT NOT NULL,
+                day INTEGER NOT NULL,
+                why TEXT NOT NULL,
+                messages BIGINT NOT NULL,
+                octets BIGINT NOT NULL,
+                PRIMARY KEY (account_id, day, why)) {clustered}""",
+        ),
+    ),
+    Migration(
         23,
         "tokens that let programs and browsers in",
         (

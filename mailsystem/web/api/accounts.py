@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Request, Response
 
 from mailsystem import __version__
+from mailsystem.mail.space import DISSOLVED, PREFIX
+from mailsystem.store import AccountSummary
 from mailsystem.web.api.asked import AccountName, Asked
+from mailsystem.web.api.keeping import limits_of
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Accounts, AccountShape, Info, Mailboxes, MailboxShape, Name, User
 from mailsystem.web.visitors import ADMIN, WRITE, Doorkeeper
@@ -34,6 +39,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             sending=context.sending,
             faults=context.faults is not None,
             ports={name: str(place) for name, place in context.bound().items()},
+            retention=limits_of(store.retention.keep) if store.retention.keep else None,
         )
 
     @router.get("/accounts")
@@ -46,7 +52,15 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             found = [await store.accounts.summary(visitor.account.login)]
         return Accounts(
             accounts=[
-                AccountShape(login=each.account.login, messages=each.messages, octets=each.size) for each in found
+                AccountShape(
+                    login=each.account.login,
+                    messages=each.messages,
+                    octets=each.size,
+                    kind=_kind(each, context.everybody),
+                    space=each.space,
+                )
+                for each in found
+                if not each.account.login.startswith(DISSOLVED)
             ]
         )
 
@@ -92,3 +106,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _kind(summary: AccountSummary, everybody: str | None) -> Literal["address", "sink", "space"]:
+    if summary.account.login == everybody:
+        return "sink"
+    return "space" if summary.account.login.startswith(PREFIX) and summary.space is not None else "address"

@@ -1,0 +1,178 @@
+"""`mailsystem space`: the spaces of a sink, changed while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailsystem.cli.accounts import Refused, confirm, or_refuse, with_store
+from mailsystem.cli.options import AsJson, Config, DataDir, Yes, examples
+from mailsystem.cli.terminal import moment, print_json, print_table, say, size
+from mailsystem.mail.address import normal_domain
+from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, SyntaxFault
+from mailsystem.mail.space import space_name
+
+if TYPE_CHECKING:
+    from mailsystem.settings import Settings
+    from mailsystem.store import Space, SpaceSummary, Store
+
+app = typer.Typer(
+    help="Open and remove spaces of a sink: mailboxes for whoever needs some of their own for a while.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called: letters, digits and hyphens.")]
+Ttl = Annotated[
+    str | None,
+    typer.Option(
+        "--ttl",
+        metavar="TIME",
+        help="How long after its last use it is gone, as 30m, 12h or 7d; spaces.ttl by default.",
+    ),
+]
+DomainsOf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--domain",
+        metavar="DOMAIN",
+        help="Mail to it is for the space; *.example.org is all below that one; may be given several times.",
+    ),
+]
+Tag = Annotated[bool, typer.Option("--tag/--no-tag", help="Whether mail to anything+NAME@any.domain is for it.")]
+Login = Annotated[bool, typer.Option("--login/--no-login", help="Whether whoever logs in by its name is in it.")]
+KeepAge = Annotated[str | None, typer.Option("--keep-age", metavar="TIME", help="How long its mail is kept, as 12h.")]
+KeepMessages = Annotated[
+    int | None, typer.Option("--keep-messages", metavar="NUMBER", min=0, help="How many messages each account keeps.")
+]
+KeepOctets = Annotated[
+    int | None, typer.Option("--keep-octets", metavar="OCTETS", min=0, help="How many octets each account keeps.")
+]
+
+
+@app.command(
+    epilog=examples("mailsystem space add ci-4821 --ttl 2h", "mailsystem space add shop --domain '*.shop.test'")
+)
+def add(
+    name: Name,
+    ttl: Ttl = None,
+    domain: DomainsOf = None,
+    tag: Tag = True,
+    login: Login = True,
+    keep_age: KeepAge = None,
+    keep_messages: KeepMessages = None,
+    keep_octets: KeepOctets = None,
+    json: AsJson = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Open a space: what comes for it is seen by nobody else, and goes with it."""
+    from mailsystem.mail.keeping import Keep
+
+    lasts, age = _seconds(ttl, "--ttl"), _seconds(keep_age, "--keep-age")
+    named = _name(name)
+    domains = [_domain(each) for each in domain or ()]
+
+    async def work(store: Store, settings: Settings) -> Space:
+        adding = store.spaces.add(
+            named,
+            ttl=settings.spaces.ttl if lasts is None else lasts,
+            by_login=login,
+            by_tag=tag,
+            domains=domains,
+            keep=Keep(age, keep_messages, keep_octets),
+        )
+        return await or_refuse(
+            adding, MailboxExists, f"there is a space {named} already, or another has one of these domains"
+        )
+
+    space = with_store(config, data_dir, work, sink=True)
+    if json:
+        print_json({"name": space.name, "account": space.account.login, "ttl": space.ttl})
+    else:
+        say(
+            f"{space.name} is open until {moment(space.expires)}, or longer as it is used; log in as {space.account.login}"
+        )
+
+
+@app.command("list", epilog=examples("mailsystem space list", "mailsystem space list --json"))
+def list_(json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
+    """Show all spaces, what is in them and when each is gone unless it is used."""
+
+    async def work(store: Store, settings: Settings) -> list[SpaceSummary]:
+        return [*await store.spaces.list()]
+
+    found = with_store(config, data_dir, work, sink=True)
+    if json:
+        print_json(
+            [
+                {
+                    "name": each.space.name,
+                    "account": each.space.account.login,
+                    "ttl": each.space.ttl,
+                    "expires": moment(each.space.expires),
+                    "domains": list(each.space.domains),
+                    "accounts": each.accounts,
+                    "messages": each.messages,
+                    "octets": each.octets,
+                }
+                for each in found
+            ]
+        )
+        return
+    print_table(
+        ["space", "messages>", "size>", "accounts>", "gone", "domains"],
+        [
+            (
+                each.space.name,
+                str(each.messages),
+                size(each.octets),
+                str(each.accounts),
+                moment(each.space.expires),
+                ", ".join(each.space.domains),
+            )
+            for each in found
+        ],
+        empty="there are no spaces",
+    )
+
+
+@app.command(epilog=examples("mailsystem space remove ci-4821 --yes"))
+def remove(name: Name, yes: Yes = False, config: Config = None, data_dir: DataDir = None) -> None:
+    """Remove a space at once, with all its mail."""
+    named = _name(name)
+
+    async def work(store: Store, settings: Settings) -> None:
+        await or_refuse(store.spaces.find(named), NoSuchRecipient, f"there is no space {named}")
+        confirm(f"Remove the space {named} with all its mail?", yes=yes)
+        await or_refuse(store.spaces.remove(named), NoSuchRecipient, f"there is no space {named}")
+        await store.spaces.clear()
+
+    with_store(config, data_dir, work, sink=True)
+    say(f"{named} is gone")
+
+
+def _name(text: str) -> str:
+    try:
+        return space_name(text)
+    except SyntaxFault as fault:
+        raise Refused(f"{text} is no name for one: {fault}") from None
+
+
+def _domain(text: str) -> str:
+    below = text.startswith("*.")
+    try:
+        return ("*." if below else "") + normal_domain(text[2:] if below else text)
+    except SyntaxFault:
+        raise Refused(f"{text} is not a domain; write one like example.org, or *.example.org") from None
+
+
+def _seconds(text: str | None, option: str) -> float | None:
+    from mailsystem.settings import seconds_of
+
+    if text is None:
+        return None
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise Refused(f"{option} {error}") from None

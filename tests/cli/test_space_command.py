@@ -1,0 +1,47 @@
+"""`mailsystem space`, on the store of a sink."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Cli
+
+
+def test_spaces_are_opened_listed_and_removed(cli: Cli) -> None:
+    assert cli("space", "list").out == "there are no spaces\n"
+    told = cli("space", "add", "CI-1", "--ttl", "2h", "--domain", "*.Shop.test", "--keep-messages", "5", "--json").json
+    assert told == {"name": "ci-1", "account": "space:ci-1", "ttl": 7200.0}
+    assert "log in as space:job-2" in cli("space", "add", "job-2", "--no-tag").out
+    first, second = cli("space", "list", "--json").json
+    assert (first["name"], first["domains"], first["accounts"], first["messages"]) == ("ci-1", ["*.shop.test"], 1, 0)
+    assert (second["name"], second["ttl"]) == ("job-2", 86_400.0)
+    assert "ci-1" in cli("space", "list").out
+    assert cli("space", "remove", "ci-1", "--yes").out == "ci-1 is gone\n"
+    assert [each["name"] for each in cli("space", "list", "--json").json] == ["job-2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["add", "a b"], "letters, digits and hyphens"),
+        (["add", "sink"], "not sink"),
+        (["add", "a", "--ttl", "soon"], "--ttl should be a number of seconds or a time such as 30m"),
+        (["add", "a", "--domain", "no domain"], "is not a domain"),
+        (["remove", "a", "--yes"], "there is no space a"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(cli: Cli, words: list[str], said: str) -> None:
+    told = cli("space", *words, status=1)
+    assert said in told.err
+    assert told.err.count("\n") == 1
+
+
+def test_two_of_one_name_or_domain_cannot_be_and_nothing_goes_unasked(cli: Cli) -> None:
+    cli("space", "add", "a", "--domain", "a.test")
+    assert "already" in cli("space", "add", "a", status=1).err
+    assert "domains" in cli("space", "add", "b", "--domain", "a.test", status=1).err
+    assert "--yes" in cli("space", "remove", "a", status=1).err
+    assert len(cli("space", "list", "--json").json) == 1
