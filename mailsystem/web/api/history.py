@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import asyncio
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from pydantic import Field
 
+from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mail.objectid import emailid
 from mailsystem.store import Note, SessionRecord
-from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked
+from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, Found
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Moment, Shape, moment
 from mailsystem.web.visitors import ADMIN, Doorkeeper
+
+_NEW: Final = 3.0
+_TRIES: Final = 20
+_REST: Final = 0.1
+"""Seconds."""
 
 
 class Said(Shape):
@@ -117,6 +124,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         await may_see_all(request)
         one = await asked.message(await asked.account(request, account), id, EVERYWHERE)
         evidence = await journal.evidence(one.content)
+        if evidence is None and await _is_new(one):
+            # It is told to the journal right after it is on disk, in another process and a second later perhaps.
+            for _ in range(_TRIES):
+                await asyncio.sleep(_REST)
+                if (evidence := await journal.evidence(one.content)) is not None:
+                    break
         if evidence is None:
             raise Problem(404, "how the message came is not known: it was put here, or came too long ago")
         session = await journal.session(evidence.session) if evidence.session else None
@@ -174,6 +187,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         if found is None:
             raise Problem(404, "there is no such session (any more)")
         return SessionShape(**_session(found), transcript=_said(found))
+
+    async def _is_new(one: Found) -> bool:
+        place = one.places[0]
+        rows = await context.store.mailboxes.messages(one.account.id, place.mailbox.id, MessageSet.of([place.uid]))
+        now = context.store.clock.now()
+        return any(0 <= now - max(row.savedate, row.internaldate) < _NEW for row in rows)
 
     return router
 
