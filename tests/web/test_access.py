@@ -59,7 +59,16 @@ async def server(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Se
 
 async def test_nobody_gets_in_without_a_proof(server: Server) -> None:
     async with server.client() as client:
-        for path in ("/v1/info", "/v1/messages", "/v1/accounts", "/v1/wait", "/v1/events", "/v1/sessions", "/v1/query"):
+        for path in (
+            "/v1/info",
+            "/v1/messages",
+            "/v1/accounts",
+            "/v1/wait",
+            "/v1/events",
+            "/v1/flow",
+            "/v1/sessions",
+            "/v1/query",
+        ):
             answer = await client.get(path)
             assert answer.status_code == 401, path
             assert answer.headers["www-authenticate"].startswith("Basic ")
@@ -160,6 +169,21 @@ async def test_a_token_allows_what_it_says_and_no_more(server: Server) -> None:
     async with server.client(headers={"Authorization": f"Bearer {other}"}) as client:
         await server.store.accounts.disable("ann@a.test", Disabled.REJECT)
         assert (await client.get("/v1/messages")).status_code == 401
+
+
+async def test_only_administrators_look_at_everybodys_sessions_and_a_server_plays_no_scenes(server: Server) -> None:
+    tokens = server.store.access_tokens
+    reads = await tokens.add("ann@a.test", "reads", {"read", "write", "send"})
+    admin = await tokens.add("ann@a.test", "all", {"admin"})
+    async with server.client(headers={"Authorization": f"Bearer {reads}"}) as client:
+        assert (await client.get("/v1/flow")).status_code == 403
+        assert (await client.post("/v1/flow/demo")).status_code == 403
+    async with server.client(headers={"Authorization": f"Bearer {admin}"}) as client:
+        async with client.stream("GET", "/v1/flow") as answer:
+            assert answer.status_code == 200
+            assert (await anext(answer.aiter_lines())) == "retry: 1000"
+        refused = await client.post("/v1/flow/demo")
+        assert (refused.status_code, refused.json()["detail"]) == (403, "only a sink plays scenes")
 
 
 async def test_nobody_sends_as_somebody_else_and_what_cannot_be_is_told(server: Server) -> None:

@@ -43,10 +43,14 @@ async def browser(tool: Tool) -> AsyncIterator[Browser]:
         yield opened
 
 
-async def play(visit: Visit) -> None:
+def base_of(house: House) -> str:
+    return str(house.client.base_url).rstrip("/")
+
+
+async def play(visit: Visit, house: House) -> None:
     """The scene, without its pauses, to its end."""
     await visit.go("/flow")
-    assert (await visit.house.client.post("/v1/flow/demo", params={"pace": 0.1})).status_code == 202
+    assert (await house.client.post("/v1/flow/demo", params={"pace": 0.1})).status_code == 202
 
     async def over() -> bool:
         text = await visit.text(".lines")
@@ -59,8 +63,8 @@ async def play(visit: Visit) -> None:
 async def test_pushes_are_solid_and_blue_and_pulls_are_dashed_and_red(
     browser: Browser, house: House, width: int
 ) -> None:
-    async with visiting(browser, house, width, color_scheme="light") as visit:
-        await play(visit)
+    async with visiting(browser, base_of(house), width, color_scheme="light") as visit:
+        await play(visit, house)
         shafts: list[dict[str, Any]] = await visit.page.evaluate(_SHAFTS)
         assert {(one["style"], one["colour"]) for one in shafts if one["push"]} == {("solid", _BLUE)}
         assert {(one["style"], one["colour"]) for one in shafts if not one["push"]} == {("dashed", _RED)}
@@ -75,8 +79,8 @@ async def test_pushes_are_solid_and_blue_and_pulls_are_dashed_and_red(
 
 
 async def test_the_silence_of_pop3_is_drawn(browser: Browser, house: House) -> None:
-    async with visiting(browser, house) as visit:
-        await play(visit)
+    async with visiting(browser, base_of(house)) as visit:
+        await play(visit, house)
         said = await visit.page.evaluate("[...document.querySelectorAll('.silence')].map(one => one.innerText.trim())")
         assert said[0].endswith("hears nothing")
         assert "nothing for" in said[1]
@@ -91,8 +95,8 @@ async def test_the_silence_of_pop3_is_drawn(browser: Browser, house: House) -> N
 
 
 async def test_an_arrow_opens_to_its_lines_by_key_and_stays_open(browser: Browser, house: House) -> None:
-    async with visiting(browser, house) as visit:
-        await play(visit)
+    async with visiting(browser, base_of(house)) as visit:
+        await play(visit, house)
         summary = visit.page.locator("summary:has-text('EHLO')")
         assert not await visit.page.locator("code:text-is('EHLO laptop.demo.test')").is_visible()
         await summary.focus()
@@ -111,7 +115,7 @@ async def test_an_arrow_opens_to_its_lines_by_key_and_stays_open(browser: Browse
 
 
 async def test_it_is_paused_and_goes_on_where_it_was(browser: Browser, house: House) -> None:
-    async with visiting(browser, house) as visit:
+    async with visiting(browser, base_of(house)) as visit:
         await visit.go("/flow")
         assert "Nothing has been said yet" in await visit.text(".empty")
         await house.send(letter())
@@ -132,8 +136,8 @@ async def test_it_is_paused_and_goes_on_where_it_was(browser: Browser, house: Ho
 
 
 async def test_it_is_saved_as_one_file_that_needs_nothing(browser: Browser, house: House, tmp_path: Path) -> None:
-    async with visiting(browser, house) as visit:
-        await play(visit)
+    async with visiting(browser, base_of(house)) as visit:
+        await play(visit, house)
         shown = await visit.text(".lines")
         async with visit.page.expect_download() as saving:
             await visit.press("s")
@@ -184,7 +188,7 @@ async def test_who_comes_by_themselves_have_lanes_of_their_own_and_can_do_no_har
             pass
         writer.close()
 
-    async with visiting(browser, house) as visit:
+    async with visiting(browser, base_of(house)) as visit:
         await visit.go("/flow")
         await asyncio.to_thread(pop)
         await asyncio.to_thread(two_devices)
@@ -203,7 +207,7 @@ async def test_who_comes_by_themselves_have_lanes_of_their_own_and_can_do_no_har
 
 
 async def test_a_button_plays_the_demo(browser: Browser, house: House) -> None:
-    async with visiting(browser, house) as visit:
+    async with visiting(browser, base_of(house)) as visit:
         await visit.go("/flow")
         await visit.page.click(".empty [data-run=demo]")
         await visit.page.wait_for_selector("h2:has-text('Bob’s phone listens')")
@@ -211,8 +215,8 @@ async def test_a_button_plays_the_demo(browser: Browser, house: House) -> None:
 
 
 async def test_on_paper_all_of_it_is_there(browser: Browser, house: House) -> None:
-    async with visiting(browser, house, color_scheme="dark") as visit:
-        await play(visit)
+    async with visiting(browser, base_of(house), color_scheme="dark") as visit:
+        await play(visit, house)
         await visit.page.emulate_media(media="print")
         assert await visit.page.evaluate("getComputedStyle(document.body).overflow") == "visible"
         assert await visit.page.is_hidden("header.top")
