@@ -1,5 +1,5 @@
 // Who said what to whom, and who had to ask: rows of a board, out of the events of /v1/flow. Knows no document.
-const MOST_ROWS = 400, MOST_SENDERS = 3, MOST_READERS = 4, MOST_LINES = 200;
+const MOST_ROWS = 400, MOST_LINES = 200;
 /** Seconds: lines of one side make one arrow; a longer pause makes a new row; a longer one is told; after that clocks begin anew. */
 const TOGETHER = 0.25, PAUSE = 0.4, GAP = 0.25, STRETCH = 60;
 
@@ -8,7 +8,8 @@ const PULLS = new Set(["pop3", "pop2", "pop1"]);
 export const SERVER = "server";
 
 export class Flow {
-  constructor() { this.clear(); this.parties = new Map(); this.sessions = new Map(); this.lanes = new Map([[SERVER, { key: SERVER, title: "server", note: "", rank: 0, born: 0 }]]); this.named = new Map(); }
+  /** `most` is how many lanes there are for who sends, for who reads, and for who reads by POP; what is beyond shares one. */
+  constructor(most) { this.most = most; this.clear(); this.parties = new Map(); this.sessions = new Map(); this.lanes = new Map([[SERVER, { key: SERVER, title: "server", note: "", rank: 0, born: 0 }]]); this.named = new Map(); }
 
   clear() {
     this.rows = [];
@@ -106,14 +107,15 @@ export class Flow {
     else if (door === "queue") session.lane = this.lane(`to ${host(peer)}`, host(peer) || "another server", "another server", 2).key;
     else {
       const sends = SENDS.has(door), who = session.login || session.helo, protocol = door.toUpperCase();
-      const key = `${door} ${who || "?"}`, mates = [...this.lanes.values()].filter((lane) => lane.rank === (sends ? -1 : 1) && !lane.party && lane.key !== `${door} ?`);
+      const key = `${door} ${who || "?"}`, kind = sends ? "senders" : PULLS.has(door) ? "askers" : "readers";
+      const mates = [...this.lanes.values()].filter((lane) => lane.mates === kind);
       if (before && before.startsWith(key) && who) return;
       let name = key, slot = 1;
       // One person's devices that are connected at once are different ones.
       while (!sends && who && slot < 4 && [...this.sessions.values()].some((other) => other !== session && other.lane === name && other.closed === null)) name = `${key} ${++slot}`;
       const note = session.client ? `${protocol}, ${session.client.slice(0, 24)}` : protocol;
-      if (!this.lanes.has(name) && mates.length >= (sends ? MOST_SENDERS : MOST_READERS)) session.lane = this.lane(sends ? "other senders" : "other readers", "others", sends ? "SMTP" : "IMAP, POP3", sends ? -1 : 1).key;
-      else session.lane = this.lane(name, who ? (slot > 1 ? `${who} (${slot})` : who) : "a client", note, sends ? -1 : 1, { pulls: PULLS.has(door), login: session.login }).key;
+      if (!this.lanes.has(name) && mates.length >= this.most[kind]) session.lane = this.lane(sends ? "other senders" : "other readers", "others", sends ? "SMTP" : "IMAP, POP3", sends ? -1 : 1).key;
+      else session.lane = this.lane(name, who ? (slot > 1 ? `${who} (${slot})` : who) : "a client", note, sends ? -1 : 1, { pulls: PULLS.has(door), login: session.login, mates: who ? kind : "" }).key;
     }
     if (before !== session.lane) {
       if (before !== null) { this.changed = true; this.tidy(); }
@@ -245,7 +247,7 @@ export function verb(line, door) {
   if (line.startsWith("[")) return line;
   let words = line.split(" ");
   if (door === "imap" && words.length > 1) words = words.slice(1);
-  return words[0].toUpperCase() === "UID" ? words.slice(0, 2).join(" ") : words[0];
+  return (words[0].toUpperCase() === "UID" ? words.slice(0, 2).join(" ") : words[0]).toUpperCase();
 }
 
 /** A line without anything that a browser would not show as it is. */

@@ -3,7 +3,7 @@ import { $, h, icon } from "./dom.js";
 import { Board, clock, spell } from "./flow-board.js";
 import { Flow, visible } from "./flow-model.js";
 
-const flow = new Flow();
+const flow = new Flow(innerWidth < 760 ? { senders: 1, readers: 2, askers: 1 } : { senders: 3, readers: 4, askers: 2 });
 const sheet = $("main"), list = $(".lines"), board = new Board($(".lanes"), list, flow);
 const MOST_WAITING = 3000;
 let waiting = [], paused = false, following = true, frame = 0, last_id = 0, dropped = 0, opened_all = false;
