@@ -80,6 +80,22 @@ class Doorkeeper:
             raise AuthFailed("that token is good no more")
         return Visitor(access.account, access.scopes, peer)
 
+    async def check_again(self, request: Request, visitor: Visitor, whose: Account) -> None:
+        """For whoever has been here for a while. Raises a `MailError` where they may see that account no more: the session
+        is over, the password another, one of the two accounts disabled or gone."""
+        context = self._context
+        if context.everybody is None:
+            scheme, _, value = request.headers.get("authorization", "").partition(" ")
+            match scheme.lower():
+                case "bearer":
+                    await self._by_token(value.strip(), visitor.peer)
+                case "basic":
+                    await context.directory.login(Credentials(*_basic(value)), visitor.peer)
+                case _:
+                    await self._by_token(request.cookies.get(COOKIE, ""), visitor.peer)
+        if (await context.store.accounts.find(whose.login)).id != whose.id:
+            raise NoSuchRecipient("that account is gone")
+
     async def account(self, visitor: Visitor, login: str | None) -> Account:
         """Whose mail is asked for: the visitor's own, unless somebody else is named. Raises `NotPermitted`."""
         if not login or login == visitor.account.login:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from web_house import letter
 
 from mailsystem.app import MAILBOXES, Running, StartupError, opened, running
 from mailsystem.directory import hash_password
+from mailsystem.mail.mailbox import MailboxId
 from mailsystem.settings import Imap, Pop3, Settings, Smtp, Tls, Web
 from mailsystem.store import Disabled
 from mailsystem.telemetry import Event
@@ -106,6 +108,40 @@ async def test_a_session_begins_with_the_password_and_ends(server: Server) -> No
         await client.post("/v1/login", json={"login": "ann@a.test", "password": PASSWORD})
         await server.store.accounts.set_password("ann@a.test", await hash_password("another"))
         assert (await client.get("/v1/info")).status_code == 401, "a new password ends all sessions"
+
+
+@pytest.mark.parametrize("end", ["logout", "password", "disabled", "removed"])
+@pytest.mark.parametrize("by", ["cookie", "password"])
+async def test_a_stream_ends_with_the_right_to_watch(server: Server, end: str, by: str) -> None:
+    if (by, end) == ("password", "logout"):
+        return  # there is nothing to end
+    store = server.store
+    ann = await store.accounts.find("ann@a.test")
+    more: dict[str, Any] = {"auth": ("ann@a.test", PASSWORD)} if by == "password" else {}
+    async with asyncio.timeout(60), server.client(**more) as client:
+        if by == "cookie":
+            await client.post("/v1/login", json={"login": "ann@a.test", "password": PASSWORD})
+        waiting = asyncio.create_task(client.get("/v1/wait", params={"timeout": 5}))
+        async with client.stream("GET", "/v1/events") as stream:
+            lines = stream.aiter_lines()
+            while await anext(lines) != "event: ready":
+                pass
+            match end:
+                case "logout":
+                    await client.delete("/v1/login")
+                case "password":
+                    await store.accounts.set_password("ann@a.test", await hash_password("another"))
+                    server.running.directory.forget()
+                case "disabled":
+                    await store.accounts.disable("ann@a.test", Disabled.REJECT)
+                    server.running.directory.forget()
+                case _:
+                    await store.accounts.remove("ann@a.test")
+                    server.running.directory.forget()
+            store.bell.ring([(ann.id, MailboxId(0))])
+            rest = [line async for line in lines]
+        assert [line for line in rest if line.startswith("event:")] == []
+        assert (await waiting).status_code in (401, 404)
 
 
 async def test_one_sees_ones_own_and_an_administrator_everybodys(server: Server) -> None:

@@ -193,6 +193,11 @@ async def test_who_waited_in_vain_is_told_what_came(house: House) -> None:
     assert said["detail"].startswith("waited 1 s for one message and found 0;")
 
 
+async def test_a_moment_that_no_clock_knows_is_refused(house: House) -> None:
+    for since in ("0001-01-01", "0001-01-01T00:00:00", "nonsense"):
+        assert (await house.get("/v1/wait", 400, since=since))["detail"].startswith("since: ")
+
+
 async def test_nobody_waits_past_the_end(tmp_path: Path) -> None:
     async with sink(tmp_path) as house:
         waiting = asyncio.create_task(house.client.get("/v1/wait", params={"timeout": 100}))

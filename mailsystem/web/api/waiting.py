@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import islice, pairwise
 from operator import itemgetter
@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 
 from mailsystem.finding.finder import Hit
 from mailsystem.mail.account import Account
-from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.errors import MailError, NoSuchMailbox
 from mailsystem.mail.mailbox import STAR, Mailbox, MailboxId, MessageSet, ModSeq, Uid
 from mailsystem.mail.objectid import emailid
 from mailsystem.mail.query import Query
@@ -64,10 +64,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         timeout: Annotated[float, Parameter(ge=0, le=LONGEST_WAIT, description="Seconds.")] = 10.0,
     ) -> Arrivals:
         """Wait until so many messages are here that the query finds, and tell them, the oldest first."""
-        whose = await asked.account(request, account)
+        visitor = await asked.visitor(request)
+        whose = await keeper.account(visitor, account)
         waiting = _Waiting(context, whose, asked.query(query), _since(since, context.store.clock.now()))
         boxes = await asked.mailboxes(whose, mailbox)
         hits = await waiting.until(boxes, count, timeout, everywhere=mailbox == EVERYWHERE)
+        await keeper.check_again(request, visitor, whose)
         if len(hits) < count:
             numbers = [box.id for box in boxes]
             latest = await context.finder.find(whose.id, asked.query(""), mailboxes=numbers, limit=_TOLD)
@@ -92,11 +94,18 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     ) -> StreamingResponse:
         """Everything that changes, as it does: `arrived`, `flags`, `gone`, `mailboxes`. The id of an event is the ModSeq of
         the account; who comes again with it as Last-Event-ID misses nothing."""
-        whose = await asked.account(request, account)
+        visitor = await asked.visitor(request)
+        whose = await keeper.account(visitor, account)
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else since
+
+        async def check() -> None:
+            await keeper.check_again(request, visitor, whose)
+
         return StreamingResponse(
-            _Stream(context, whose, after).events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            _Stream(context, whose, after, check).events(),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
         )
 
     return router
@@ -112,11 +121,11 @@ def _since(text: str | None, now: float) -> ModSeq | float | None:
         return now - int(age[1]) * _SECONDS[age[2]]
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return (when if when.tzinfo is not None else when.astimezone()).timestamp()
+    except (ValueError, OverflowError):
         raise Problem(
             400, "since: should be a ModSeq, a time such as 2026-01-31T12:00:00Z, or an age such as 5m"
         ) from None
-    return (when if when.tzinfo is not None else when.astimezone()).timestamp()
 
 
 class _Waiting:
@@ -201,8 +210,12 @@ class _Waiting:
 class _Stream:
     """One who watches an account."""
 
-    def __init__(self, context: Context, account: Account, since: int | None) -> None:
+    def __init__(
+        self, context: Context, account: Account, since: int | None, check: Callable[[], Awaitable[None]]
+    ) -> None:
         self._context = context
+        self._check = check
+        """Raises a `MailError` once they may watch it no more."""
         self._account = account
         self._after = since
         self._known: dict[MailboxId, tuple[str, ModSeq, Uid]] = {}
@@ -217,11 +230,18 @@ class _Stream:
             try:
                 async with asyncio.timeout(HEARTBEAT):
                     await self._rung(heard)
+                is_news = True
             except TimeoutError:
-                yield b": still here\n\n"
-                continue
+                is_news = False
             if stopping.is_set():
                 return
+            try:
+                await self._check()
+            except MailError:
+                return
+            if not is_news:
+                yield b": still here\n\n"
+                continue
             heard = bell.rung
             for event in await self._look():
                 yield event
@@ -243,8 +263,9 @@ class _Stream:
         for box in boxes:
             self._known[box.id] = box.name, box.modseq, box.uidnext
             if self._after is not None and self._after < box.modseq:
-                first = await self._first_new(box, ModSeq(self._after))
-                told += await self._news(box, ModSeq(self._after), first, now)
+                with contextlib.suppress(NoSuchMailbox):
+                    first = await self._first_new(box, ModSeq(self._after))
+                    told += await self._news(box, ModSeq(self._after), first, now)
         began = now if self._after is None else min(now, self._after)
         return [b"retry: 1000\n" + _event(began, "ready", {"modseq": now}), *_in_order(told)]
 
@@ -256,8 +277,8 @@ class _Stream:
     async def _look(self) -> list[bytes]:
         told: list[_Told] = []
         boxes = await self._context.store.mailboxes.list(self._account.id)
-        # What comes while we look from mailbox to mailbox is told next time: whoever comes again with the id of an event has
-        # heard of everything up to it.
+        # What comes while we look from mailbox to mailbox bears no number beyond this: whoever comes again with the id of an
+        # event has heard of everything up to it, and may hear of some of that again.
         now = max((box.modseq for box in boxes), default=ModSeq(0))
         names = {box.id: box.name for box in boxes}
         if names != {number: known[0] for number, known in self._known.items()}:
@@ -273,27 +294,30 @@ class _Stream:
         return _in_order(told)
 
     async def _news(self, box: Mailbox, since: ModSeq, first_new: Uid, upto: ModSeq) -> list[_Told]:
-        """What came to pass in a mailbox after `since`, as far as `upto`."""
+        """What came to pass in a mailbox after `since`. What is later than `upto` is told already, but by that number."""
         store = self._context.store
         changes = await store.mailboxes.changes(self._account.id, box.id, since)
-        messages = [message for message in changes.messages if message.modseq <= upto]
-        new = [message.uid for message in messages if message.uid >= first_new]
+        new = [message.uid for message in changes.messages if message.uid >= first_new]
         told = [
-            _Told(summary.modseq, "arrived", summary.model_dump(mode="json", by_alias=True))
+            _Told(min(summary.modseq, upto), "arrived", summary.model_dump(mode="json", by_alias=True))
             for summary in (await summaries(store, box, new)).values()
         ]
-        for message in messages:
+        for message in changes.messages:
             if message.uid < first_new:
-                where = {"mailbox": box.name, "uid": message.uid, "modseq": message.modseq}
-                told.append(
-                    _Told(message.modseq, "flags", {"id": emailid(message.content), **where, **of_flags(message.flags)})
-                )
+                data = {
+                    "id": emailid(message.content),
+                    "mailbox": box.name,
+                    "uid": message.uid,
+                    "modseq": message.modseq,
+                    **of_flags(message.flags),
+                }
+                told.append(_Told(min(message.modseq, upto), "flags", data))
         done = min(changes.modseq, upto)
         if changes.vanished:
             gone = list(islice(changes.vanished, _MOST_GONE))
-            told.append(_Told(done, "gone", {"mailbox": box.name, "uids": gone, "modseq": done}))
-        last = max((message.uid for message in messages), default=0)
-        self._known[box.id] = box.name, done, Uid(max(first_new, last + 1))
+            told.append(_Told(done, "gone", {"mailbox": box.name, "uids": gone, "modseq": changes.modseq}))
+        last = max(new, default=0)
+        self._known[box.id] = box.name, changes.modseq, Uid(max(first_new, last + 1))
         return told
 
 
