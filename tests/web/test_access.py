@@ -14,7 +14,8 @@ from web_house import letter
 
 from mailsystem.app import MAILBOXES, Running, StartupError, opened, running
 from mailsystem.directory import hash_password
-from mailsystem.mail.mailbox import MailboxId
+from mailsystem.mail.mailbox import INBOX, MailboxId
+from mailsystem.mail.rights import Identifier
 from mailsystem.settings import Imap, Pop3, Settings, Smtp, Tls, Web
 from mailsystem.store import Disabled
 from mailsystem.telemetry import Event
@@ -184,6 +185,25 @@ async def test_one_sees_ones_own_and_an_administrator_everybodys(server: Server)
         assert (await admin.delete("/v1/accounts/eve@a.test")).status_code == 204
         assert (await admin.delete("/v1/aliases/all@b.test")).status_code == 204
         assert (await admin.delete("/v1/domains/b.test")).status_code == 204
+
+
+async def test_what_others_share_is_no_way_to_their_other_mail(server: Server) -> None:
+    store = server.store
+    ann = await store.accounts.find("ann@a.test")
+    theirs = "Other Users/ann@a.test/INBOX"
+    # Of a mailbox of which one may only know, nothing is read; that two accounts number theirs alike opens none.
+    await store.sharing.change(ann.id, INBOX, Identifier("bob@a.test"), frozenset("l"))
+    async with server.client(auth=("ann@a.test", PASSWORD)) as client:
+        await client.post("/v1/send", json={"to": ["ann@a.test"], "subject": "secret", "text": "secret"})
+    async with server.client(auth=("bob@a.test", PASSWORD)) as bob:
+        await bob.post("/v1/send", json={"to": ["bob@a.test"], "subject": "mine", "text": "mine"})
+        [mine] = (await bob.get("/v1/messages")).json()["messages"]
+        for path in (f"/v1/messages/{mine['id']}", "/v1/messages", "/v1/wait", "/v1/messages/latest"):
+            answer = await bob.get(path, params={"mailbox": theirs})
+            assert (answer.status_code, "secret" in answer.text) == (404, False), path
+        moved = await bob.patch(f"/v1/messages/{mine['id']}", json={"mailbox": theirs})
+        assert (moved.status_code, "secret" in moved.text) == (404, False)
+        assert (await bob.get(f"/v1/messages/{mine['id']}")).json()["mailboxes"][0]["mailbox"] == "INBOX"
 
 
 async def test_a_token_allows_what_it_says_and_no_more(server: Server) -> None:

@@ -167,6 +167,24 @@ async def test_many_are_changed_at_once_but_never_by_accident(house: House) -> N
     assert (await house.get("/v1/messages", mailbox="*"))["total"] == 0
 
 
+async def test_what_cannot_be_done_whole_is_not_begun(house: House) -> None:
+    await house.send(letter())
+    [one] = (await house.get("/v1/messages"))["messages"]
+    tag = ["seen-by-nobody"]
+    refused = [
+        await house.client.post(
+            "/v1/messages/bulk", json={"query": "larger:0", "add_flags": tag, "move_to": "Trash", "delete": "trash"}
+        ),
+        await house.client.post(
+            "/v1/messages/bulk", json={"query": "larger:0", "add_flags": tag, "move_to": "Nowhere"}
+        ),
+        await house.client.patch(f"/v1/messages/{one['id']}", json={"add_flags": tag, "mailbox": "Nowhere"}),
+        await house.client.patch(f"/v1/messages/{one['id']}", json={"add_flags": tag, "remove_flags": ["\\Recent"]}),
+    ]
+    assert [answer.status_code for answer in refused] == [400, 404, 404, 400]
+    assert (await house.get(f"/v1/messages/{one['id']}"))["tags"] == []
+
+
 async def test_waiting_ends_with_the_message_and_not_before(house: House) -> None:
     waiting = asyncio.create_task(house.get("/v1/wait", query="subject:wanted", timeout=20))
     await asyncio.sleep(0.2)

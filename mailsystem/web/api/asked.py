@@ -11,6 +11,7 @@ from fastapi import Query as Parameter
 from fastapi import Request
 
 from mailsystem.mail.account import Account
+from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.mailbox import ContentId, Mailbox, MailboxId, Uid
 from mailsystem.mail.query import Query, parse
 from mailsystem.web.context import Context
@@ -66,7 +67,15 @@ class Asked:
         store = self._context.store
         if name == EVERYWHERE:
             return await store.mailboxes.list(account.id)
-        return [await store.mailboxes.find(account.id, name)]
+        return [await self.mailbox(account, name)]
+
+    async def mailbox(self, account: Account, name: str) -> Mailbox:
+        """The account's own mailbox of that name. Raises `NoSuchMailbox`."""
+        found = await self._context.store.mailboxes.find(account.id, name)
+        if found.account != account.id:
+            # Somebody else's that is shared: its number is another mailbox's here.
+            raise NoSuchMailbox
+        return found
 
     async def message(self, account: Account, id_: str, mailbox: str = EVERYWHERE) -> Found:
         """The message of that id, `latest` being the newest. Raises `Problem` where the account has no such."""

@@ -29,7 +29,7 @@ _MOST: Final = 10_000
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1/messages", tags=["messages"])
     asked = Asked(context, keeper)
-    changing = Changing(context)
+    changing = Changing(context, asked)
 
     @router.post("/bulk")
     async def bulk(request: Request, wanted: Bulk, account: AccountName = None) -> Changed:
@@ -37,8 +37,10 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         whose = await asked.account(request, account, WRITE)
         if (wanted.ids is None) == (wanted.query is None):
             raise Problem(400, "say which messages: either ids or a query")
+        if wanted.move_to is not None and wanted.delete is not None:
+            raise Problem(400, "either move_to or delete")
         if wanted.query is not None and not wanted.query.strip():
-            raise Problem(400, "an empty query changes nothing; is:any finds everything")
+            raise Problem(400, "an empty query changes nothing; larger:0 finds everything")
         boxes = await asked.mailboxes(whose, wanted.mailbox)
         if wanted.ids is not None:
             places: list[tuple[str, Place]] = []
@@ -52,9 +54,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             )
             places = [(emailid(hit.message.content), Place(hit.mailbox, hit.message.uid)) for hit in found.messages]
         where = [place for _, place in places]
+        if wanted.move_to is not None:
+            await asked.mailbox(whose, wanted.move_to)
         await changing.flag(whose, where, wanted.add_flags, wanted.remove_flags)
-        if wanted.move_to is not None and wanted.delete is not None:
-            raise Problem(400, "either move_to or delete")
         if wanted.move_to is not None:
             await changing.move(whose, where, wanted.move_to)
         elif wanted.delete is not None:
@@ -72,6 +74,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """Set flags and clear them, and move the message; told as it is then."""
         whose = await asked.account(request, account, WRITE)
         one = await asked.message(whose, id, mailbox)
+        if wanted.mailbox is not None:
+            await asked.mailbox(whose, wanted.mailbox)
         await changing.flag(whose, one.places, wanted.add_flags, wanted.remove_flags)
         if wanted.mailbox is not None:
             await changing.move(whose, one.places, wanted.mailbox)
@@ -102,14 +106,15 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
 class Changing:
     """Changes of messages in several mailboxes at once, mailbox by mailbox, and what is told of them to the journal."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, asked: Asked) -> None:
+        self._asked = asked
         self._store = context.store
         self._trace = context.trace.child("web")
 
     async def flag(self, account: Account, places: Sequence[Place], add: Iterable[str], remove: Iterable[str]) -> None:
         """Raises `SyntaxFault` for what is no flag, before anything is changed."""
-        for op, names in ((FlagOp.ADD, add), (FlagOp.REMOVE, remove)):
-            flags = frozenset(_flags(names))
+        wanted = [(FlagOp.ADD, frozenset(_flags(add))), (FlagOp.REMOVE, frozenset(_flags(remove)))]
+        for op, flags in wanted:
             if not flags:
                 continue
             for mailbox, uids in by_mailbox(places):
@@ -125,7 +130,7 @@ class Changing:
 
     async def move(self, account: Account, places: Sequence[Place], target: str) -> None:
         """Raises `NoSuchMailbox`, `OverQuota`."""
-        there = await self._store.mailboxes.find(account.id, target)
+        there = await self._asked.mailbox(account, target)
         for mailbox, uids in by_mailbox(places):
             if mailbox.id != there.id:
                 moved = await self._store.mailboxes.move(account.id, mailbox.id, MessageSet.of(uids), target)
