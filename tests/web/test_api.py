@@ -448,3 +448,40 @@ async def test_a_message_is_answered_as_the_world_might(house: House) -> None:
     assert len(got) == 3
     bounce = await house.get(f"/v1/messages/{got[-1]['id']}", account="shop@shop.test")
     assert "message/delivery-status" in [part["type"] for part in bounce["parts"]["children"]]
+
+
+_BREAK = "=?utf-8?q?a=0D=0AEvil=3A_x?="
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"subject": "a\r\nEvil: x"},
+        {"subject": _BREAK},
+        {"subject": f"{_BREAK} {_BREAK} {_BREAK}"},
+        {"from": {"name": _BREAK, "address": "ann@shop.test"}},
+        {"to": [f'"{_BREAK}" <bob@shop.test>']},
+        {"to": [{"name": _BREAK, "address": "bob@shop.test"}]},
+        {"headers": {"X-A": _BREAK}},
+        {"headers": {"X-A": "a\nEvil: x"}},
+        {"in_reply_to": _BREAK},
+        {"in_reply_to": "<a@b>", "references": [_BREAK]},
+        {"html": "x", "attachments": [{"filename": "a", "content": "", "cid": "a>\r\nEvil: x"}]},
+        {"html": "x", "attachments": [{"filename": "a", "content": "", "cid": _BREAK}]},
+    ],
+    ids=str,
+)
+async def test_no_field_begins_within_another(house: House, more: dict[str, Any]) -> None:
+    answer = await house.client.post("/v1/send", json={"to": ["bob@shop.test"], "text": "x", **more})
+    if answer.status_code == 201:  # what only looks like it may go as it is
+        raw = (await house.client.get("/v1/messages/latest/raw")).text
+        assert "\r\nEvil" not in raw
+    else:
+        assert answer.status_code == 400, answer.text
+        assert (await house.get("/v1/messages"))["total"] == 0
+
+
+async def test_html_without_ends_is_made_into_words_all_the_same(house: House) -> None:
+    # Were the time to grow with the square of its length, this would end in some hours.
+    sent = await house.client.post("/v1/send", json={"to": ["bob@shop.test"], "html": "<style " * 140_000})
+    assert sent.status_code == 201, sent.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -34,6 +35,7 @@ _OURS: Final = frozenset(
     | {"received", "content-type", "content-transfer-encoding", "mime-version"}
 )
 _NAME: Final = re.compile(r"[!-9;-~]{1,70}")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
@@ -61,8 +63,8 @@ class Letter(Shape):
     text: str | None = None
     html: str | None = None
     in_reply_to: str | None = Field(default=None, max_length=998)
-    references: list[str] = Field(default=[], max_length=100)
-    headers: dict[str, str] = Field(default={}, max_length=100)
+    references: list[Annotated[str, Field(max_length=998)]] = Field(default=[], max_length=100)
+    headers: dict[str, Annotated[str, Field(max_length=8000)]] = Field(default={}, max_length=100)
     attachments: list[File] = Field(default=[], max_length=100)
 
 
@@ -93,14 +95,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         octets = await request.body()
         if kind == "message/rfc822":
-            envelope_from, recipients, message = _as_it_is(octets, sender, to or [])
+            envelope_from, recipients, message = await asyncio.to_thread(_as_it_is, octets, sender, to or [])
         elif kind == "application/json":
             try:
                 letter = TypeAdapter(Letter).validate_json(octets)
             except ValidationError as error:
                 first = error.errors()[0]
                 raise Problem(400, f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")) from None
-            envelope_from, recipients, message = _made(letter, visitor, context)
+            envelope_from, recipients, message = await asyncio.to_thread(_made, letter, visitor, context)
         else:
             raise Problem(415, "send application/json or message/rfc822")
         return await _Sending(context, visitor).send(envelope_from, recipients, message)
@@ -202,7 +204,12 @@ def _made(letter: Letter, visitor: Visitor, context: Context) -> tuple[Address, 
                 raise Problem(400, f"headers: {name[:70]} is not for you to set here")
             message[name] = value
         _fill(message, letter)
+        # An encoded word may hold a line break, which is written out where it is one (RFC 2047 5).
+        if any(_CONTROL.search(str(value)) for part in message.walk() for value in part.values()):
+            raise ValueError
         octets = message.as_bytes()
+        if len(header.fields(octets[: octets.index(b"\r\n\r\n") + 4])) != len(message):
+            raise ValueError
     except (ValueError, LookupError, UnicodeError, IndexError, AttributeError) as error:
         if isinstance(error, MailError):
             raise
@@ -233,7 +240,7 @@ def _fill(message: EmailMessage, letter: Letter) -> None:
 
 def _plain(html: str) -> str:
     """The words of HTML, for those whose program shows none."""
-    words = re.sub(r"<(?:style|script)\b[^>]*>[^<]*", "", html[: 1 << 20], flags=re.IGNORECASE)
+    words = re.sub(r"<(?:style|script)\b[^<>]*>[^<]*", "", html[: 1 << 20], flags=re.IGNORECASE)
     return re.sub(r"[ \t]+", " ", re.sub(r"<[^<>]*>", " ", words)).strip() + "\n"
 
 
