@@ -189,7 +189,7 @@ async def parts_of(context: Context, one: Found) -> Part:
 async def _asks_elsewhere(context: Context, content: ContentId, part: Part) -> bool:
     from mailsystem.web.sanitizing import asks_elsewhere
 
-    return asks_elsewhere(await letters.shown(context.store, content, part))
+    return await asyncio.to_thread(asks_elsewhere, await letters.shown(context.store, content, part))
 
 
 async def _pictures(context: Context, content: ContentId, root: Part, html: str) -> dict[str, str]:
