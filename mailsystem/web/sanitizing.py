@@ -62,7 +62,8 @@ _GONE: Final = {
 _PICTURE: Final = re.compile(r"data:image/(?:png|jpeg|gif|webp|avif|bmp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
 _URL: Final = re.compile(r"url\s*\(\s*([^)]*)\)?", re.IGNORECASE)
 _HARMFUL: Final = re.compile(
-    r"@(?:import|charset|namespace)[^;{}]*;?|expression\s*\(|behavior\s*:|-moz-binding|javascript:|//", re.IGNORECASE
+    r"@(?:import|charset|namespace)[^;{}]*;?|expression\s*\(|behavior\s*:|-moz-binding|javascript:|https?:|//",
+    re.IGNORECASE,
 )
 _MOST_PASSES: Final = 4
 _TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)

@@ -197,3 +197,14 @@ async def test_a_document_carries_its_own_pictures_and_its_policy(house: House) 
     assert "evil.test/p.gif" in asked.text
     assert "color-scheme:dark" in asked.text
     assert (await house.get("/v1/messages/latest"))["remote_content"] is True
+
+
+def test_no_function_of_a_style_sheet_names_another_server() -> None:
+    # Where the page itself came by http, "https:host" is as good as "https://host".
+    for said in (
+        'image-set("https:evil.test/a" 1x)',
+        'image-set("httphttps:s:evil.test/a" 1x)',
+        'src("http:evil.test")',
+    ):
+        document = sanitized(f"<style>p{{background:{said}}}</style><p style='background:{said}'>x", {}, images=True)
+        assert "http" not in document.partition("</style>")[2], said
