@@ -181,6 +181,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "accounts.detail_folder": "true",
         "accounts.share_with_anyone": "true",
         "limits.message_size": "123456",
+        "webhooks.private": "true",
         "smtp.greeting_delay": "5",
         "queue.nameservers": "127.0.0.1:5353, ::1",
         "queue.private_hosts": "true",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem.app import web
+from mailsystem.app.hooks import hooks
 from mailsystem.app.listeners import (
     HISTORIC,
     LISTENERS,
@@ -235,6 +236,8 @@ async def running(
             keys.ask()
         if "queue" in roles and sending and (share is None or share.keeps_house):
             await stack.enter_async_context(outward(store, delivery, settings, trace))
+        if "queue" in roles and (share is None or share.keeps_house):
+            await stack.enter_async_context(hooks(store, settings, trace, sink=sink))
         if share is None:  # of many, it is said once
             trace.event("listening", **{name: str(place) for name, place in bound.items()})
             stack.callback(trace.event, "stopping")

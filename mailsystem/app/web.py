@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
+from mailsystem.app.hooks import reaches_private
 from mailsystem.app.startup import StartupError
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
@@ -77,6 +78,8 @@ async def door(
                 watch=watch,
                 workers=workers,
                 stopping=stopping,
+                private_webhooks=reaches_private(settings, sink=sink),
+                webhook_lifetime=settings.webhooks.lifetime,
             )
         )
 

@@ -33,7 +33,7 @@ _ALONE = {
     "find": "find",
 }
 """Commands with none below them, each a module of that name, and what does it there."""
-_GROUPS = ("user", "domain", "alias", "token", "queue", "index", "fault", "space")
+_GROUPS = ("user", "domain", "alias", "token", "webhook", "queue", "index", "fault", "space")
 """Commands with others below them, each a module of that name with an `app`."""
 _COMMANDS = ("sink", "serve", "demo", *_GROUPS, *(name for name in _ALONE if name != "demo"))
 

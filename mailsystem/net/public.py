@@ -31,3 +31,16 @@ def is_public(address: str | IP) -> bool:
     elif any(ip in network for network in _INSIDE):
         return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def is_allowed(address: str, *, private: bool) -> bool:
+    """Whether somebody else may have us connect to an address: to a public one, and if `private` ones are theirs to name, to
+    this machine and its network as well. Never to many at once, and never to a link alone, where clouds tell their secrets."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if is_public(ip):
+        return True
+    plain = getattr(ip, "ipv4_mapped", None) or ip
+    return private and "%" not in address and not (plain.is_multicast or plain.is_link_local or plain in _INSIDE[1])

@@ -38,6 +38,7 @@ from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.keeping import Retention, Spaces
 from mailsystem.settings.queue import Queue
+from mailsystem.settings.webhooks import Webhooks
 
 PREFIX: Final = "MAILSYSTEM_"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -277,6 +278,7 @@ class Settings(BaseModel):
     )
     limits: Limits = defaults(Limits)
     queue: Queue = defaults(Queue)
+    webhooks: Webhooks = defaults(Webhooks)
     policy: Policy = defaults(Policy)
     accounts: Accounts = defaults(Accounts)
     oauth: Oauth = defaults(Oauth)

@@ -12,6 +12,7 @@ from mailsystem.store.additions import New
 from mailsystem.store.bell import ITSELF, Bell, Topic
 from mailsystem.store.choices import Announced, Choices
 from mailsystem.store.contents import Contents
+from mailsystem.store.deliveries import HOOKS, Delivery, Mark, News
 from mailsystem.store.downloads import Handled
 from mailsystem.store.faults import RULES
 from mailsystem.store.headings import Said, Sayings
@@ -49,9 +50,11 @@ from mailsystem.store.store import Store, open_store
 from mailsystem.store.suppression import Suppressed, Suppression
 from mailsystem.store.tls_levels import Level, TlsLevel, TlsLevels
 from mailsystem.store.transcripts import Evidence, Line, Recipient, SessionRecord
+from mailsystem.store.webhooks import Webhook, Webhooks
 from mailsystem.telemetry.transcript import Refusal
 
 __all__ = [
+    "HOOKS",
     "ITSELF",
     "LONGEST_VALUE",
     "MOST_DOMAINS",
@@ -78,6 +81,7 @@ __all__ = [
     "Copied",
     "Counted",
     "Delivered",
+    "Delivery",
     "Disabled",
     "Domain",
     "Drop",
@@ -101,8 +105,10 @@ __all__ = [
     "Mailboxes",
     "Maildrop",
     "Maildrops",
+    "Mark",
     "Metadata",
     "New",
+    "News",
     "Note",
     "Old",
     "Opened",
@@ -145,6 +151,8 @@ __all__ = [
     "Topic",
     "ValueTooLong",
     "Want",
+    "Webhook",
+    "Webhooks",
     "Whereabouts",
     "mark_delay_told",
     "mark_reported",

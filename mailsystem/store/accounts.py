@@ -12,7 +12,7 @@ from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, AccountId
-from mailsystem.store import access_tokens, logins, names, rights, routes, secrets, signing_keys
+from mailsystem.store import access_tokens, logins, names, rights, routes, secrets, signing_keys, webhooks
 from mailsystem.store.bell import ITSELF
 from mailsystem.store.database import Database, Ring, Row, Sql, Unit
 from mailsystem.store.logins import Login, LoginHistory
@@ -376,6 +376,7 @@ def removal(login: str, now: float) -> Unit[None]:
     yield from names.drop_all(account.id, now)
     yield from rights.forget(account.id)
     yield from access_tokens.forget(account.id)
+    yield from webhooks.forget(account.id)
     for table in ("leases", "downloads", "addresses", "app_passwords", "logins", "correspondents", "sent", "retired"):
         yield Sql(f"DELETE FROM {table} WHERE account_id = $1", account.id)  # noqa: S608
     yield Sql("DELETE FROM accounts WHERE id = $1", account.id)

@@ -40,6 +40,7 @@ from mailsystem.store.spelling import SPELLING
 from mailsystem.store.spool import SPOOL_LIMIT
 from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
+from mailsystem.store.webhooks import Webhooks
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import Recorder
 
@@ -75,6 +76,7 @@ class Store:
     faults: Faults
     retention: Retention
     spaces: Spaces
+    webhooks: Webhooks
     bell: Bell
     clock: Clock
 
@@ -171,6 +173,7 @@ async def open_store(
                 faults=Faults(database, clock),
                 retention=retention,
                 spaces=spaces,
+                webhooks=Webhooks(database, clock=clock),
                 bell=database.bell,
                 clock=clock,
             )

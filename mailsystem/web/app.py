@@ -23,6 +23,7 @@ from mailsystem.web.api import (
     reading,
     sending,
     waiting,
+    webhooks,
 )
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
@@ -46,6 +47,7 @@ PARTS = (
     faults,
     flow,
     keeping,
+    webhooks,
 )
 """Each has `routes`, which makes its part of the interface."""
 

@@ -61,6 +61,10 @@ class Context:
     """Octets."""
     hosts: tuple[str, ...] = ()
     """Names beyond our own by which browsers may ask for us."""
+    private_webhooks: bool = False
+    """Whether receivers of webhooks may be on this machine and its network."""
+    webhook_lifetime: float = 259_200.0
+    """Seconds for which something is sent to them again."""
     bound: Callable[[], Mapping[str, Bound]] = dict
     """Where the doors listen; asked when it is wanted, since this door is one of them."""
     watch: Watch | None = None

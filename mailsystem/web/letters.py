@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 from mailsystem.mail import header
+from mailsystem.mail.content import scan
 from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import FLAGGED, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.objectid import emailid
@@ -56,6 +58,15 @@ async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict
                 snippet = preview_of(root, await store.contents.read(content, 0, REACH))
             made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), root, snippet)
     return made
+
+
+async def departed(store: Store, mailbox: Mailbox, told: Mapping[Kept, Any]) -> Summary:
+    """A message that its mailbox has no more, as a list would show it; `told` is what was known of it beside its octets. Raises
+    `Unavailable` where those are gone too."""
+    octets = await store.contents.read(told[Kept.CONTENT], 0, _MOST_TEXT)
+    facts = await asyncio.to_thread(scan, octets)
+    root = Part.load(facts.parts)
+    return _summary(mailbox, told, Fields(octets[: min(facts.header_size, _MOST_HEAD)]), root, preview_of(root, octets))
 
 
 def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:

@@ -1,0 +1,109 @@
+"""Webhooks: who tells them, as the settings have it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from mailsystem import __version__
+from mailsystem.directory.sink import SINK_LOGIN
+from mailsystem.hooks.worker import Means, Worker, headers, telling
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.kept import Kept
+from mailsystem.mail.mailbox import ContentId, Flag, Mailbox, MailboxId, ModSeq, Uid
+from mailsystem.mail.webhook import TEST
+from mailsystem.queue.schedule import Schedule
+from mailsystem.settings import Settings
+from mailsystem.store import Delivery, Store, Webhook
+from mailsystem.telemetry import Trace
+
+if TYPE_CHECKING:
+    from mailsystem.hooks.posting import Outcome, Poster
+    from mailsystem.hooks.telling import Telling
+
+_MOST_BETWEEN: Final = 4 * 3600.0
+"""Seconds between two tries, at most."""
+
+
+@asynccontextmanager
+async def hooks(store: Store, settings: Settings, trace: Trace, *, sink: bool) -> AsyncIterator[None]:
+    """Tell webhooks for as long as this is open."""
+    own = settings.webhooks
+
+    def bring() -> Means:
+        from mailsystem.finding.finder import Finder
+
+        return Means(Finder(store), teller(store), poster(settings, sink=sink))
+
+    schedule = Schedule(first=own.retry_first, most=max(_MOST_BETWEEN, own.retry_first))
+    worker = Worker(
+        store,
+        trace.child("hooks"),
+        bring=bring,
+        next_try=schedule.next_try,
+        lifetime=own.lifetime,
+        timeout=own.timeout,
+        grace=min(settings.grace, own.timeout),
+    )
+    async with telling(worker):
+        yield
+
+
+def teller(store: Store) -> Telling:
+    """Makes up what is told: of a message, what lists of the interface show."""
+    from mailsystem.hooks.telling import Telling
+
+    async def summary(hook: Webhook, delivery: Delivery) -> dict[str, Any]:
+        from mailsystem.web import letters
+
+        here = Mailbox(hook.account, delivery.mailbox_id, delivery.mailbox, "", 0, Uid(0), delivery.modseq)
+        told = None
+        with suppress(NoSuchMailbox):
+            told = (await letters.summaries(store, here, [delivery.uid])).get(delivery.uid)
+        if told is None:
+            known = json.loads(delivery.detail)
+            told = await letters.departed(
+                store,
+                here,
+                {
+                    Kept.UID: delivery.uid,
+                    Kept.MODSEQ: ModSeq(delivery.modseq),
+                    Kept.FLAGS: frozenset(map(Flag, known["flags"])),
+                    Kept.INTERNALDATE: known["received"],
+                    Kept.SIZE: known["size"],
+                    Kept.CONTENT: delivery.content,
+                },
+            )
+        return told.model_dump(mode="json", by_alias=True)
+
+    return Telling(store, summary)
+
+
+def poster(settings: Settings, *, sink: bool) -> Poster:
+    """Hands over what is told."""
+    from mailsystem.hooks.posting import Poster
+
+    return Poster(
+        private=reaches_private(settings, sink=sink),
+        timeout=settings.webhooks.timeout,
+        name=f"mailsystem-webhook/{__version__}",
+    )
+
+
+def reaches_private(settings: Settings, *, sink: bool) -> bool:
+    """Whether receivers may be on this machine and its network."""
+    return sink if settings.webhooks.private is None else settings.webhooks.private
+
+
+async def tried(store: Store, settings: Settings, hook: Webhook) -> Outcome:
+    """What a receiver says to something that only tries whether it comes. It goes at once, past all that waits.
+
+    Whether that may go to this machine or its network is what a server would say, but for the data of a sink.
+    """
+    now = store.clock.now()
+    delivery = Delivery(0, TEST, MailboxId(0), "", ModSeq(0), Uid(0), ContentId(0), "{}", now, now, 0, False, None, "")
+    body = await teller(store).body(hook, delivery)
+    sink = hook.login == SINK_LOGIN or not await store.accounts.domains()
+    return await poster(settings, sink=sink).post(hook.url, headers(hook, delivery, now, body), body)
