@@ -50,7 +50,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows i
 @app.command(
     epilog=examples(
         "mailsystem webhook add ann@example.org https://example.net/hook",
-        "mailsystem webhook add ann@example.org https://example.net/hook --query 'in:INBOX subject:order'",
+        "mailsystem webhook add sink http://127.0.0.1:9000/ --query is:unread",
     )
 )
 def add(
