@@ -17,7 +17,7 @@ from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, TooMany
 from mailsystem.mail.keeping import AS_ELSEWHERE, Keep
 from mailsystem.mail.mailbox import AccountId, MailboxId
 from mailsystem.mail.space import DISSOLVED, login_of, login_within
-from mailsystem.store import accounts, contents, faults
+from mailsystem.store import accounts, contents, faults, webhooks
 from mailsystem.store.bell import ITSELF, Topic
 from mailsystem.store.database import Database, Many, Ring, Row, Sql, Unit
 from mailsystem.telemetry import Trace
@@ -252,6 +252,7 @@ def _dissolve(name: str) -> Unit[None]:
     yield Many("INSERT INTO dissolved (account_id) VALUES ($1)", rows)
     for [account] in rows:
         yield Ring((AccountId(account), ITSELF))
+        yield from webhooks.forget(AccountId(account))
     if (yield Sql("SELECT 1 FROM faults WHERE namespace = $1 LIMIT 1", name)):
         yield from faults.clear(name)
     yield Ring(SPACES)

@@ -89,3 +89,11 @@ async def test_they_go_with_their_account(vault: Vault) -> None:
     assert await vault.there.webhooks.all() == []
     with pytest.raises(NoSuchRecipient):
         await vault.there.webhooks.find(hook.id)
+
+
+async def test_they_go_with_their_space(vault: Vault) -> None:
+    space = await vault.here.spaces.add("ci-1", ttl=60)
+    await vault.here.webhooks.add(space.account.login, "https://a.test/", ["arrived"], secret="x", most=BODY)
+    kept = await made(vault)
+    await vault.here.spaces.remove("ci-1")
+    assert [hook.id for hook in await vault.there.webhooks.all()] == [kept.id]
