@@ -31,6 +31,8 @@ _ALONE = {
     "extract": "extract",
     "diff": "diff",
     "find": "find",
+    "ingest": "ingest",
+    "dump": "dump",
 }
 """Commands with none below them, each a module of that name, and what does it there."""
 _GROUPS = ("user", "domain", "alias", "token", "webhook", "queue", "index", "fault", "space")

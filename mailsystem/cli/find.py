@@ -13,6 +13,7 @@ from mailsystem.cli.terminal import moment, print_json, print_table, say, size
 
 if TYPE_CHECKING:
     from mailsystem.finding.finder import Found, Hit
+    from mailsystem.mail.mailbox import AccountId, MailboxId
     from mailsystem.mail.query import Query
     from mailsystem.settings import Settings
     from mailsystem.store import Store
@@ -64,14 +65,7 @@ def find(
     it together. docs/query.md tells all of it. A query that begins with a
     minus follows after --.
     """
-    import time
-
-    from mailsystem.mail.query import QueryFault, parse
-
-    try:
-        asked = parse(" ".join(query or ()), now=time.time())
-    except QueryFault as fault:
-        raise Refused(f"{fault} (at character {fault.position + 1} of the query)") from None
+    asked = asked_for(query)
     if explain:
         _explain(asked, json=json)
         return
@@ -79,11 +73,8 @@ def find(
     async def work(store: Store, settings: Settings) -> tuple[Found, list[dict[str, Any]]]:
         from mailsystem.finding.finder import Finder
 
-        id_ = (await store.accounts.find(await _whose(account, store, settings))).id
-        own = await store.mailboxes.list(id_)
-        chosen = None if mailbox is None else [one.id for one in own if one.name.casefold() == mailbox.casefold()]
-        if chosen == []:
-            raise Refused(f"there is no mailbox {mailbox}; there are: {', '.join(one.name for one in own)}")
+        id_ = (await store.accounts.find(await whose(account, store, settings))).id
+        chosen = await mailboxes_of(store, id_, mailbox)
         found = await Finder(store).find(id_, asked, mailboxes=chosen, limit=limit)
         return found, await _told(store, found.messages)
 
@@ -98,6 +89,29 @@ def find(
         say(f"\nthe newest {len(rows)} of {of}; --limit shows more of them")
 
 
+def asked_for(query: list[str] | None) -> Query:
+    """What somebody looks for. Raises `Refused`."""
+    import time
+
+    from mailsystem.mail.query import QueryFault, parse
+
+    try:
+        return parse(" ".join(query or ()), now=time.time())
+    except QueryFault as fault:
+        raise Refused(f"{fault} (at character {fault.position + 1} of the query)") from None
+
+
+async def mailboxes_of(store: Store, account: AccountId, name: str | None) -> list[MailboxId] | None:
+    """The mailbox of that name; None for all. Raises `Refused`."""
+    if name is None:
+        return None
+    own = await store.mailboxes.list(account)
+    chosen = [one.id for one in own if one.name.casefold() == name.casefold()]
+    if not chosen:
+        raise Refused(f"there is no mailbox {name}; there are: {', '.join(one.name for one in own)}")
+    return chosen
+
+
 def _explain(query: Query, *, json: bool) -> None:
     from mailsystem.mail.query import explain
 
@@ -107,7 +121,8 @@ def _explain(query: Query, *, json: bool) -> None:
         say(explain(query))
 
 
-async def _whose(account: str | None, store: Store, settings: Settings) -> str:
+async def whose(account: str | None, store: Store, settings: Settings) -> str:
+    """The login whose mail is meant. Raises `Refused`."""
     if account is not None and account != _SINK:
         return await known_login(account, store, settings)
     logins = [one.account.login for one in await store.accounts.list()]

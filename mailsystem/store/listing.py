@@ -72,6 +72,17 @@ def listing(account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Unit[li
     return [message_of(row) for row in rows]
 
 
+def digests(account: AccountId, mailbox: MailboxId) -> Unit[set[bytes]]:
+    """SHA-256 of each message in a mailbox."""
+    rows = yield Sql(
+        "SELECT c.sha256 FROM messages m JOIN contents c ON c.id = m.content_id"
+        " WHERE m.account_id = $1 AND m.mailbox_id = $2",
+        account,
+        mailbox,
+    )
+    return {bytes(row[0]) for row in rows}
+
+
 def whereabouts(account: AccountId, content: ContentId) -> Unit[list[tuple[MailboxId, Uid]]]:
     """Where an account has messages of one content."""
     rows = yield Sql(

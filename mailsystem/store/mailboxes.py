@@ -235,6 +235,10 @@ class Mailboxes(Naming):
         """Where in its own mailboxes an account has a message of that content."""
         return await self._database.read(listing.whereabouts(account, content))
 
+    async def digests(self, account: AccountId, mailbox: MailboxId) -> set[bytes]:
+        """SHA-256 of each message in a mailbox."""
+        return await self._database.read(listing.digests(account, mailbox))
+
     async def having(
         self, account: AccountId, mailbox: MailboxId, what: Having, *, actor: AccountId | None = None
     ) -> Sequence[int]:

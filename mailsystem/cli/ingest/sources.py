@@ -1,0 +1,156 @@
+"""Messages out of files: mbox, Maildir, single ones, and what is piped in."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from mailsystem.mail.mailbox import Flag
+from mailsystem.mail.mbox import Begin, maildir_flags, split, status_flags
+
+_LINE: Final = 64 << 10
+"""Octets of a line that are read at once."""
+_HEAD: Final = 256 << 10
+_KEPT: Final = re.compile(rb"(?im)^(x?-?status|x-keywords|date|return-path):[ \t]*([^\r\n]*)")
+STDIN: Final = "-"
+
+
+@dataclass
+class Letter:
+    """A message that is read; once all its pieces were taken, everything about it is known."""
+
+    where: str
+    pieces: Iterator[bytes]
+    sender: str = ""
+    date: float | None = None
+    flags: frozenset[Flag] = frozenset()
+    folder: str = ""
+    """The mailbox that it was in, where the place tells."""
+    head: bytearray = field(default_factory=bytearray)
+
+    def octets(self) -> Iterator[bytes]:
+        """Its pieces."""
+        for piece in self.pieces:
+            if len(self.head) < _HEAD:
+                self.head += piece[: _HEAD - len(self.head)]
+            yield piece
+        head = bytes(self.head).partition(b"\r\n\r\n")[0]
+        told = {name.lower(): value for name, value in reversed(_KEPT.findall(head))}
+        status = told.get(b"status", b"") + told.get(b"x-status", b"")
+        self.flags |= status_flags(status.decode("ascii", "replace"))
+        self.sender = self.sender or told.get(b"return-path", b"").strip(b" <>").decode("utf-8", "replace")
+        if self.date is None and b"date" in told:
+            self.date = _moment(told[b"date"])
+
+
+def letters(paths: list[str], read: Callable[[int], None]) -> Iterator[Letter]:
+    """The messages of all these places, one after the other: each must be taken whole before the next. `read` hears how many
+    octets were read. Raises `OSError`."""
+    for text in paths:
+        if text == STDIN:
+            yield from _stream(sys.stdin.buffer, STDIN, read, seekable=False)
+        else:
+            yield from _place(Path(text), read)
+
+
+def size_of(paths: list[str]) -> int | None:
+    """Octets of all of them together; None where that is not known."""
+    if STDIN in paths:
+        return None
+    total = 0
+    for path in map(Path, paths):
+        files = [path] if not path.is_dir() else [each for each in path.rglob("*") if each.is_file()]
+        total += sum(each.stat().st_size for each in files)
+    return total
+
+
+def _place(path: Path, read: Callable[[int], None]) -> Iterator[Letter]:
+    if not path.is_dir():
+        with path.open("rb") as file:
+            yield from _stream(file, str(path), read, seekable=file.seekable())
+    elif (path / "cur").is_dir():
+        yield from _maildir(path, "", read)
+        for below in sorted(path.glob(".?*")):
+            if (below / "cur").is_dir():
+                yield from _maildir(below, below.name[1:].replace(".", "/"), read)
+    else:
+        for below in sorted(path.iterdir()):
+            # A link may lead round in a circle.
+            if not (below.name.startswith(".") or below.is_symlink()) and (below.is_dir() or below.is_file()):
+                yield from _place(below, read)
+
+
+def _maildir(path: Path, folder: str, read: Callable[[int], None]) -> Iterator[Letter]:
+    for name in sorted(each for part in ("new", "cur") if (path / part).is_dir() for each in (path / part).iterdir()):
+        if name.is_file() and not name.name.startswith("."):
+            with name.open("rb") as file:
+                date = name.stat().st_mtime
+                yield Letter(
+                    str(name), _whole(b"", file, read), date=date, flags=maildir_flags(name.name), folder=folder
+                )
+
+
+def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable: bool) -> Iterator[Letter]:
+    first = file.readline(_LINE)
+    if not first:
+        return
+    if not first.startswith(b"From "):
+        yield Letter(where, _whole(first, file, read))
+        return
+
+    def lines() -> Iterator[bytes]:
+        line = first
+        while line:
+            read(len(line))
+            yield line
+            line = file.readline(_LINE)
+
+    def ends_after(octets: int) -> bool:
+        """Whether a message ends there: before the end, or before another one."""
+        here = file.tell()
+        file.seek(here + octets)
+        behind = file.read(7)
+        end = file.tell() - len(behind)
+        file.seek(here)
+        return end == here + octets and behind.lstrip(b"\r\n")[:5] in (b"", b"From ")
+
+    parts = split(lines(), ends_after if seekable else None)
+    waiting: list[Begin] = []
+
+    def pieces() -> Iterator[bytes]:
+        for part in parts:
+            if isinstance(part, Begin):
+                waiting.append(part)
+                return
+            yield part
+
+    for part in parts:
+        if isinstance(part, Begin):
+            waiting.append(part)
+            break
+    number = 0
+    while waiting:
+        begin = waiting.pop()
+        number += 1
+        yield Letter(f"{where}, message {number}", pieces(), begin.sender, begin.date)
+
+
+def _whole(first: bytes, file: BinaryIO, read: Callable[[int], None]) -> Iterator[bytes]:
+    """A message that is alone in its file."""
+    line = first or file.readline(_LINE)
+    while line:
+        read(len(line))
+        yield line[:-1] + b"\r\n" if line.endswith(b"\n") and not line.endswith(b"\r\n") else line
+        line = file.readline(_LINE)
+
+
+def _moment(value: bytes) -> float | None:
+    try:
+        return parsedate_to_datetime(value.decode("ascii", "replace")).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,156 @@
+"""`mailsystem ingest` and `mailsystem dump`: there and back again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mailbox
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mailsystem.app import opened
+from mailsystem.mail.mailbox import FLAGGED, SEEN
+from mailsystem.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import Cli
+
+ANN = "ann@example.org"
+MBOX = (
+    b"From bob@example.net Fri Nov 27 12:00:00 2026\nFrom: bob@example.net\nTo: ann@example.org\nSubject: one\n"
+    b"Status: RO\nX-Status: F\n\nhello\n>From the start\n\n"
+    b"From bob@example.net Fri Nov 27 13:00:00 2026\nFrom: bob@example.net\nTo: nobody@example.org\nSubject: two\n\nbye\n\n"
+)
+
+
+@pytest.fixture
+def home(cli: Cli) -> Cli:
+    """A server where Ann lives."""
+    cli("domain", "add", "example.org")
+    cli("user", "add", ANN, "--password-stdin", stdin="a long password\n")
+    return cli
+
+
+def found(cli: Cli, *words: str) -> list[dict[str, Any]]:
+    return sorted(cli("find", *words, "--json").json["messages"], key=lambda each: each["uid"])
+
+
+def octets(cli: Cli) -> list[bytes]:
+    """All of Ann's messages as they are kept, in the order in which they came."""
+
+    async def inside() -> list[bytes]:
+        async with opened(Settings(data_dir=cli.data_dir)) as store:
+            account = (await store.accounts.find(ANN)).id
+            inbox = await store.mailboxes.find(account, "INBOX")
+            roll = await store.mailboxes.roll(account, inbox.id)
+            assert roll is not None
+            from mailsystem.mail.mailbox import MessageSet
+
+            rows = await store.mailboxes.messages(account, inbox.id, MessageSet.of(roll.uids))
+            return [await store.contents.read(row.content) for row in rows]
+
+    return asyncio.run(inside())
+
+
+def test_an_mbox_comes_in_with_its_dates_and_flags_and_only_once_if_that_is_wanted(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    assert home("ingest", "a.mbox", "-a", ANN, "--skip-known", "--json").json == {
+        "ingested": 2,
+        "known": 0,
+        "failed": 0,
+    }
+    one, two = found(home)
+    assert (one["subject"], one["received"], one["flags"]) == ("one", "2026-11-27T12:00:00Z", [FLAGGED, SEEN])
+    assert (two["subject"], two["received"], two["flags"]) == ("two", "2026-11-27T13:00:00Z", [])
+    assert octets(home)[0].endswith(b"\r\n\r\nhello\r\nFrom the start\r\n")
+    Path("a.mbox").write_bytes(MBOX + MBOX.replace(b"two", b"three"))
+    told = home("ingest", "a.mbox", "-a", ANN, "--skip-known").out
+    assert told == "1 message is in, 3 were there already\n"
+    assert home("ingest", "a.mbox", "-a", ANN).out == "4 messages are in\n"
+
+
+def test_standard_input_and_single_messages_come_in(home: Cli) -> None:
+    assert home("ingest", "-", "-a", ANN, stdin=MBOX.decode()).out == "2 messages are in\n"
+    Path("x").mkdir()
+    Path("x/a.eml").write_bytes(b"Subject: alone\nDate: Thu, 26 Nov 2026 10:00:00 +0100\n\nx")
+    Path("x/b.eml").write_bytes(b"Subject: with CRLF\r\n\r\nx\r\n")
+    assert home("ingest", "x", "-a", ANN, "-m", "Old/Letters").out == "2 messages are in\n"
+    told = found(home, "-m", "Old/Letters")
+    assert [each["subject"] for each in told] == ["alone", "with CRLF"]
+    assert told[0]["received"] == "2026-11-26T09:00:00Z"
+    assert home("ingest", "-", "-a", ANN, stdin="").out == "0 messages are in\n"
+
+
+def test_a_maildir_comes_in_with_its_folders(home: Cli) -> None:
+    box = mailbox.Maildir("m")
+    message = mailbox.MaildirMessage(b"Subject: seen\n\nx\n")
+    message.set_subdir("cur")
+    message.set_flags("FS")
+    message.set_date(1_700_000_000)
+    box.add(message)
+    box.add_folder("Old.Work").add(mailbox.MaildirMessage(b"Subject: work\n\nx\n"))
+    assert home("ingest", "m", "-a", ANN).out == "2 messages are in\n"
+    [inbox] = found(home, "-m", "INBOX")
+    assert (inbox["received"], inbox["flags"]) == ("2023-11-14T22:13:20Z", [FLAGGED, SEEN])
+    assert [each["subject"] for each in found(home, "-m", "Old/Work")] == ["work"]
+
+
+def test_by_recipient_is_as_if_it_was_received(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    told = home("ingest", "a.mbox", "--by-recipient", status=1)
+    assert "message 2" in told.err
+    assert told.out == "1 message is in, 1 could not be taken\n"
+    [one] = octets(home)
+    assert one.startswith(b"Return-Path: <bob@example.net>\r\nReceived: from ingest")
+    assert "--by-recipient" in home("ingest", "a.mbox", "--by-recipient", "-a", ANN, status=1).err
+
+
+def test_what_cannot_be_read_is_told_with_what_was_done_before(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    told = home("ingest", "a.mbox", "nowhere", "-a", ANN, status=1)
+    assert "nowhere" in told.err
+    assert told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("form", ["eml", "maildir"])
+def test_what_is_dumped_is_octet_by_octet_what_came_and_nothing_is_written_twice(home: Cli, form: str) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    home("ingest", "a.mbox", "-a", ANN)
+    assert home("dump", "out", "-a", ANN, "-f", form).err == "2 messages written\n"
+    files = sorted(file for file in Path("out").rglob("*") if file.is_file())
+    assert [file.read_bytes() for file in files] == octets(home)
+    assert os.stat(files[0]).st_mtime == 1_795_780_800
+    assert home("dump", "out", "-a", ANN, "-f", form).err == "0 messages written, 2 were there already\n"
+    home("ingest", "out", "-a", ANN, "-m", "Again")
+    again = found(home, "-m", "Again")
+    assert [each["subject"] for each in again] == ["one", "two"]
+    if form == "maildir":
+        assert [each["flags"] for each in again] == [[FLAGGED, SEEN], []]
+        assert len(mailbox.Maildir("out")) == 2
+
+
+def test_an_mbox_is_written_to_a_file_or_to_standard_output_and_never_over_one(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    home("ingest", "a.mbox", "-a", ANN)
+    home("dump", "b.mbox", "-a", ANN)
+    assert Path("b.mbox").read_bytes().replace(b"From MAILER-DAEMON", b"From bob@example.net") == MBOX
+    with contextlib.closing(mailbox.mbox("b.mbox")) as box:
+        assert len(box) == 2
+    assert "File exists" in home("dump", "b.mbox", "-a", ANN, status=1).err
+    assert home("dump", "-", "subject:two", "-a", ANN).out.count("Subject: ") == 1
+    assert "standard output" in home("dump", "-", "-f", "eml", status=1).err
+
+
+def test_a_mailbox_of_any_name_leads_nowhere_else(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    for name in ("..", "a/../../b", ".hidden", "nul\u00e9"):
+        home("ingest", "a.mbox", "-a", ANN, "-m", name)
+    for form in ("eml", "maildir"):
+        home("dump", f"out-{form}/deep", "-a", ANN, "-f", form)
+        inside = [file for file in Path(f"out-{form}/deep").rglob("*") if file.is_file()]
+        assert len(inside) == 8
+    assert {path.name for path in Path().iterdir()} <= {"a.mbox", "data", "out-eml", "out-maildir"}
+    assert [path.name for path in Path("out-eml").iterdir()] == ["deep"]
