@@ -182,6 +182,18 @@ class Delivery:
         trace.event("reported", id=ident, recipient=str(to), octets=len(octets), **_where(done))
         return ident
 
+    async def send_on(self, sender: Address, recipients: Sequence[Address], spool: Spool, *, trace: Trace) -> str:
+        """Queue a message for other servers and for nobody here, such as one that is here already; returns its id.
+
+        The caller knows that it may go there. Committed and on disk when it returns. Raises `Unavailable`.
+        """
+        ident = self._ident()
+        leaving = [Leaving(ident, sender, dict.fromkeys(recipients, NOTHING_ASKED), self._lifetime)]
+        done = await self._store.mailboxes.deliver([], spool, prefix=b"", leaving=leaving)
+        away = [str(recipient) for recipient in recipients]
+        trace.event("queued", id=ident, sender=str(sender), recipients=away, contents=[done.content])
+        return ident
+
     async def _place(self, message: _Message, places: Places, spool: Spool) -> _Done:
         prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
         leaving = await self._leaving(message, places)

@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a program under test: none of the machine's own mail or MAILSYSTEM_ settings come through."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILSYSTEM_", "XDG_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILSYSTEM_", "MP_", "XDG_"))}
     return {**kept, "HOME": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **extra}
 
 

@@ -17,7 +17,7 @@ from mailsystem.settings.queue import Queue
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the variables nor the files of this machine."""
     for name in os.environ:
-        if name.startswith(("MAILSYSTEM_", "XDG_")):
+        if name.startswith(("MAILSYSTEM_", "MP_", "XDG_")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(settings, "SEARCHED", (Path("mailsystem.toml"), tmp_path / "etc.toml"))
@@ -160,6 +160,12 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "web.host": "::1",
         "web.tls": "true",
         "web.hosts": "mail.example.net, post.example.net",
+        "web.root": "/mail",
+        "web.label": "Staging",
+        "web.delete_all": "true",
+        "web.auth": "ann:secret",
+        "sink.passwords": "ann:secret",
+        "sink.login_required": "true",
         "pop2.host": "::1",
         "pop2.anywhere": "true",
         "pop1.host": "::1",
@@ -195,7 +201,15 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
     given = words.get(knob.name, "123")
     if knob.name.startswith("oauth."):
         given = "something"
-    if knob.name in ("data_dir", "tls.cert", "tls.key", "lmtp.path", "queue.ca_file"):
+    if knob.name in (
+        "data_dir",
+        "tls.cert",
+        "tls.key",
+        "lmtp.path",
+        "queue.ca_file",
+        "web.auth_file",
+        "sink.passwords_file",
+    ):
         given = "/tmp/x"
     partner = {"tls.cert": "tls.key", "tls.key": "tls.cert"}.get(knob.name)
     quoted = given if given.isdigit() or given in {"true", "false"} else f'"{given}"'
@@ -325,3 +339,58 @@ def test_a_secret_is_never_shown() -> None:
 
     loaded = Loaded(WithSecret(), {}, None)
     assert loaded.value("token") == "**********"
+
+
+def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {
+        "MP_SMTP_BIND_ADDR": "0.0.0.0:2525",
+        "MP_UI_BIND_ADDR": "[::1]:8080",
+        "MP_POP3_BIND_ADDR": ":2110",
+        "MP_DATABASE": f"{tmp_path}/mailpit.db",
+        "MP_LABEL": "Staging",
+        "MP_WEBROOT": "/mail/",
+        "MP_UI_AUTH": "ann:a bob:b",
+        "MP_SMTP_AUTH": "app:good",
+        "MP_POP3_AUTH": "pop:p",
+        "MP_SMTP_AUTH_FILE": f"{tmp_path}/people",
+        "MP_SMTP_MAX_RECIPIENTS": "500",
+        "MP_VERBOSE": "true",
+        "MP_SMTP_DISABLE_RDNS": "1",
+        "MP_MAX_MESSAGES": "500",
+        "MP_NEW_IN_A_LATER_ONE": "x",
+        "MP_QUIET": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    loaded = load({"smtp.port": 2526}, sink=True)
+    now = loaded.settings
+    assert (now.host, now.smtp.port, now.web.host, now.web.port, now.pop3.port) == ("*", 2526, "::1", 8080, 2110)
+    assert (now.data_dir, now.web.label, now.web.root) == (tmp_path / "mailpit", "Staging", "/mail")
+    assert now.web.auth is not None
+    assert now.web.auth.get_secret_value() == "ann:a bob:b"
+    assert now.sink.passwords is not None
+    assert now.sink.passwords.get_secret_value() == "app:good pop:p"
+    assert (now.sink.passwords_file, now.sink.login_required) == (tmp_path / "people", True)
+    assert (now.limits.recipients, now.log.level) == (500, "debug")
+    assert loaded.sources["web.port"] == "MP_UI_BIND_ADDR"
+    assert loaded.ignored == ("MP_MAX_MESSAGES", "MP_NEW_IN_A_LATER_ONE")
+    assert load().settings.web.label == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MP_SMTP_BIND_ADDR", "unix:/run/smtp.sock:0666"),
+        ("MP_UI_BIND_ADDR", "8025"),
+        ("MP_DATABASE", "http://rqlite:4001"),
+        ("MP_SMTP_MAX_RECIPIENTS", "10"),
+    ],
+)
+def test_what_mailpit_knows_and_a_sink_does_not_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    assert load(sink=True).ignored == (name,)
+
+
+def test_our_own_variables_beat_those_of_mailpit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MP_UI_BIND_ADDR", "127.0.0.1:8080")
+    monkeypatch.setenv("MAILSYSTEM_WEB__PORT", "8081")
+    assert load(sink=True).settings.web.port == 8081

@@ -25,6 +25,7 @@ from mailsystem.app.listeners import (
     listening,
     place_of,
 )
+from mailsystem.app.passwords import passwords
 from mailsystem.app.queue import outward
 from mailsystem.app.startup import StartupError, opened
 from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
@@ -277,6 +278,7 @@ def _smtp(name: Listener, settings: Settings, *, sink: bool) -> dict[str, Any]:
         "data_total": settings.limits.data_total,
         "minimum_rate": settings.limits.minimum_rate,
         "kind": "lmtp" if name == "lmtp" else "mx" if name == "smtp" else "submission",
+        "login_first": sink and name != "lmtp" and settings.sink.login_required,
         "offer_auth": name != "lmtp" and (sink or name != "smtp"),  # never where strangers come (RFC 6409 3.1)
         # Our own people and our own programs need not prove that they are patient.
         "greeting_delay": settings.smtp.greeting_delay if name == "smtp" else 0.0,
@@ -358,6 +360,7 @@ async def _everybody(store: Store, settings: Settings) -> SinkDirectory:
         sent_on=settings.queue.sink_allow,
         spaces=Spaces(store, logins=own.logins, ttl=own.ttl),
         copies=own.copies,
+        passwords=await passwords(settings.sink.passwords, settings.sink.passwords_file, "sink.passwords"),
     )
     await directory.warm()
     return directory

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from mailsystem.app.hooks import reaches_private
+from mailsystem.app.passwords import passwords
 from mailsystem.app.startup import StartupError
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
@@ -53,6 +54,9 @@ async def door(
             "127.0.0.1 and let a proxy with TLS stand before it"
         )
 
+    own = settings.web
+    known_people = await passwords(own.auth, own.auth_file, "web.auth") if sink else None
+
     def application(stopping: asyncio.Event) -> ASGIApp:
         from mailsystem.finding.finder import Finder
         from mailsystem.web.app import application
@@ -74,6 +78,11 @@ async def door(
                 cleartext_login=settings.cleartext_login,
                 largest_message=settings.limits.message_size,
                 hosts=settings.web.hosts,
+                sent_on=settings.queue.sink_allow,
+                label=settings.web.label,
+                delete_all=settings.web.delete_all,
+                root=settings.web.root if sink else "",
+                passwords=known_people,
                 bound=bound,
                 watch=watch,
                 workers=workers,

@@ -174,6 +174,8 @@ def _run(
         from mailsystem.settings import load
 
         loaded = load(flags, config=config, sink=sink)
+        if loaded.ignored:
+            typer.echo(f"ignored, since they mean nothing here: {', '.join(loaded.ignored)}", err=True)
         _allow_many_files()
         # A name that the terminal cannot spell must not silence the log.
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
 from mailsystem.directory.authentication import Authenticating
+from mailsystem.directory.htpasswd import Htpasswd
 from mailsystem.directory.protocol import Away, Target, login_name
 from mailsystem.directory.remembered import Remembered
 from mailsystem.directory.spaces import Spaces, key_of
@@ -36,10 +38,15 @@ class SinkDirectory(Authenticating):
         sent_on: Sequence[str] = (),
         spaces: Spaces | None = None,
         copies: bool = False,
+        passwords: Htpasswd | None = None,
     ) -> None:
         """Mail for addresses that match one of `sent_on` is for their own server too: `*@example.org`, or one address. With
-        `copies`, `sink` sees the mail of spaces as well."""
-        super().__init__(tokens=AnyToken(SINK_LOGIN))
+        `copies`, `sink` sees the mail of spaces as well.
+
+        With `passwords` those alone are right, and a login without a domain is one that sees all mail.
+        """
+        super().__init__(tokens=AnyToken(SINK_LOGIN) if passwords is None else None)
+        self._passwords = passwords
         self._store = store
         self._default_domain = default_domain
         self._sent_on = [pattern.casefold() for pattern in sent_on]
@@ -53,10 +60,14 @@ class SinkDirectory(Authenticating):
         await self._account(SINK_LOGIN)
 
     async def login(self, credentials: Credentials, peer: Peer) -> Account:
+        if self._passwords is not None:
+            if not await asyncio.to_thread(self._passwords.knows, credentials.login, credentials.password):
+                raise AuthFailed
+        everything = self._passwords is not None and "@" not in credentials.login
         try:
             # Not from memory: the account may have been removed, and a session stays with what it gets here.
             return await self.spaces.login(credentials.login) or await self._store.accounts.ensure(
-                self.login_key(credentials.login)
+                SINK_LOGIN if everything else self.login_key(credentials.login)
             )
         except MailError:
             raise AuthFailed from None

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from mailsystem.settings import mailpit
 from mailsystem.settings.doors import (
     OFF,
     Imap,
@@ -35,6 +36,7 @@ from mailsystem.settings.group import Group
 from mailsystem.settings.keeping import Retention, Spaces, seconds_of
 from mailsystem.settings.model import PREFIX, Accounts, Limits, Log, Oauth, Pair, Policy, Settings, Tls, value_of
 from mailsystem.settings.queue import Queue, name_server
+from mailsystem.settings.sink import Sink
 
 __all__ = [
     "OFF",
@@ -58,6 +60,7 @@ __all__ = [
     "Retention",
     "Settings",
     "SettingsError",
+    "Sink",
     "Smtp",
     "Spaces",
     "Submission",
@@ -148,6 +151,8 @@ class Loaded:
     sources: Mapping[str, str]
     """Setting to `--flag`, `MAILSYSTEM_…`, the path of a file, `sink`, `tls` or `default`."""
     file: Path | None
+    ignored: tuple[str, ...] = ()
+    """Variables of Mailpit's that mean nothing in a sink."""
 
     def value(self, name: str) -> Any:
         """A setting by its dotted name; secrets as `**********`."""
@@ -168,6 +173,10 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
     file = _file(config, search=not sink)
     if file is not None:
         given |= {name: (value, str(file)) for name, value in _read(file, known).items()}
+    ignored: tuple[str, ...] = ()
+    if sink:
+        meant, ignored = mailpit.understood(os.environ)
+        given |= meant
     given |= {name: (value, known[name].variable) for name, value in _environment(known).items()}
     given |= {name: (value, known[name].flag) for name, value in (flags or {}).items() if value is not None}
     if not sink and given.get("tls.cert", ("",))[0]:
@@ -185,7 +194,7 @@ def load(flags: Mapping[str, object] | None = None, *, config: Path | None = Non
         settings = Settings(**tree)
     except ValidationError as error:
         raise SettingsError(_sentence(error, sources)) from None
-    return Loaded(settings, sources, file)
+    return Loaded(settings, sources, file, ignored)
 
 
 def _file(config: Path | None, *, search: bool) -> Path | None:
@@ -223,7 +232,7 @@ def _read(file: Path, known: Mapping[str, Knob]) -> dict[str, object]:
                 raise SettingsError(_unknown(name, [*known, *groups], f"setting {name} in {file}"))
 
     walk(tree, "")
-    for name in ("data_dir", "tls.cert", "tls.key", "lmtp.path"):
+    for name in ("data_dir", "tls.cert", "tls.key", "lmtp.path", "web.auth_file", "sink.passwords_file"):
         if name in found:
             found[name] = _beside(file, found[name])
     match found.get("tls.names"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from mailsystem.settings.group import Group, Names
 
@@ -138,3 +139,33 @@ class Web(Group):
         default=(),
         description="Names beside hostname by which browsers may ask; any address and any name of one label may.",
     )
+    root: str = Field(
+        default="",
+        description="Path below which a sink answers as well, such as /mail, where a proxy passes it on whole.",
+    )
+    label: str = Field(default="", max_length=100, description="What a sink calls itself, to tell it from others.")
+    delete_all: bool = Field(
+        default=False,
+        description="Let Mailpit's way to delete everything in a sink do so: DELETE /api/v1/messages with no IDs named.",
+    )
+    auth: SecretStr | None = Field(
+        default=None,
+        description="Who may use the page and the interface of a sink: user:password, several with blanks.",
+    )
+    auth_file: Path | None = Field(
+        default=None,
+        description="File with more of them, one on each line; a password may be hashed as {SHA} or {SSHA} in it.",
+    )
+
+    @field_validator("auth_file")
+    @classmethod
+    def _home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
+    @field_validator("root")
+    @classmethod
+    def _root(cls, root: str) -> str:
+        root = root.strip().strip("/")
+        if root and not re.fullmatch(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*", root):
+            raise ValueError("should be a path such as /mail")
+        return f"/{root}" if root else ""

@@ -38,6 +38,7 @@ from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.keeping import Retention, Spaces
 from mailsystem.settings.queue import Queue
+from mailsystem.settings.sink import Sink
 from mailsystem.settings.webhooks import Webhooks
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -288,6 +289,7 @@ class Settings(BaseModel):
         "or, from our own people, mended (normalize).",
     )
     faults: Faults = defaults(Faults)
+    sink: Sink = defaults(Sink)
     log: Log = defaults(Log)
     journal: Journal = defaults(Journal)
     retention: Retention = defaults(Retention)

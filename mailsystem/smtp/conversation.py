@@ -47,6 +47,8 @@ class Rules:
 
     kind: Literal["mx", "submission", "lmtp"]
     offers_auth: bool
+    login_first: bool
+    """Nobody sends who has not logged in."""
     hostname: str
     tls: ssl.SSLContext | None
     cleartext_login: bool

@@ -162,7 +162,7 @@ class MailSMTP(Receiving):
             raise Refusal(replies.GREET_FIRST)
         if self.envelope.sender is not None:
             raise Refusal(replies.NESTED_MAIL)
-        if self.rules.kind == "submission" and self.session.account is None:
+        if self.rules.login_first and self.session.account is None:
             raise Refusal(replies.LOGIN_FIRST if self._may_log_in else replies.LOGIN_UNDER_TLS)  # RFC 6409 4.3
         if self.rules.mail_limit and self._mails >= self.rules.mail_limit:
             raise Refusal(replies.TOO_MANY_MESSAGES)
@@ -348,6 +348,7 @@ async def serving(
     path: Path | None = None,
     terms: Terms = OPEN,
     relaying: bool = False,
+    login_first: bool = False,
     faults: Faults | None = None,
 ) -> AsyncIterator[Bound]:
     """Take mail in at `host`:`port` (0 takes a free one).
@@ -355,8 +356,8 @@ async def serving(
     On exit nobody is let in any more, idle clients are told 421, and a message on its way has `grace` seconds to get
     here. `submission` wants a login before MAIL, senders of the login's own, and gives messages a Date and a Message-ID;
     `lmtp` answers for each recipient; only `submission` offers AUTH, and others where `offer_auth` says so (without a word,
-    `mx` does too). `gate` is asked at every step. With `relaying`, whoever logged in may send to other servers; nobody else.
-    With `faults`, what they say goes wrong.
+    `mx` does too); `login_first` wants a login before MAIL elsewhere, too. `gate` is asked at every step. With `relaying`,
+    whoever logged in may send to other servers; nobody else. With `faults`, what they say goes wrong.
 
     `size_limit` is in octets. `timeout` and `data_timeout` are seconds for a whole command and of silence within a message
     (RFC 5321 4.5.3.2.7 and 4.5.3.2.5), `data_total` seconds for a whole message, `minimum_rate` octets per second once
@@ -370,6 +371,7 @@ async def serving(
         bare_newline = "refuse"
     rules = Rules(
         kind=kind,
+        login_first=login_first or kind == "submission",
         offers_auth=kind == "submission" or (kind == "mx" if offer_auth is None else offer_auth),
         hostname=hostname,
         tls=tls,

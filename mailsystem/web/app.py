@@ -27,6 +27,7 @@ from mailsystem.web.api import (
 )
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
+from mailsystem.web.locking import Locked, Rooted
 from mailsystem.web.problems import MEDIA_TYPE, PROBLEM, answer_failures
 from mailsystem.web.visitors import Doorkeeper
 
@@ -94,14 +95,23 @@ def interface(context: Context) -> FastAPI:
         app.add_api_route(path, here, include_in_schema=False)
     for part in PARTS:
         app.include_router(part.routes(context, keeper))
+    if context.is_sink:
+        from mailsystem.web import mailpit
+
+        app.include_router(mailpit.routes(context, keeper))
     pages.mount(app)
     return app
 
 
 def application(context: Context) -> ASGIApp:
     """Everything that this door serves."""
+    app: ASGIApp = interface(context)
+    if context.passwords is not None:
+        app = Locked(app, context.passwords)
+    if context.root:
+        app = Rooted(app, context.root)
     return Guarding(
-        interface(context),
+        app,
         trace=context.trace.child("web"),
         names=frozenset({context.hostname.lower(), *(name.lower() for name in context.hosts)}),
         largest=context.largest_message,

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
+from mailsystem.directory.htpasswd import Htpasswd
 from mailsystem.faults import Faults
 from mailsystem.finding.finder import Finder
 from mailsystem.mail.account import Account
@@ -56,6 +57,16 @@ class Context:
     """Whether mail may leave for other servers."""
     space_ttl: float = 86_400.0
     """Seconds after its last use when a space of a sink is gone, unless something else is said."""
+    sent_on: tuple[str, ...] = ()
+    """In a sink, patterns of the addresses to which it may leave."""
+    label: str = ""
+    """What this sink is called, among several."""
+    root: str = ""
+    """A path below which it answers as well."""
+    passwords: Htpasswd | None = None
+    """In a sink, of whoever may use it; None lets everybody."""
+    delete_all: bool = False
+    """Whether Mailpit's way to delete everything does so: a request that names nothing."""
     cleartext_login: bool = False
     largest_message: int = 50 << 20
     """Octets."""

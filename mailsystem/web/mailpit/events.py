@@ -1,0 +1,172 @@
+"""Mailpit's stream of events, by WebSocket: what arrives, changes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from mailsystem.mail.account import Account
+from mailsystem.mail.errors import MailError
+from mailsystem.mail.kept import Kept
+from mailsystem.mail.mailbox import INBOX, SEEN, Mailbox, Message, MessageSet, ModSeq, Uid
+from mailsystem.mail.objectid import emailid
+from mailsystem.web.mailpit.box import Box
+from mailsystem.web.mailpit.shapes import evidences, rows, summary
+from mailsystem.web.mailpit.tags import tags_of
+from mailsystem.web.mailpit.telling import VERSION
+
+MOST_KNOWN: Final = 10_000
+"""Messages of which one who listens is told what exactly has become of them; of older ones that something has."""
+MOST_DELETED: Final = 200
+"""Of more that go at once, only that they went."""
+PAUSE: Final = 0.25
+"""Seconds between two looks, so that many messages cost one."""
+
+
+class _Known(NamedTuple):
+    id: str
+    read: bool
+    tags: list[str]
+
+
+def add_to(router: APIRouter, box: Box) -> None:
+    @router.websocket("/api/events")
+    async def events(socket: WebSocket) -> None:
+        account = await box.context.store.accounts.ensure(box.context.everybody or "")
+        await socket.accept()
+        telling = asyncio.create_task(_Telling(box, account, socket).run())
+        hearing = asyncio.create_task(_heard_out(socket))
+        stopping = asyncio.create_task(box.context.stopping.wait())
+        each = (telling, hearing, stopping)
+        try:
+            await asyncio.wait(each, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in each:
+                one.cancel()
+            await asyncio.gather(*each, return_exceptions=True)
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(1001)
+
+
+async def _heard_out(socket: WebSocket) -> None:
+    """Until they go; what they say means nothing."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await socket.receive_bytes()
+
+
+class _Telling:
+    """Tells one who listens."""
+
+    def __init__(self, box: Box, account: Account, socket: WebSocket) -> None:
+        self._box = box
+        self._store = box.context.store
+        self._account = account
+        self._socket = socket
+        self._known: OrderedDict[Uid, _Known] = OrderedDict()
+        self._since = ModSeq(0)
+        self._uidnext = Uid(1)
+        self._counts: tuple[int, int] | None = None
+
+    async def run(self) -> None:
+        bell = self._store.bell
+        heard = bell.rung
+        inbox = await self._store.mailboxes.find(self._account.id, INBOX)
+        first = Uid(max(1, inbox.uidnext - MOST_KNOWN))
+        self._remember(await self._messages(inbox, first))
+        self._since, self._uidnext = inbox.modseq, inbox.uidnext
+        await self._tell_counts(inbox)
+        while True:
+            await bell.wait(heard, (self._account.id, inbox.id))
+            heard = bell.rung
+            try:
+                inbox = await self._store.mailboxes.find(self._account.id, INBOX)
+                if inbox.modseq > self._since:
+                    await self._look(inbox)
+            except MailError:
+                await asyncio.sleep(1.0)
+                continue
+            await asyncio.sleep(PAUSE)
+
+    async def _messages(self, inbox: Mailbox, first: Uid) -> Iterable[Message]:
+        last = Uid(inbox.uidnext - 1)
+        if first > last:
+            return ()
+        return await self._store.mailboxes.messages(self._account.id, inbox.id, MessageSet(((first, last),)))
+
+    def _remember(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._known[message.uid] = _known(message)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+
+    async def _look(self, inbox: Mailbox) -> None:
+        changes = await self._store.mailboxes.changes(self._account.id, inbox.id, self._since)
+        fresh = [message for message in changes.messages if message.uid >= self._uidnext]
+        is_unclear = False
+        for message in changes.messages:
+            if message.uid >= self._uidnext:
+                continue
+            old, now = self._known.get(message.uid), _known(message)
+            if old is None:
+                is_unclear = True
+                continue
+            if old.read != now.read:
+                await self._tell("update", {"ID": now.id, "Read": now.read})
+            if old.tags != now.tags:
+                await self._tell("update", {"ID": now.id, "Tags": now.tags})
+            self._known[message.uid] = now
+        await self._tell_new(inbox, fresh)
+        self._since = changes.modseq
+        self._uidnext = Uid(max([self._uidnext, *(message.uid + 1 for message in fresh)]))
+        total = (await self._count(inbox))[0]
+        if changes.vanished:
+            await self._tell_gone(changes.vanished, empty=not total)
+        if is_unclear:
+            await self._tell("prune", None)
+        await self._tell_counts(inbox)
+
+    async def _tell_new(self, inbox: Mailbox, fresh: list[Message]) -> None:
+        if not fresh:
+            return
+        found = [told async for told in rows(self._store, inbox, [message.uid for message in fresh])]
+        came = await evidences(self._store, [told[Kept.CONTENT] for told in found])
+        for told in found:
+            await self._tell("new", summary(told, came.get(told[Kept.CONTENT])))
+        self._remember(fresh)
+
+    async def _tell_gone(self, vanished: MessageSet, *, empty: bool) -> None:
+        gone = [uid for uid in self._known if uid in vanished]
+        if empty:
+            await self._tell("truncate", None)
+        elif len(vanished) > MOST_DELETED or len(gone) < len(vanished):
+            # Some of them may have come and gone between two looks, or are too old to be known by their ids.
+            await self._tell("prune", None)
+        if not empty and len(gone) <= MOST_DELETED:
+            for uid in gone:
+                await self._tell("delete", {"ID": self._known[uid].id})
+        for uid in gone:
+            del self._known[uid]
+
+    async def _count(self, inbox: Mailbox) -> tuple[int, int]:
+        [status] = await self._store.mailboxes.statuses([inbox])
+        return status.messages, status.unseen
+
+    async def _tell_counts(self, inbox: Mailbox) -> None:
+        counts = await self._count(inbox)
+        if counts != self._counts:
+            self._counts = counts
+            await self._tell("stats", {"Total": counts[0], "Unread": counts[1], "Version": VERSION})
+
+    async def _tell(self, kind: str, data: dict[str, Any] | None) -> None:
+        await self._socket.send_text(json.dumps({"Type": kind, "Data": data}, ensure_ascii=False))
+
+
+def _known(message: Message) -> _Known:
+    return _Known(emailid(message.content), SEEN in message.flags, tags_of(message.flags))

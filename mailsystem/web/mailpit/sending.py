@@ -1,0 +1,289 @@
+"""Mail that comes by HTTP, and mail that is sent on to where it was meant for."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import mimetypes
+import re
+from collections.abc import Mapping, Sequence
+from email import policy
+from email.errors import MessageError
+from email.headerregistry import Address as Named
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from mailsystem.mail.address import Address
+from mailsystem.mail.envelope import Envelope, Peer
+from mailsystem.mail.errors import MailError, SyntaxFault
+from mailsystem.mail.header import picker
+from mailsystem.mail.mailbox import ContentId
+from mailsystem.telemetry import Event, Trace
+from mailsystem.web.context import Context
+from mailsystem.web.mailpit.box import Box
+from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in
+from mailsystem.web.mailpit.tags import keyword_of
+from mailsystem.web.problems import status_of
+from mailsystem.web.visitors import SEND, peer_of
+
+MOST_RECIPIENTS: Final = 1000
+_ADDRESSED: Final = ("from", "to", "cc", "bcc", "reply-to")
+_OWN: Final = frozenset(
+    {*_ADDRESSED, "date", "subject", "mime-version", "content-type", "content-transfer-encoding", "x-tags"}
+)
+"""Fields that are made of what else was said."""
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,76}")
+_BREAKS: Final = re.compile(r"[\r\n]+")
+_TYPE: Final = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,60})/([A-Za-z0-9!#$&^_.+-]{1,100})")
+
+
+def add_to(router: APIRouter, box: Box) -> None:
+    context = box.context
+
+    @router.post("/api/v1/send")
+    async def send(request: Request) -> JSONResponse:
+        try:
+            account = await box.account(request, SEND)
+            body = await body_of(request)
+            written = _Written(body)
+            octets = await asyncio.to_thread(written.octets, context.hostname)
+            content = await delivered(context, written.sender, written.recipients, octets, peer_of(request))
+            keywords = frozenset(filter(None, (keyword_of(tag) for tag in texts_in(body, "Tags", 100))))
+            if keywords:
+                await box.tag(account, await box.named(account, [f"M{content}"]), keywords)
+        except Refusal as error:
+            return JSONResponse({"Error": str(error)}, error.status)
+        except MailError as error:
+            return JSONResponse({"Error": str(error)}, status_of(error))
+        return JSONResponse({"ID": f"M{content}"})
+
+    @router.post("/api/v1/message/{id}/release")
+    async def release(request: Request, id: str) -> PlainTextResponse:  # noqa: A002
+        found = await box.one(request, id, SEND)
+        # mailpit-api sends the list itself, the documentation of Mailpit has an object around it.
+        recipients = await _released_to(request)
+        strangers = [
+            str(each)
+            for each in recipients
+            if not any(fnmatchcase(each.key, one.casefold()) for one in context.sent_on)
+        ]
+        if not context.sending or strangers:
+            raise Refusal(
+                "mail is sent on only to addresses that the setting queue.sink_allow names"
+                + (f", not to {', '.join(strangers)[:500]}" if strangers else "")
+            )
+        spool = context.store.contents.spool()
+        try:
+            head, rest = await _parted(context, found.content)
+            for piece in (head, rest):
+                spool.write(piece)
+                if spool.wants_flush:
+                    await spool.flush()
+            sender = _path_of(await box.sender_of(found.content))
+            await context.delivery.send_on(sender, recipients, spool, trace=context.trace.child("web"))
+        finally:
+            spool.discard()
+        return ok()
+
+
+async def _released_to(request: Request) -> list[Address]:
+    import json
+
+    octets = await request.body()
+    try:
+        value = json.loads(octets) if octets.strip() else {}
+    except (ValueError, RecursionError):
+        raise Refusal("the body is no JSON") from None
+    names = value if isinstance(value, list) else texts_in(await body_of(request), "To", MOST_RECIPIENTS)
+    if not names or len(names) > MOST_RECIPIENTS or not all(isinstance(one, str) for one in names):
+        raise Refusal("there is no address to send it to")
+    return [_address(one, "To") for one in dict.fromkeys(names)]
+
+
+async def delivered(
+    context: Context, sender: Address, recipients: Sequence[Address], octets: bytes, peer: Peer
+) -> ContentId:
+    """Deliver a message as if it had come by SMTP, and say which it has become. Raises what `Delivery.deliver` raises."""
+    if len(octets) > context.largest_message:
+        raise Refusal(f"the message has more than {context.largest_message} octets", 413)
+    envelope = Envelope(sender, tuple(recipients), peer, "web", "HTTP", body="8BITMIME", utf8=not octets.isascii())
+    trace = context.trace.child("web", peer=str(peer))
+    become: list[ContentId] = []
+
+    def hear(event: Event) -> None:
+        if event.name == "delivered":
+            become.extend(event.data["contents"])
+        trace.event(event.name, **event.data)
+
+    spool = context.store.contents.spool()
+    try:
+        spool.write(octets)
+        if spool.wants_flush:
+            await spool.flush()
+        await context.delivery.deliver(envelope, spool, trace=Trace([hear]))
+    finally:
+        spool.discard()
+    return become[0]
+
+
+async def _parted(context: Context, content: ContentId) -> tuple[bytes, bytes]:
+    """A message as it may be sent on: its header without our trace fields and without who got it blindly, and the rest."""
+    octets = b"".join([piece async for piece in context.store.contents.stream(content)])
+    end = octets.find(b"\r\n\r\n")
+    head, rest = (octets[: end + 2], octets[end + 2 :]) if end >= 0 else (octets, b"")
+    return picker((b"BCC", b"RETURN-PATH"), True)(head).removesuffix(b"\r\n\r\n").removesuffix(b"\r\n") + b"\r\n", rest
+
+
+class _Written:
+    """A message out of what was said about it. Raises `Refusal`."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self._body = body
+        sender = _object(body.get("from"), "From")
+        self.sender = _address(_text(sender, "Email"), "From")
+        self._from = _named(sender, "From")
+        self._to, self._cc, self._reply_to = (_people(body, name) for name in ("To", "Cc", "ReplyTo"))
+        self._bcc = [_address(one, "Bcc") for one in texts_in(dict(body), "Bcc", MOST_RECIPIENTS)]
+        meant = [*(_address(one.addr_spec, "To") for one in (*self._to, *self._cc)), *self._bcc]
+        self.recipients = list(dict.fromkeys(meant))
+        if not self.recipients:
+            raise Refusal("there is no recipient")
+        if len(self.recipients) > MOST_RECIPIENTS:
+            raise Refusal(f"a message may have {MOST_RECIPIENTS} recipients")
+        self._headers = _headers(body.get("headers"))
+        self._tags = texts_in(dict(body), "Tags", 100)
+        self._attachments = _attachments(body.get("attachments"))
+
+    def octets(self, hostname: str) -> bytes:
+        """The message; takes as long as it is large."""
+        made = EmailMessage(policy=policy.SMTP)
+        made["From"] = self._from
+        for name, people in (("To", self._to), ("Cc", self._cc), ("Reply-To", self._reply_to)):
+            if people:
+                made[name] = people
+        made["Subject"] = _line(text_in(dict(self._body), "Subject"))
+        made["Date"] = formatdate(localtime=True)
+        if "message-id" not in {name.lower() for name in self._headers}:
+            made["Message-ID"] = make_msgid(domain=hostname)
+        for name, value in self._headers.items():
+            made[name] = value
+        if self._tags:
+            made["X-Tags"] = _line(", ".join(self._tags))
+        words, rich = text_in(dict(self._body), "Text"), text_in(dict(self._body), "HTML")
+        part = made
+        if words or not rich:
+            made.set_content(words)
+        if words and rich:
+            made.add_alternative(rich, subtype="html")
+            part = made.get_payload()[1]  # type: ignore[index, assignment]
+        elif rich:
+            made.set_content(rich, subtype="html")
+        if rich:
+            for one in self._attachments:
+                if one["cid"]:
+                    part.add_related(
+                        one["octets"],
+                        *one["type"],
+                        cid=f"<{one['cid']}>",
+                        filename=one["name"] or None,
+                        disposition="inline",
+                    )
+        for one in self._attachments:
+            if not one["cid"] or not rich:
+                more: dict[str, Any] = {"cid": f"<{one['cid']}>", "disposition": "inline"} if one["cid"] else {}
+                made.add_attachment(one["octets"], *one["type"], filename=one["name"] or None, **more)
+        try:
+            return made.as_bytes()
+        except (ValueError, UnicodeError, LookupError):
+            raise Refusal("no message can be made of that") from None
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refusal(f"{name} should be an object")
+    return {str(key).lower(): one for key, one in value.items()}
+
+
+def _text(value: Mapping[str, Any], name: str) -> str:
+    return text_in(dict(value), name)
+
+
+def _line(text: str) -> str:
+    """A text that stays on one line of a header."""
+    return _BREAKS.sub(" ", text)
+
+
+def _address(text: str, name: str) -> Address:
+    try:
+        return Address.parse(text.strip())
+    except SyntaxFault:
+        raise Refusal(f"invalid {name} address: {text[:100]}") from None
+
+
+def _named(value: Mapping[str, Any], name: str) -> Named:
+    address = _address(_text(value, "Email"), name)
+    try:
+        return Named(_line(_text(value, "Name")), addr_spec=str(address))
+    except (ValueError, IndexError, MessageError):
+        raise Refusal(f"invalid {name} address: {str(address)[:100]}") from None
+
+
+def _people(body: Mapping[str, Any], name: str) -> list[Named]:
+    value = body.get(name.lower()) or []
+    if not isinstance(value, list) or len(value) > MOST_RECIPIENTS:
+        raise Refusal(f"{name} should be a list of addresses")
+    return [_named(_object(one, name), name) for one in value]
+
+
+def _headers(value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or len(value) > 1000:
+        raise Refusal("Headers should be an object of strings")
+    found: dict[str, str] = {}
+    for name, text in value.items():
+        if not _NAME.fullmatch(name) or not isinstance(text, str):
+            raise Refusal(f"invalid header: {str(name)[:100]}")
+        if name.lower() in _OWN:
+            raise Refusal(f'cannot overwrite header: "{name}"')
+        found[name] = _line(text)
+    return found
+
+
+def _attachments(value: object) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > 1000:
+        raise Refusal("Attachments should be a list")
+    found = []
+    for each in value:
+        one = _object(each, "Attachment")
+        name = _line(_text(one, "Filename"))
+        try:
+            # A browser puts the type in front: data:image/png;base64,…
+            octets = base64.b64decode(_text(one, "Content").rpartition(",")[2], validate=True)
+        except (binascii.Error, ValueError):
+            raise Refusal(f'the attachment "{name[:100]}" is not in base64') from None
+        guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        kind = _TYPE.match(_text(one, "ContentType")) or _TYPE.match(guessed)
+        parts = (kind[1], kind[2]) if kind is not None else ("application", "octet-stream")
+        if parts[0].lower() in ("multipart", "message"):
+            parts = ("application", "octet-stream")
+        cid = _text(one, "ContentID").strip().strip("<>")
+        if cid and not re.fullmatch(r"[!-;=?-~]{1,200}", cid):
+            raise Refusal(f"invalid ContentID: {cid[:100]}")
+        found.append({"octets": octets, "type": parts, "name": name, "cid": cid})
+    return found
+
+
+def _path_of(text: str) -> Address:
+    try:
+        return Address.kept(text) if text else Address.NULL
+    except SyntaxFault:
+        return Address.NULL
