@@ -138,11 +138,33 @@ def _messages_are_sent_and_released(client: Client) -> None:
 
 
 def _what_there_is_and_what_there_is_not_is_told(client: Client) -> None:
-    client.deliver("Links")
+    client.deliver("Links", html="<a href='http://127.0.0.1:9/'>x</a>")
     assert client("getInfo")["Version"].startswith("v1.30.")
     configuration = client("getConfiguration")
     assert configuration["MessageRelay"]["Enabled"] is True
-    for check in ("htmlCheck", "linkCheck", "spamAssassinCheck", "getChaosTriggers", "setChaosTriggers"):
+    assert client("linkCheck", "latest", True) == {
+        "Errors": 1,
+        "Links": [
+            {
+                "URL": "http://127.0.0.1:9/",
+                "StatusCode": 451,
+                "Status": "Blocked private/reserved address: 127.0.0.1 is at 127.0.0.1, which is not public",
+            }
+        ],
+    }
+    off = {"ErrorCode": 451, "Probability": 0}
+    at_recipients = {"ErrorCode": 550, "Probability": 100}
+    assert client("setChaosTriggers", {"Recipient": at_recipients})["Recipient"] == at_recipients
+    assert client("getChaosTriggers") == {
+        "Sender": off,
+        "Recipient": at_recipients,
+        "Authentication": {"ErrorCode": 535, "Probability": 0},
+    }
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        client.deliver("Refused")
+    assert client("setChaosTriggers")["Recipient"] == off
+    client.deliver("Taken")
+    for check in ("htmlCheck", "spamAssassinCheck"):
         assert "Mailpit API Error: 400" in client.refused(check)
 
 

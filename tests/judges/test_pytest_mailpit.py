@@ -81,6 +81,16 @@ def test_many(mailpit, mailpit_inbox, send):
     assert mailpit.info().version and mailpit.is_ready()
 
 
+def test_chaos(mailpit_inbox, mailpit_chaos, send):
+    mailpit_chaos.reject_senders(451)
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        send(letter(mailpit_inbox.address))
+    mailpit_chaos.reset()
+    send(letter(mailpit_inbox.address))
+    message = mailpit_inbox.wait_for_message()
+    assert message.check_links().links[0].url == "https://shop.test/reset/1"
+
+
 def test_all_is_not_deleted(mailpit, mailpit_inbox, send):
     send(letter(mailpit_inbox.address))
     with pytest.raises(MailpitAPIError, match="web.delete_all"):
@@ -107,7 +117,7 @@ def test_tests_that_were_written_for_mailpit_pass(sink: program.Program, tmp_pat
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 @pytest.fixture

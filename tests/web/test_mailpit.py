@@ -360,6 +360,39 @@ async def test_what_is_not_here_says_so(house: House) -> None:
     assert (await house.client.get("/api/v1/message/M9/html-check")).status_code == 404
 
 
+async def test_chaos_is_a_rule_like_others(house: House) -> None:
+    path = "/api/v1/chaos"
+    off = {
+        "Sender": {"ErrorCode": 451, "Probability": 0},
+        "Recipient": {"ErrorCode": 451, "Probability": 0},
+        "Authentication": {"ErrorCode": 535, "Probability": 0},
+    }
+    assert await house.get(path) == off
+    assert (await house.get("/api/v1/webui"))["ChaosEnabled"] is True
+    mine = await house.client.post("/v1/faults", json={"line": "smtp RCPT reply=450"})
+    assert mine.status_code == 201
+    wanted = {**off, "Sender": {"ErrorCode": 421, "Probability": 30}}
+    assert json.loads(await change(house, "PUT", path, {"Sender": wanted["Sender"]})) == wanted
+    assert await house.get(path) == wanted
+    lines = [one["line"] for one in (await house.get("/v1/faults"))["faults"]]
+    assert len(lines) == 2
+    assert lines[1].startswith("smtp MAIL")
+    for wrong in (b"{", [], {"Sender": 1}, {"Sender": {"ErrorCode": 200}}, {"Recipient": {"Probability": 101}}):
+        await change(house, "PUT", path, wrong, 400)
+    assert await house.get(path) == wanted
+    assert json.loads(await change(house, "PUT", path, {})) == off
+    assert len((await house.get("/v1/faults"))["faults"]) == 1
+
+
+async def test_html_alone_has_a_text_too(house: House) -> None:
+    message = letter("Hi")
+    message.set_content("<p>Dear <b>Ann</b></p><p>well</p>", subtype="html")
+    await house.send(message)
+    told = await house.get("/api/v1/message/latest")
+    assert told["Text"].split() == ["Dear", "Ann", "well"]
+    assert (await house.client.get("/view/latest.txt")).text == told["Text"]
+
+
 async def test_a_page_of_another_site_changes_nothing(house: House) -> None:
     await house.send(letter("Hi"))
     answer = await house.client.request(

@@ -10,12 +10,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from mailsystem.web.context import Context
-from mailsystem.web.mailpit import changing, events, listing, reading, sending, tagging, telling, views
+from mailsystem.web.mailpit import changing, chaos, checking, events, listing, reading, sending, tagging, telling, views
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Plainly
 from mailsystem.web.visitors import Doorkeeper
 
-PARTS = (telling, listing, changing, tagging, reading, sending, views, events)
+PARTS = (telling, listing, changing, tagging, reading, sending, views, chaos, checking, events)
 
 
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:

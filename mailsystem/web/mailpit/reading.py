@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 
+from mailsystem.mail.hypertext import page_of
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.part import Part
 from mailsystem.web.api.asked import Found
@@ -43,6 +45,9 @@ async def words_of(box: Box, found: Found, told: dict[Kept, Any]) -> dict[str, s
     for name, kind in (("Text", "plain"), ("HTML", "html")):
         part = text_part(root, kind)
         words[name] = "" if part is None else await shown(box.context.store, found.content, part.part)
+    if words["HTML"] and not words["Text"]:
+        # As in Mailpit, what is to be read in it.
+        words["Text"] = (await asyncio.to_thread(page_of, words["HTML"])).text
     return words
 
 
@@ -97,10 +102,3 @@ def add_to(router: APIRouter, box: Box) -> None:
         if one.type != "image" or not _SHOWN.fullmatch(kind):
             return Response(_NO_PICTURE, media_type="image/gif", headers=answer)
         return StreamingResponse(octets_of(store, found.content, one), media_type=kind, headers=answer)
-
-    @router.get("/api/v1/message/{id}/{check}")
-    async def checked(request: Request, id: str, check: str) -> PlainTextResponse:  # noqa: A002
-        if check not in ("html-check", "link-check", "sa-check"):
-            raise Refusal("there is nothing at this address", 404)
-        await box.one(request, id)
-        raise Refusal(f"{check} is not available here")

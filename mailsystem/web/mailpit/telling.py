@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request
 
 from mailsystem import __version__
 from mailsystem.web.mailpit.box import Box
-from mailsystem.web.mailpit.plainly import Refusal
 
 VERSION = "v1.30.5"
 """The Mailpit that this is like; its clients ask for one that is new enough."""
@@ -60,12 +59,7 @@ def add_to(router: APIRouter, box: Box) -> None:
                 "RecipientAllowlist": " ".join(context.sent_on),
             },
             "SpamAssassin": False,
-            "ChaosEnabled": False,
+            "ChaosEnabled": context.faults is not None,
             "DuplicatesIgnored": False,
             "HideDeleteAllButton": not context.delete_all,
         }
-
-    @router.api_route("/api/v1/chaos", methods=["GET", "PUT"])
-    async def chaos(request: Request) -> None:
-        await box.account(request)
-        raise Refusal("Chaos is not enabled")
