@@ -29,7 +29,7 @@ epilog = examples(
     "mailsystem sendmail ann@example.org < message.eml",
     "mailsystem sendmail -t -i -f shop@example.org < message.eml",
     "mailsystem sendmail -S mail.test:2525 -t < message.eml",
-    "mailsystem sendmail -bs",
+    "mailsystem sendmail -b s",
 )
 
 
