@@ -18,6 +18,7 @@ _SO_ANYWAY: Final = frozenset(
         "MP_SEND_API_AUTH_ACCEPT_ANY",
         "MP_SMTP_DISABLE_RDNS",
         "MP_DISABLE_VERSION_CHECK",
+        "MP_ENABLE_CHAOS",
         "MP_BLOCK_REMOTE_CSS_AND_FONTS",
         "MP_SENDMAIL_SMTP_ADDR",  # that of another command
         "MP_SENDMAIL_FROM",

@@ -102,6 +102,15 @@ async def test_whole_addresses_are_meant_and_blind_copies_found(house: House) ->
     assert await found("to:blind@shop.test") == []
 
 
+async def test_a_search_that_cannot_be_sure_of_blind_copies_says_so(house: House) -> None:
+    await house.send(*(letter(f"number {n}") for n in range(201)), to=["ann@shop.test", "archive@shop.test"])
+    for method, query in (("GET", "addressed:archive@shop.test"), ("DELETE", "-bcc:archive@shop.test")):
+        assert "archive@shop.test" in await change(house, method, "/api/v1/search", status=400, query=query)
+    many = " ".join(f"bcc:{n}@shop.test" for n in range(11))
+    await change(house, "GET", "/api/v1/search", status=400, query=many)
+    assert (await house.get(MESSAGES))["total"] == 201
+
+
 async def test_a_message_is_told_whole_and_is_read_by_that(house: House) -> None:
     message = letter(
         "Parts",
@@ -408,6 +417,9 @@ class Listening:
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self._socket = socket
 
+    async def say(self, text: str) -> None:
+        await self._socket.send(text)
+
     async def next(self, *kinds: str) -> tuple[str, Any]:
         """The next event of these kinds."""
         async with asyncio.timeout(30):
@@ -427,6 +439,7 @@ async def listening(house: House) -> AsyncIterator[Listening]:
 
 
 async def test_events_are_told_as_they_come(house: House, listening: Listening) -> None:
+    await listening.say("what a client says means nothing")
     await house.send(letter("one"))
     _, told = await listening.next("new")
     assert (told["Subject"], told["ID"], told["Read"]) == ("one", "M1", False)

@@ -84,8 +84,7 @@ class Asked:
         if id_ == LATEST:
             content = await self._latest(account, list(boxes))
         else:
-            match = _ID.fullmatch(id_)
-            content = ContentId(int(match[1])) if match else None
+            content = content_of(id_)
         places = [] if content is None else await store.mailboxes.whereabouts(account.id, content)
         there = [Place(boxes[box], uid) for box, uid in places if box in boxes]
         if not there or content is None:
@@ -99,3 +98,9 @@ class Asked:
     async def _latest(self, account: Account, boxes: Sequence[MailboxId]) -> ContentId | None:
         found = await self._context.finder.find(account.id, self.query(""), mailboxes=boxes, before=None, limit=1)
         return found.messages[0].message.content if found.messages else None
+
+
+def content_of(id_: str) -> ContentId | None:
+    """What an id names; None for what is none."""
+    match = _ID.fullmatch(id_)
+    return ContentId(int(match[1])) if match else None

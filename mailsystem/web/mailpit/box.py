@@ -15,19 +15,19 @@ from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, Tag, every
 from mailsystem.store import FlagOp
-from mailsystem.web.api.asked import LATEST, Asked, Found, Place
+from mailsystem.web.api.asked import LATEST, Asked, Found, Place, content_of
 from mailsystem.web.api.changing import Changing, by_mailbox
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.plainly import Refusal
 from mailsystem.web.mailpit.shapes import evidences
 from mailsystem.web.mailpit.tags import keyword_of, tags_of
-from mailsystem.web.mailpit.translating import people_in, translated, zone_of
+from mailsystem.web.mailpit.translating import BLIND, people_in, translated, zone_of
 from mailsystem.web.problems import Problem
 from mailsystem.web.visitors import READ, Doorkeeper
 
 _PORTION: Final = 1000
-_MOST_BLIND: Final = 50
-_MOST_PEOPLE: Final = 3
+_MOST_BLIND: Final = 200
+_MOST_PEOPLE: Final = 10
 """Who are looked for among blind copies in one search."""
 
 
@@ -66,12 +66,15 @@ class Box:
     # Which
 
     async def query(self, account: Account, search: str, zone: str = "") -> Query:
-        """What a search of Mailpit's means. Raises `SyntaxFault`."""
-        blind = {who: await self._blind_copies(who) for who in people_in(search)[:_MOST_PEOPLE]}
+        """What a search of Mailpit's means. Raises `SyntaxFault`, and `Refusal` where it cannot be asked here."""
+        people = people_in(search)
+        if len(people) > _MOST_PEOPLE:
+            raise Refusal(f"a search may look for {_MOST_PEOPLE} people by {' and '.join(BLIND)}")
+        blind = {who: await self._blind_copies(who) for who in people}
         return translated(search, now=self.context.store.clock.now(), tz=zone_of(zone), blind=blind)
 
     async def _blind_copies(self, who: str) -> list[str]:
-        """Ids of messages that went to somebody whom they do not name."""
+        """Ids of messages that went to somebody whom they do not name. Raises `Refusal` where there are too many."""
         store = self.context.store
         address = Addressed("addressed", who).address
         if address is None:
@@ -83,6 +86,10 @@ class Box:
             return []
         hidden = Not(Addressed("addressed", str(address)))
         found = await self.context.finder.find(theirs.id, hidden, mailboxes=[inbox.id], limit=_MOST_BLIND)
+        if found.next is not None:
+            raise Refusal(
+                f"more than {_MOST_BLIND} messages that do not name {who} went there; look for them by to: or cc:"
+            )
         return [f"M{hit.message.content}" for hit in found.messages]
 
     async def page(self, account: Account, query: Query, start: int, limit: int) -> tuple[Sequence[Hit], int]:
@@ -125,14 +132,15 @@ class Box:
 
     async def named(self, account: Account, ids: Sequence[str]) -> list[Place]:
         """Where the messages of these ids are; those that are not here are passed over, as Mailpit does."""
+        box = await self.mailbox(account)
         places: list[Place] = []
         for id_ in ids:
             if id_ == LATEST:
                 raise Refusal("latest is not an ID that can be changed")
-            try:
-                places += (await self._asked.message(account, id_, INBOX)).places
-            except Problem:
-                continue
+            content = content_of(id_)
+            if content is not None:
+                found = await self.context.store.mailboxes.whereabouts(account.id, content)
+                places += [Place(box, uid) for where, uid in found if where == box.id]
         return places
 
     async def one(self, request: Request, id_: str, scope: str = READ) -> Found:

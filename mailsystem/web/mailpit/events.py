@@ -58,7 +58,7 @@ async def _heard_out(socket: WebSocket) -> None:
     """Until they go; what they say means nothing."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
-            await socket.receive_bytes()
+            await socket.receive()
 
 
 class _Telling:
