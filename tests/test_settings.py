@@ -357,6 +357,8 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         "MP_VERBOSE": "true",
         "MP_SMTP_DISABLE_RDNS": "1",
         "MP_MAX_MESSAGES": "500",
+        "MP_MAX_AGE": "3d",
+        "MP_TENANT_ID": "x",
         "MP_NEW_IN_A_LATER_ONE": "x",
         "MP_QUIET": "",
     }.items():
@@ -371,8 +373,9 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
     assert now.sink.passwords.get_secret_value() == "app:good pop:p"
     assert (now.sink.passwords_file, now.sink.login_required) == (tmp_path / "people", True)
     assert (now.limits.recipients, now.log.level) == (500, "debug")
+    assert (now.retention.messages, now.retention.age) == (500, 3 * 86_400)
     assert loaded.sources["web.port"] == "MP_UI_BIND_ADDR"
-    assert loaded.ignored == ("MP_MAX_MESSAGES", "MP_NEW_IN_A_LATER_ONE")
+    assert loaded.ignored == ("MP_NEW_IN_A_LATER_ONE", "MP_TENANT_ID")
     assert load().settings.web.label == ""
 
 
@@ -383,6 +386,8 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         ("MP_UI_BIND_ADDR", "8025"),
         ("MP_DATABASE", "http://rqlite:4001"),
         ("MP_SMTP_MAX_RECIPIENTS", "10"),
+        ("MP_MAX_MESSAGES", "many"),
+        ("MP_MAX_AGE", "3 weeks"),
     ],
 )
 def test_what_mailpit_knows_and_a_sink_does_not_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -60,9 +60,10 @@ class SinkDirectory(Authenticating):
         await self._account(SINK_LOGIN)
 
     async def login(self, credentials: Credentials, peer: Peer) -> Account:
-        if self._passwords is not None:
-            if not await asyncio.to_thread(self._passwords.knows, credentials.login, credentials.password):
-                raise AuthFailed
+        if self._passwords is not None and not await asyncio.to_thread(
+            self._passwords.knows, credentials.login, credentials.password
+        ):
+            raise AuthFailed
         everything = self._passwords is not None and "@" not in credentials.login
         try:
             # Not from memory: the account may have been removed, and a session stays with what it gets here.

@@ -93,12 +93,22 @@ def _recipients(value: str) -> Mapping[str, Any] | None:
     return {"limits.recipients": int(value)} if value.isdigit() and len(value) < 8 and int(value) >= 100 else None
 
 
+def _most(value: str) -> Mapping[str, Any] | None:
+    return {"retention.messages": int(value)} if value.isdigit() and len(value) < 12 else None
+
+
+def _age(value: str) -> Mapping[str, Any] | None:
+    return {"retention.age": value.lower()} if re.fullmatch(r"[0-9]{1,6}[hHdD]", value) else None
+
+
 _MEANT: Final[Mapping[str, _Meaning]] = {
     "MP_SMTP_BIND_ADDR": _place("smtp", "host"),
     "MP_UI_BIND_ADDR": _place("web", "web.host"),
     "MP_POP3_BIND_ADDR": _place("pop3", ""),
     "MP_DATABASE": _database,
     "MP_DATA_FILE": _database,
+    "MP_MAX_MESSAGES": _most,
+    "MP_MAX_AGE": _age,
     "MP_LABEL": _is("web.label"),
     "MP_WEBROOT": _is("web.root"),
     "MP_UI_AUTH": _is("web.auth"),
