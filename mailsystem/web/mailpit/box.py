@@ -46,8 +46,8 @@ class Box:
 
     def __init__(self, context: Context, keeper: Doorkeeper) -> None:
         self.context = context
-        self.changing = Changing(context)
         self._asked = Asked(context, keeper)
+        self.changing = Changing(context, self._asked)
 
     async def account(self, request: Request, scope: str = READ) -> Account:
         return await self._asked.account(request, None, scope)
