@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +15,16 @@ from mailsystem.directory import Away, Directory, Target
 from mailsystem.mail.account import Account
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import UNIX, Envelope, Notification
-from mailsystem.mail.errors import MailError, NoSuchMailbox, NoSuchRecipient, NotPermitted, OverQuota, Unavailable
+from mailsystem.mail.errors import (
+    MailError,
+    NoSuchMailbox,
+    NoSuchRecipient,
+    NotPermitted,
+    OverQuota,
+    SyntaxFault,
+    Unavailable,
+)
+from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.outgoing import NOTHING_ASKED, State
 from mailsystem.store import Caps, Delivered, Drop, Leaving, Settling, Spool, Store
 from mailsystem.telemetry import Trace
@@ -24,6 +34,8 @@ LIFETIME: Final = 5 * 86_400.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
 _NEVER: Final = frozenset({"NEVER"})
+_RETURN_PATH: Final = re.compile(rb"Return-Path: <([^\r\n]*)>\r\n")
+_MOST_PATH: Final = 1024
 
 Places: TypeAlias = Mapping[Address, tuple[Target | Away, ...]]
 """Where mail for each recipient goes."""
@@ -194,6 +206,30 @@ class Delivery:
         trace.event("queued", id=ident, sender=str(sender), recipients=away, contents=[done.content])
         return ident
 
+    async def release(
+        self, content: ContentId, recipients: Sequence[Address], *, sender: Address | None = None, trace: Trace
+    ) -> str:
+        """Put a message that is here already into the queue, as it is, for these on other servers; returns its id there.
+
+        Without a `sender` it leaves from who sent it, as its Return-Path tells. Whether that is allowed is for the caller to
+        say. In the queue and on disk when it returns. Raises `NoSuchMailbox` where there is no such message, and `Unavailable`.
+        """
+        if sender is None:
+            sender = _returned_to(await self._store.contents.read(content, 0, _MOST_PATH))
+        ident = self._ident()
+        leaving = Leaving(
+            ident,
+            sender,
+            dict.fromkeys(recipients, NOTHING_ASKED),
+            self._lifetime,
+            body="8BITMIME",
+            utf8=not all(each.is_ascii for each in (sender, *recipients)),
+        )
+        await self._store.outbound.add(leaving, content)
+        away = [str(recipient) for recipient in recipients]
+        trace.event("queued", id=ident, sender=str(sender), recipients=away, contents=[content])
+        return ident
+
     async def _place(self, message: _Message, places: Places, spool: Spool) -> _Done:
         prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
         leaving = await self._leaving(message, places)
@@ -300,6 +336,20 @@ def _asked(envelope: Envelope) -> dict[str, Any]:
 def _parameters(asked: Notification) -> dict[str, str]:
     given = {"NOTIFY": ",".join(sorted(asked.notify or ())), "ORCPT": asked.original or ""}
     return {keyword: value for keyword, value in given.items() if value}
+
+
+def _returned_to(head: bytes) -> Address:
+    """Who sent a message, as the field in front of it tells."""
+    match = _RETURN_PATH.match(head)
+    try:
+        return Address.kept(match[1].decode()) if match and match[1] else Address.NULL
+    except (SyntaxFault, UnicodeDecodeError):
+        return Address.NULL
+
+
+def releasable(address: Address, patterns: Iterable[str]) -> bool:
+    """Whether a sink may send mail on to that address, by patterns such as `*@example.org`."""
+    return any(fnmatchcase(address.key, pattern.casefold()) for pattern in patterns)
 
 
 def _here(places: Iterable[Target | Away]) -> list[Target]:

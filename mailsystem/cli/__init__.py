@@ -36,6 +36,7 @@ _ALONE = {
     "ingest": "ingest",
     "dump": "dump",
     "sendmail": "sendmail",
+    "release": "release",
 }
 """Commands with none below them, each a module of that name, and what does it there."""
 _GROUPS = ("user", "domain", "alias", "token", "webhook", "queue", "index", "fault", "space")

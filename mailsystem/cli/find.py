@@ -10,6 +10,7 @@ import typer
 from mailsystem.cli.accounts import Refused, known_login, with_store
 from mailsystem.cli.options import AsJson, Config, DataDir, examples
 from mailsystem.cli.terminal import moment, print_json, print_table, say, size
+from mailsystem.mail.space import space_of
 
 if TYPE_CHECKING:
     from mailsystem.finding.finder import Found, Hit
@@ -123,6 +124,8 @@ def _explain(query: Query, *, json: bool) -> None:
 
 async def whose(account: str | None, store: Store, settings: Settings) -> str:
     """The login whose mail is meant. Raises `Refused`."""
+    if account is not None and space_of(account):
+        return account
     if account is not None and account != _SINK:
         return await known_login(account, store, settings)
     logins = [one.account.login for one in await store.accounts.list()]

@@ -15,13 +15,13 @@ from typing import Final, TypeAlias, cast
 from mailsystem.mail.address import Address
 from mailsystem.mail.clock import Clock
 from mailsystem.mail.envelope import Body, Notification
-from mailsystem.mail.errors import InUse
+from mailsystem.mail.errors import InUse, NoSuchMailbox
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.outgoing import Attempt, OutboundId, Outgoing, State, Waiting
 from mailsystem.store import contents, suppression
 from mailsystem.store.database import Database, Many, Ring, Row, Sql, Unit
 from mailsystem.store.holder import is_gone, this_process
-from mailsystem.store.leaving import QUEUE
+from mailsystem.store.leaving import QUEUE, Leaving, enqueue
 
 LEASE: Final = 3600.0
 """Seconds within which whoever has taken mail must be done with it."""
@@ -75,6 +75,10 @@ class Outbound:
         self._clock = clock
         self._process = this_process()
 
+    async def add(self, leaving: Leaving, content: ContentId) -> None:
+        """Let a message leave that is here already. Raises `NoSuchMailbox` where it is not."""
+        await self._database.write(_add(leaving, content, self._clock.now()))
+
     async def agenda(self) -> list[tuple[str, float]]:
         """Every domain for which mail waits, and when the first of it is due; one that is being tried, at its lease's end."""
         return await self._database.read(_agenda())
@@ -123,6 +127,13 @@ class Outbound:
     async def reported(self, message: OutboundId, recipients: Sequence[Address]) -> None:
         """Nothing is to be told, or there is nobody to tell."""
         await self._database.write(mark_reported(message, recipients, self._clock.now()))
+
+
+def _add(leaving: Leaving, content: ContentId, now: float) -> Unit[None]:
+    rows = yield Sql("SELECT size FROM contents WHERE id = $1", content)
+    if not rows:
+        raise NoSuchMailbox("there is no such message")
+    yield from enqueue(leaving, content, rows[0][0], now)
 
 
 def _agenda() -> Unit[list[tuple[str, float]]]:

@@ -21,6 +21,7 @@ from mailsystem.web.api import (
     keeping,
     listing,
     reading,
+    releasing,
     sending,
     waiting,
     webhooks,
@@ -49,6 +50,7 @@ PARTS = (
     flow,
     keeping,
     webhooks,
+    releasing,
 )
 """Each has `routes`, which makes its part of the interface."""
 

@@ -16,9 +16,14 @@ import dkim
 import pytest
 from two_houses import House, Street, street, until
 
+from mailsystem.delivery import Delivery
+from mailsystem.directory import SinkDirectory
+from mailsystem.mail.address import Address
+from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mailauth.keys import make_keys, record_of
 from mailsystem.store import KeyState
 from mailsystem.store.database import Sql, Unit
+from mailsystem.telemetry import Trace
 
 MESSAGE = b"From: alice@a.test\r\nTo: bob@b.test\r\nSubject: lunch\r\nMessage-ID: <1@a.test>\r\n\r\nFriday?\r\n"
 
@@ -247,6 +252,21 @@ async def test_a_sink_sends_on_only_what_a_rule_allows(houses: Street) -> None:
     assert (await b.one("bob"))["Subject"] == "lunch"
     await a.empty()
     assert [event.data["recipient"] for event in a.told("sent") + a.told("failed")] == ["bob@b.test"]
+
+
+async def test_what_a_sink_has_caught_is_sent_on_as_it_came_when_it_is_released(houses: Street) -> None:
+    b = await houses.open("b", people=("bob",))
+    a = await houses.open("a", sink=True, sink_allow=("*@b.test",))
+    await asyncio.to_thread(a.submit, "dev@a.test", ["eve@elsewhere.test"], MESSAGE)
+    caught = (await a.store.accounts.find("sink")).id
+    inbox = await a.store.mailboxes.find(caught, "INBOX")
+    [row] = await a.store.mailboxes.messages(caught, inbox.id, MessageSet(((1, 1),)))
+    delivery = Delivery(a.store, SinkDirectory(a.store, default_domain="a.test"), hostname="a.test")
+    await delivery.release(row.content, [Address.parse("bob@b.test")], trace=Trace())
+    got = await b.one("bob")
+    assert (got["Subject"], got["Return-Path"]) == ("lunch", "<dev@a.test>")
+    await a.empty()
+    assert await a.store.contents.sweep(grace=-1) == 0, "it is still caught"
 
 
 async def test_a_sink_without_rules_sends_nothing(houses: Street) -> None:
