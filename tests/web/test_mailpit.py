@@ -302,6 +302,9 @@ async def test_mail_is_sent_by_http(house: House) -> None:
         ({**body, "Headers": {"X Y": "x"}}, "invalid header"),
         ({**body, "Attachments": [{"Content": "!", "Filename": "x"}]}, "base64"),
         ({**body, "From": "shop@shop.test"}, "From"),
+        ({**body, "Subject": "=?utf-8?q?a=0D=0AX-Evil:_1?="}, "header"),
+        ({**body, "Headers": {"X-A": "=?utf-8?q?a=0D=0A=0D=0Ab?="}}, "header"),
+        ({**body, "From": {"Email": "s@shop.test", "Name": "=?utf-8?q?a=0D=0AX-Evil:_1?="}}, ""),
         ({"From": body["From"]}, "recipient"),
         (b"{", "JSON"),
     ):

@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.mail.errors import MailError, SyntaxFault
-from mailsystem.mail.header import picker
+from mailsystem.mail.header import fields, picker
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.telemetry import Event, Trace
 from mailsystem.web.context import Context
@@ -40,6 +40,7 @@ _OWN: Final = frozenset(
 """Fields that are made of what else was said."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,76}")
 _BREAKS: Final = re.compile(r"[\r\n]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TYPE: Final = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,60})/([A-Za-z0-9!#$&^_.+-]{1,100})")
 
 
@@ -199,9 +200,15 @@ class _Written:
                 more: dict[str, Any] = {"cid": f"<{one['cid']}>", "disposition": "inline"} if one["cid"] else {}
                 made.add_attachment(one["octets"], *one["type"], filename=one["name"] or None, **more)
         try:
-            return made.as_bytes()
-        except (ValueError, UnicodeError, LookupError):
+            # An encoded word may hold a line break, which is written out where it is one (RFC 2047 5).
+            if any(_CONTROL.search(str(value)) for part in made.walk() for value in part.values()):
+                raise Refusal("a header may hold no control characters")
+            octets = made.as_bytes()
+            if len(fields(octets[: octets.index(b"\r\n\r\n") + 4])) != len(made):
+                raise Refusal("no message can be made of that")
+        except (ValueError, UnicodeError, LookupError, AttributeError):
             raise Refusal("no message can be made of that") from None
+        return octets
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
