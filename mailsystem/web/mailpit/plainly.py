@@ -14,11 +14,16 @@ from mailsystem.mail.errors import MailError
 from mailsystem.web.problems import Problem, status_of
 
 
+def whole(text: str) -> str:
+    """A text without halves of characters: JSON may bring them, and neither an answer nor a message can."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class Refusal(Exception):
     """What cannot be done, and why."""
 
     def __init__(self, why: str, status: int = 400) -> None:
-        super().__init__(why)
+        super().__init__(whole(why))
         self.status = status
 
 
@@ -48,7 +53,7 @@ def text_in(body: dict[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise Refusal(f"{name} should be a string")
-    return value
+    return whole(value)
 
 
 def texts_in(body: dict[str, Any], name: str, most: int = 10_000) -> list[str]:

@@ -27,7 +27,7 @@ from mailsystem.mail.mailbox import ContentId
 from mailsystem.telemetry import Event, Trace
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.box import Box
-from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in
+from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in, whole
 from mailsystem.web.mailpit.tags import keyword_of
 from mailsystem.web.problems import status_of
 from mailsystem.web.visitors import SEND, peer_of
@@ -223,7 +223,7 @@ def _text(value: Mapping[str, Any], name: str) -> str:
 
 def _line(text: str) -> str:
     """A text that stays on one line of a header."""
-    return _BREAKS.sub(" ", text)
+    return _BREAKS.sub(" ", whole(text))
 
 
 def _address(text: str, name: str) -> Address:
