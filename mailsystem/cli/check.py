@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 epilog = examples(
     "mailsystem check message.eml",
     "mailsystem check --format junit --fail-on warning mails/*.eml > report.xml",
-    "mailsystem check --zone example.org.zone --mail-from news@example.org --ip 192.0.2.1 message.eml",
+    "mailsystem check --fail-on warning --disable wide-line message.eml",
     "mailsystem check --links message.eml",
     "mailsystem check --rules",
 )

@@ -18,7 +18,7 @@ from mailsystem.cli.terminal import print_json, say
 epilog = examples(
     "mailsystem diff expected.eml received.eml",
     "mailsystem diff --side-by-side one.eml two.eml",
-    "mailsystem diff --mask '[0-9]{6}' --mask 'Order [0-9]+' one.eml two.eml",
+    "mailsystem diff --mask 'Order .{6}' one.eml two.eml",
 )
 
 

@@ -17,7 +17,7 @@ epilog = examples(
     "mailsystem extract message.eml",
     "mailsystem extract --code message.eml",
     "mailsystem extract --link /reset/ message.eml",
-    "curl -s pop3://127.0.0.1:1110/1 --user ann@example.org:any | mailsystem extract --code -",
+    "mailsystem extract --code - < message.eml",
 )
 
 

@@ -50,7 +50,7 @@ Days = Annotated[
 @app.command(
     epilog=examples(
         "mailsystem token add ann@example.org phone",
-        "mailsystem token add ann@example.org ci --scope read --scope send --days 30",
+        "mailsystem token add ann@example.org ci --scope send --days 30",
     )
 )
 def add(

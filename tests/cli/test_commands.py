@@ -49,6 +49,7 @@ def test_all_the_commands_are_there() -> None:
         "diff",
         "ingest",
         "dump",
+        "sendmail",
         "release",
         "trace",
         "doctor",
