@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,10 @@ _MOST_PEOPLE: Final = 1000
 """Of one field: a message to more of them is told as one to so many."""
 _MOST_TEXT: Final = 4 << 20
 """Octets of a text that are shown; whoever wants more takes the part."""
+MOST_PARTS: Final = 1000
+"""Of one message that are told of; the rest is in the message as it was sent."""
+_FEW: Final = 64 << 10
+"""Octets of a tree that is read where we stand."""
 _MOST_HEAD: Final = 256 << 10
 
 
@@ -53,11 +58,34 @@ async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict
             if head is None:
                 head = await store.contents.read(content, 0, _MOST_HEAD)
             snippet = told[Kept.PREVIEW]
-            root = Part.load(told[Kept.PARTS])
+            root = await tree_of(told[Kept.PARTS])
             if snippet is None:  # nobody has read it yet
                 snippet = preview_of(root, await store.contents.read(content, 0, REACH))
             made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), root, snippet)
     return made
+
+
+async def tree_of(dumped: bytes) -> Part:
+    """A message's parts as they are kept, the first `MOST_PARTS` of them: a sender decides how many there are."""
+    return Part.load(dumped) if len(dumped) <= _FEW else await asyncio.to_thread(_first_parts, dumped)
+
+
+def _first_parts(dumped: bytes) -> Part:
+    records = json.loads(dumped)[:MOST_PARTS]
+    kept = [0] * len(records)
+    inside: list[list[int]] = []
+    """Who has children that come yet, and how many: parents stand before their children."""
+    for number, record in enumerate(records):
+        if inside:
+            kept[inside[-1][0]] += 1
+            inside[-1][1] -= 1
+            if not inside[-1][1]:
+                inside.pop()
+        if record[-1]:
+            inside.append([number, record[-1]])
+    for record, children in zip(records, kept, strict=True):
+        record[-1] = children
+    return Part.load(json.dumps(records).encode())
 
 
 async def departed(store: Store, mailbox: Mailbox, told: Mapping[Kept, Any]) -> Summary:
@@ -65,7 +93,7 @@ async def departed(store: Store, mailbox: Mailbox, told: Mapping[Kept, Any]) -> 
     `Unavailable` where those are gone too."""
     octets = await store.contents.read(told[Kept.CONTENT], 0, _MOST_TEXT)
     facts = await asyncio.to_thread(scan, octets)
-    root = Part.load(facts.parts)
+    root = await tree_of(facts.parts)
     return _summary(mailbox, told, Fields(octets[: min(facts.header_size, _MOST_HEAD)]), root, preview_of(root, octets))
 
 

@@ -485,3 +485,23 @@ async def test_html_without_ends_is_made_into_words_all_the_same(house: House) -
     # Were the time to grow with the square of its length, this would end in some hours.
     sent = await house.client.post("/v1/send", json={"to": ["bob@shop.test"], "html": "<style " * 140_000})
     assert sent.status_code == 201, sent.text
+
+
+async def test_of_very_many_parts_the_first_thousand_are_told(house: House) -> None:
+    parts = b"".join(b'--b\r\nContent-Type: text/plain; name="%d.txt"\r\n\r\nx\r\n' % n for n in range(3000))
+    inner = (
+        b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nfirst\r\n--c\r\n\r\nsecond\r\n--c--\r\n"
+    )
+    await house.send(
+        b"Subject: many\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" + inner + parts + b"--b--\r\n"
+    )
+    told = await house.get("/v1/messages/latest")
+
+    def count(part: dict[str, Any]) -> int:
+        return 1 + sum(map(count, part["children"]))
+
+    assert count(told["parts"]) == 1000
+    assert [child["part"] for child in told["parts"]["children"][0]["children"]] == ["1.1", "1.2"]
+    assert told["text"] == "first"
+    assert (await house.get("/v1/messages"))["messages"][0]["attachments"] == 996
+    assert (await house.client.get("/v1/messages/latest/parts/900")).status_code == 200

@@ -182,7 +182,7 @@ async def parts_of(context: Context, one: Found) -> Part:
         one.account.id, place.mailbox.id, MessageSet.of([place.uid]), (Kept.UID, Kept.PARTS)
     ):
         for dumped in columns[Kept.PARTS]:
-            return Part.load(dumped)
+            return await letters.tree_of(dumped)
     raise Problem(404, "the message is gone")
 
 
