@@ -40,7 +40,7 @@ async def hooks(store: Store, settings: Settings, trace: Trace, *, sink: bool) -
     schedule = Schedule(first=own.retry_first, most=max(_MOST_BETWEEN, own.retry_first))
     worker = Worker(
         store,
-        trace.child("hooks"),
+        trace.at("hooks"),
         bring=bring,
         next_try=schedule.next_try,
         lifetime=own.lifetime,

@@ -110,6 +110,13 @@ class Trace:
 
     def child(self, door: str, **context: Any) -> Trace:
         """The voice of a new session at `door`; `context` goes into each of its events."""
+        return self._voice(door, _next_session(), context)
+
+    def at(self, door: str) -> Trace:
+        """The same voice in another room: no session begins."""
+        return self._voice(door, self.session, {})
+
+    def _voice(self, door: str, session: int, context: Mapping[str, Any]) -> Trace:
         child = Trace(
             self._sinks,
             lines=self._lines,
@@ -117,7 +124,7 @@ class Trace:
             transcripts=self._transcripts,
             watch=self._watch,
             door=door,
-            session=_next_session(),
+            session=session,
             context={**self.context, **context},
         )
         child._hearers = self._hearers

@@ -67,7 +67,7 @@ def both(tmp_path: Path) -> Iterator[program.Program]:
 
 
 def test_all_of_them_are_at_each_door_and_see_one_store(both: program.Program) -> None:
-    assert set(both.ready) == {"pid", "smtp", "pop3", "imap"}
+    assert set(both.ready) == {"pid", "smtp", "pop3", "imap", "web"}
     assert both.ready["pid"] == both.pid
     with contextlib.ExitStack() as stack:
         senders = at_both(both, lambda: stack.enter_context(Smtp(both.smtp)))

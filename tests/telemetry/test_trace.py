@@ -123,3 +123,12 @@ def test_a_span_says_with_what_it_failed_and_lets_it_pass() -> None:
     [event] = heard
     assert event.data["failed"] == "ValueError"
     assert "password" not in str(event)
+
+
+def test_a_voice_in_another_room_begins_no_session() -> None:
+    heard: list[Event] = []
+    trace = Trace([heard.append])
+    first = trace.child("smtp").session
+    trace.at("hooks").event("told")
+    assert trace.child("smtp").session == first + 1
+    assert (heard[0].door, heard[0].session) == ("hooks", 0)
