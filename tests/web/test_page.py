@@ -268,6 +268,7 @@ async def test_every_action_has_a_key_and_every_key_is_shown(visit: Visit, house
     await visit.page.keyboard.type("compact")
     await visit.press("Enter")
     await visit.page.wait_for_selector("body.compact")
+    await visit.page.wait_for_selector("dialog[open]", state="detached")  # which takes all keys while it is there
     await visit.press("g", "p")
     await visit.shows("two")
     await visit.at("/m/*?q=is%3Apinned")
