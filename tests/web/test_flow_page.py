@@ -100,6 +100,14 @@ async def test_the_silence_of_pop3_is_drawn(browser: Browser, house: House) -> N
         assert "was told, unasked" in await visit.text(".facts .push")
 
 
+async def test_what_is_said_while_nobody_sees_the_tab_is_there_afterwards(browser: Browser, house: House) -> None:
+    async with visiting(browser, base_of(house)) as visit:
+        # A tab in the background is given no frames.
+        await visit.page.add_init_script("window.requestAnimationFrame = () => 0")
+        await play(visit, house)
+        assert "LOGOUT" in await visit.text(".lines")
+
+
 async def test_an_arrow_opens_to_its_lines_by_key_and_stays_open(browser: Browser, house: House) -> None:
     async with visiting(browser, base_of(house)) as visit:
         await play(visit, house)

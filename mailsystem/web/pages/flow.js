@@ -6,7 +6,7 @@ import { Flow, visible } from "./flow-model.js";
 const flow = new Flow(innerWidth < 760 ? { senders: 1, readers: 2, askers: 1 } : { senders: 3, readers: 4, askers: 2 });
 const sheet = $("main"), list = $(".lines"), board = new Board($(".lanes"), list, flow);
 const MOST_WAITING = 3000;
-let waiting = [], paused = false, following = true, frame = 0, last_id = 0, dropped = 0, opened_all = false;
+let waiting = [], paused = false, following = true, due = 0, last_id = 0, dropped = 0, opened_all = false;
 
 // What comes in
 
@@ -39,10 +39,11 @@ function enqueue(event) {
   if (waiting.length > MOST_WAITING) { dropped += waiting.length - MOST_WAITING; waiting.splice(0, waiting.length - MOST_WAITING); }
   if (paused) tell_paused(); else schedule();
 }
-function schedule() { if (!frame) frame = setTimeout(() => requestAnimationFrame(show), 60); }
+// No animation frame: a tab that nobody sees gets none, and would lose what does not fit into `waiting`.
+function schedule() { if (!due) due = setTimeout(show, 60); }
 
 function show() {
-  frame = 0;
+  due = 0;
   if (paused) return;
   const events = waiting;
   waiting = [];
