@@ -41,14 +41,11 @@ class Guarding:
     under a name that it has pointed at this machine (DNS rebinding: the name is none of ours).
     """
 
-    def __init__(
-        self, app: ASGIApp, *, trace: Trace, names: frozenset[str], largest: int, any_name: bool = False
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, trace: Trace, names: frozenset[str], largest: int) -> None:
         self._app = app
         self._trace = trace
         self._names = names
         self._largest = largest
-        self._any_name = any_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -122,11 +119,11 @@ class Guarding:
 
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> str | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self._any_name and not self._is_ours(host):
+        if not self._is_ours(host):
             return "this server does not go by that name; the setting web.hosts names others"
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and (scope["type"] == "websocket" or scope["method"] not in SAFE):
-            if urlsplit(origin).netloc.lower() != host.lower():
+            if origin.partition("://")[2].lower() != host.lower():
                 return "asked by a page of another site"
         elif headers.get(b"sec-fetch-site") == b"cross-site" and scope.get("method", "GET") not in SAFE:
             return "asked by a page of another site"

@@ -57,8 +57,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         since: Annotated[
             str | None,
             Parameter(
-                description="Only what came after a ModSeq (`412`), a moment (`2026-01-31T12:00:00Z`) or so long ago (`5m`);"
-                " without it, also what is here already."
+                description="Only what came after a moment (`2026-01-31T12:00:00Z`) or so long ago (`5m`), or what came or was"
+                " changed after a ModSeq (`412`); without it, also what is here already."
             ),
         ] = None,
         timeout: Annotated[float, Parameter(ge=0, le=LONGEST_WAIT, description="Seconds.")] = 10.0,
@@ -128,6 +128,23 @@ def _since(text: str | None, now: float) -> ModSeq | float | None:
         ) from None
 
 
+async def _rung(context: Context, account: Account, heard: int) -> None:
+    """Wait until something may have changed in the account after stroke `heard`, or this is to end."""
+    stopping = asyncio.create_task(context.stopping.wait())
+    ringing = asyncio.create_task(context.store.bell.wait(heard, (account.id, MailboxId(0))))
+    try:
+        await asyncio.wait((stopping, ringing), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        ringing.cancel()
+
+
+async def _first_new(context: Context, box: Mailbox, after: ModSeq) -> Uid:
+    """Behind the last message that surely was there at that ModSeq: what has changed since may be older all the same."""
+    messages = await context.store.mailboxes.messages(box.account, box.id, MessageSet(((1, STAR),)))
+    return Uid(max((each.uid for each in messages if each.modseq <= after), default=0) + 1)
+
+
 class _Waiting:
     """One who waits for messages."""
 
@@ -149,11 +166,11 @@ class _Waiting:
             fresh = await mailboxes.find(self._account.id, box.name)
             marks[box.id] = fresh.uidnext
         for box in boxes:
-            hits += self._kept(box, await self._found(box, MessageSet(((1, marks[box.id] - 1),)), count), seen)
+            hits += self._kept(box, await self._found(box, count), seen)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while len(hits) < count and not self._context.stopping.is_set():
-                    await self._rung(heard)
+                    await _rung(self._context, self._account, heard)
                     heard = bell.rung
                     now = await mailboxes.list(self._account.id)
                     for box in now:
@@ -164,22 +181,10 @@ class _Waiting:
                             hits += self._kept(box, await self._came(box, first), seen)
         return sorted(hits, key=lambda hit: (hit.message.internaldate, hit.message.uid))
 
-    async def _rung(self, heard: int) -> None:
-        stopping = asyncio.create_task(self._context.stopping.wait())
-        ringing = asyncio.create_task(self._context.store.bell.wait(heard, (self._account.id, MailboxId(0))))
-        try:
-            await asyncio.wait((stopping, ringing), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            ringing.cancel()
-
-    async def _found(self, box: Mailbox, uids: MessageSet, count: int) -> list[Hit]:
+    async def _found(self, box: Mailbox, count: int) -> list[Hit]:
         """What is there already. The newest are wanted where there are more than enough."""
-        if not uids or uids.ranges[0][1] < 1:
-            return []
-        found = await self._context.finder.find(
-            self._account.id, self._query, mailboxes=[box.id], before=None, limit=count if self._since is None else 500
-        )
+        limit = count if self._since is None else MOST_AWAITED
+        found = await self._context.finder.find(self._account.id, self._query, mailboxes=[box.id], limit=limit)
         return list(found.messages)
 
     async def _came(self, box: Mailbox, first: Uid) -> list[Hit]:
@@ -229,7 +234,7 @@ class _Stream:
         while not stopping.is_set():
             try:
                 async with asyncio.timeout(HEARTBEAT):
-                    await self._rung(heard)
+                    await _rung(self._context, self._account, heard)
                 is_news = True
             except TimeoutError:
                 is_news = False
@@ -246,15 +251,6 @@ class _Stream:
             for event in await self._look():
                 yield event
 
-    async def _rung(self, heard: int) -> None:
-        ringing = asyncio.create_task(self._context.store.bell.wait(heard, (self._account.id, MailboxId(0))))
-        stopping = asyncio.create_task(self._context.stopping.wait())
-        try:
-            await asyncio.wait((ringing, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ringing.cancel()
-            stopping.cancel()
-
     async def _begin(self) -> list[bytes]:
         """Where it begins; who names a ModSeq hears first what came after it."""
         boxes = await self._context.store.mailboxes.list(self._account.id)
@@ -264,15 +260,10 @@ class _Stream:
             self._known[box.id] = box.name, box.modseq, box.uidnext
             if self._after is not None and self._after < box.modseq:
                 with contextlib.suppress(NoSuchMailbox):
-                    first = await self._first_new(box, ModSeq(self._after))
+                    first = await _first_new(self._context, box, ModSeq(self._after))
                     told += await self._news(box, ModSeq(self._after), first, now)
         began = now if self._after is None else min(now, self._after)
         return [b"retry: 1000\n" + _event(began, "ready", {"modseq": now}), *_in_order(told)]
-
-    async def _first_new(self, box: Mailbox, after: ModSeq) -> Uid:
-        """Behind the last message that surely was there at that ModSeq."""
-        messages = await self._context.store.mailboxes.messages(self._account.id, box.id, MessageSet(((1, STAR),)))
-        return Uid(max((each.uid for each in messages if each.modseq <= after), default=0) + 1)
 
     async def _look(self) -> list[bytes]:
         told: list[_Told] = []
