@@ -39,11 +39,17 @@ def attachments(facts: Facts) -> list[Attachment]:
     """The attachments of a message, in their order; those of a message within it belong to that one.
 
     Text without a name is what the message says, not attached to it, unless it is marked so (RFC 2183 2.2). Images and sounds
-    that are marked as inline, and whatever the text may name by a Content-ID, are inline.
+    that are marked as inline, and whatever the text may name by a Content-ID, are inline; so is what has one beside a text to
+    which it belongs (RFC 2387), whatever it is marked as.
     """
     if _has_none(facts):
         return []
-    return list(_found(Part.load(facts.parts), _tree(facts.bodystructure)))
+    return of_tree(Part.load(facts.parts), facts.bodystructure)
+
+
+def of_tree(root: Part, bodystructure: bytes) -> list[Attachment]:
+    """The same of a message whose parts, or the first of them, are read already."""
+    return list(_found(root, _tree(bodystructure)))
 
 
 def _has_none(facts: Facts) -> bool:
@@ -54,20 +60,21 @@ def _has_none(facts: Facts) -> bool:
 
 
 def _found(root: Part, structure: _Node) -> Iterator[Attachment]:
-    waiting: list[tuple[Part, _Node, str]] = [(root, structure, "")]
+    waiting: list[tuple[Part, _Node, str, bool]] = [(root, structure, "", False)]
     while waiting:
-        part, shown, path = waiting.pop()
+        part, shown, path, belongs = waiting.pop()
         if part.type == "multipart":
             inside = [node for node in shown if isinstance(node, list)] if isinstance(shown, list) else []
             for number in range(len(part.children), 0, -1):
                 node = inside[number - 1] if number <= len(inside) else []
-                waiting.append((part.children[number - 1], node, f"{path}.{number}" if path else str(number)))
+                where = f"{path}.{number}" if path else str(number)
+                waiting.append((part.children[number - 1], node, where, part.subtype == "related"))
             continue
         disposition, content_id = _marks(part, shown)
         media = part.type in ("image", "audio", "video")
         if part.type == "text" and part.filename is None and disposition != b"ATTACHMENT":
             continue
-        inline = disposition != b"ATTACHMENT" and part.type not in ("text", "message")
+        inline = (belongs or disposition != b"ATTACHMENT") and part.type not in ("text", "message")
         yield Attachment(
             path or "1",
             f"{part.type}/{part.subtype}",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from mailsystem.mail import header
+from mailsystem.mail import attachment, header
 from mailsystem.mail.content import scan
 from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import FLAGGED, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
@@ -17,7 +17,7 @@ from mailsystem.mail.part import Part, text_of
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.words import decoded, text
 from mailsystem.store import Store
-from mailsystem.web.shapes import Attachment, PartShape, Person, Summary, moment
+from mailsystem.web.shapes import PartShape, Person, Summary, moment
 
 _THINGS: Final = (
     Kept.UID,
@@ -28,6 +28,7 @@ _THINGS: Final = (
     Kept.CONTENT,
     Kept.HEAD,
     Kept.PARTS,
+    Kept.BODYSTRUCTURE,
     Kept.PREVIEW,
 )
 _MOST_PEOPLE: Final = 1000
@@ -61,8 +62,16 @@ async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict
             root = await tree_of(told[Kept.PARTS])
             if snippet is None:  # nobody has read it yet
                 snippet = preview_of(root, await store.contents.read(content, 0, REACH))
-            made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), root, snippet)
+            files = await attached(root, told[Kept.BODYSTRUCTURE])
+            made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), files, snippet)
     return made
+
+
+async def attached(root: Part, bodystructure: bytes) -> list[attachment.Attachment]:
+    """What comes with a message beside its text, and within it."""
+    if len(bodystructure) <= _FEW:
+        return attachment.of_tree(root, bodystructure)
+    return await asyncio.to_thread(attachment.of_tree, root, bodystructure)
 
 
 async def tree_of(dumped: bytes) -> Part:
@@ -94,7 +103,10 @@ async def departed(store: Store, mailbox: Mailbox, told: Mapping[Kept, Any]) -> 
     octets = await store.contents.read(told[Kept.CONTENT], 0, _MOST_TEXT)
     facts = await asyncio.to_thread(scan, octets)
     root = await tree_of(facts.parts)
-    return _summary(mailbox, told, Fields(octets[: min(facts.header_size, _MOST_HEAD)]), root, preview_of(root, octets))
+    files = await attached(root, facts.bodystructure)
+    return _summary(
+        mailbox, told, Fields(octets[: min(facts.header_size, _MOST_HEAD)]), files, preview_of(root, octets)
+    )
 
 
 def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:
@@ -103,7 +115,9 @@ def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:
         yield dict(zip(names, values, strict=True))
 
 
-def _summary(mailbox: Mailbox, told: Mapping[Kept, Any], fields: Fields, root: Part, snippet: str) -> Summary:
+def _summary(
+    mailbox: Mailbox, told: Mapping[Kept, Any], fields: Fields, files: Sequence[attachment.Attachment], snippet: str
+) -> Summary:
     return Summary(
         id=emailid(told[Kept.CONTENT]),
         mailbox=mailbox.shown,
@@ -117,7 +131,7 @@ def _summary(mailbox: Mailbox, told: Mapping[Kept, Any], fields: Fields, root: P
         received=moment(told[Kept.INTERNALDATE]),
         size=told[Kept.SIZE],
         snippet=snippet,
-        attachments=sum(1 for each in leaves(root) if is_attached(each.part)),
+        attachments=sum(not each.inline for each in files),
         **of_flags(told[Kept.FLAGS]),
     )
 
@@ -204,11 +218,6 @@ def _outside(root: Part) -> Iterator[Numbered]:
         yield each
 
 
-def is_attached(part: Part) -> bool:
-    """Whether a leaf is something beside the message's own text."""
-    return bool(part.filename) or part.type not in ("text", "multipart")
-
-
 def text_part(root: Part, subtype: str) -> Numbered | None:
     """The first text of that kind that is the message's own."""
     wanted = (subtype, "xhtml") if subtype == "html" else (subtype,)
@@ -276,31 +285,3 @@ def tree(root: Part, said: Mapping[str, Dispositions]) -> PartShape:
             children=[made[id(child)] for child in part.children],
         )
     return made[id(root)]
-
-
-def attachments(root: Part, said: Mapping[str, Dispositions]) -> list[Attachment]:
-    """Everything beside the message's own text."""
-    nothing = Dispositions(None, None)
-    # What a text refers to is part of it, whatever its sender calls it (RFC 2387).
-    related = {
-        id(child)
-        for _, part in numbered(root)
-        if (part.type, part.subtype) == ("multipart", "related")
-        for child in part.children
-    }
-    found: list[Attachment] = []
-    for number, part in leaves(root):
-        own = said.get(number, nothing)
-        if is_attached(part) or own.disposition == "attachment":
-            inline = own.cid is not None and (own.disposition != "attachment" or id(part) in related)
-            found.append(
-                Attachment(
-                    part=number,
-                    type=f"{part.type}/{part.subtype}",
-                    filename=part.filename,
-                    size=part.body[1] - part.body[0],
-                    cid=own.cid,
-                    inline=inline,
-                )
-            )
-    return found

@@ -75,6 +75,13 @@ def test_parts_are_numbered_as_imap_does() -> None:
     ]
 
 
+def test_what_belongs_to_a_text_is_shown_within_it_whatever_it_is_marked_as() -> None:
+    logo = part("Content-Type: image/png", "Content-ID: <x>", "Content-Disposition: attachment; filename=l.png")
+    nameless = part("Content-Type: image/png", "Content-Disposition: attachment; filename=m.png")
+    assert [one.inline for one in of(mixed(TEXT, logo, nameless, kind="related"))] == [True, False]
+    assert [one.inline for one in of(mixed(TEXT, logo, nameless))] == [False, False]
+
+
 def test_what_is_attached_to_a_message_within_is_not_attached_to_this_one() -> None:
     inner = mixed(TEXT, part("Content-Type: application/zip", "Content-Disposition: attachment")).decode()
     inner = inner.replace("=b", "=c").replace("--b", "--c")

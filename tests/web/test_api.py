@@ -87,6 +87,9 @@ async def test_a_message_is_read_whole_and_in_parts(house: House) -> None:
     assert told["reply_to"] == [{"name": "", "address": "help@shop.test"}]
     assert told["message_id"] == "<1@shop.test>"
     assert [child["type"] for child in told["parts"]["children"]] == ["multipart/alternative", "text/html"]
+    # Lists, queries and the message itself count alike.
+    assert (await house.get("/v1/messages"))["messages"][0]["attachments"] == 1
+    assert (await house.get("/v1/messages", query="has:inline has:attachment"))["total"] == 1
     logo, attached = told["attachments"]
     assert (logo["part"], logo["cid"], logo["inline"], logo["type"]) == ("1.2.2", "logo", True, "image/png")
     assert (attached["part"], attached["filename"], attached["inline"]) == ("2", "../ä.html", False)

@@ -23,7 +23,7 @@ from mailsystem.web import letters
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, Found, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
-from mailsystem.web.shapes import HeaderField, Headers, Whereabouts, Whole
+from mailsystem.web.shapes import Attachment, HeaderField, Headers, Whereabouts, Whole
 from mailsystem.web.visitors import WRITE, Doorkeeper
 
 SHOWN: Final = frozenset(
@@ -76,7 +76,17 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             has_html=rich is not None,
             remote_content=rich is not None and await _asks_elsewhere(context, one.content, rich.part),
             parts=letters.tree(root, said),
-            attachments=letters.attachments(root, said),
+            attachments=[
+                Attachment(
+                    part=each.part,
+                    type=each.type,
+                    filename=each.filename,
+                    size=each.size,
+                    cid=each.content_id,
+                    inline=each.inline,
+                )
+                for each in await letters.attached(root, await _kept(context, one, Kept.BODYSTRUCTURE))
+            ],
             mailboxes=[Whereabouts(mailbox=each.mailbox.shown, uid=each.uid) for each in one.places],
         )
 
@@ -177,12 +187,16 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
 
 async def parts_of(context: Context, one: Found) -> Part:
     """The MIME tree of a message."""
+    return await letters.tree_of(await _kept(context, one, Kept.PARTS))
+
+
+async def _kept(context: Context, one: Found, thing: Kept) -> bytes:
+    """One thing that is kept of a message. Raises `Problem`."""
     place = one.places[0]
-    async for columns in context.store.fetching.columns(
-        one.account.id, place.mailbox.id, MessageSet.of([place.uid]), (Kept.UID, Kept.PARTS)
-    ):
-        for dumped in columns[Kept.PARTS]:
-            return await letters.tree_of(dumped)
+    uids = MessageSet.of([place.uid])
+    async for columns in context.store.fetching.columns(one.account.id, place.mailbox.id, uids, (Kept.UID, thing)):
+        for kept in columns[thing]:
+            return bytes(kept)
     raise Problem(404, "the message is gone")
 
 
