@@ -121,14 +121,18 @@ async def _events(context: Context, watch: Watch, last: str) -> AsyncIterator[by
 
 def _told(boot: str, told: Told) -> bytes:
     event = told.event
+    found = dict(event.data) if event.name in SCENE else fields(event)
+    if (ident := found.pop("id", None)) is not None:
+        found["queue_id"] = ident
+    # Its own members last: whatever an event tells, it is counted by its number.
     data = {
+        **found,
         "id": told.number,
         "at": _iso(event.time),
         "time": round(event.time, 6),
         "session": event.session,
         "door": event.door,
         "name": event.name,
-        **(event.data if event.name in SCENE else fields(event)),
     }
     return f"id: {boot}-{told.number}\n".encode() + _event(None, data)
 
