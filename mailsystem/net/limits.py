@@ -9,6 +9,9 @@ from mailsystem.mail.envelope import Peer
 from mailsystem.net.counts import Counts, Own
 
 _ALL: Final = ""
+_SLACK: Final = 8
+"""Of so many connections one may be here that should be elsewhere. As long as there are few, each is counted; where many come
+and go, turns taken one by one would leave all the processes waiting for each other."""
 
 
 class Limits:
@@ -37,8 +40,9 @@ class Limits:
 
     @property
     def ahead(self) -> int:
-        """How many more connections are open here than in the process with the fewest: then it is that one's turn."""
-        return self._counts.ahead(_ALL)
+        """How many more connections than is fair are open here: then it is the turn of the process with the fewest."""
+        ahead = self._counts.ahead(_ALL)
+        return max(0, ahead - self._counts.under_way(_ALL) // _SLACK) if ahead else 0
 
     def enter(self, peer: Peer) -> str | None:
         """Let `peer` in and count it, or say why not: then it is not counted and never leaves."""

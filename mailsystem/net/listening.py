@@ -25,7 +25,7 @@ from mailsystem.telemetry import Trace
 
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting anybody when the system has no room for more."""
-TURN: Final = 0.002
+TURN: Final = 0.001
 """Seconds that a process leaves to others to take in who comes, for each connection that is open here and not there."""
 _MOST_TURNS: Final = 5
 BACKLOG: Final = 1024

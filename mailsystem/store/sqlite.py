@@ -309,7 +309,7 @@ def _prepare(path: Path, lock: int) -> None:
     with flocked(lock):
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA page_size = 8192")
+            connection.execute("PRAGMA page_size = 4096")
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.Error as error:
             raise Unavailable(f"{path} cannot be used: {error}") from error

@@ -121,6 +121,23 @@ def test_who_has_fewer_connections_is_next() -> None:
     assert not limits[0].ahead, "nobody else is there"
 
 
+def test_of_many_connections_a_process_may_have_a_few_more_than_the_others() -> None:
+    common = Common(2, ["connections"])
+    here, there = (Limits(0, 0, common.counts("connections")) for _ in range(2))
+    peer = Peer("192.0.2.1", 1)
+    for number, limits in enumerate((here, there)):
+        common.join(number)
+        common.begin()
+        for _ in range(7):
+            limits.enter(peer)
+    common.join(0)
+    ahead: list[int] = []
+    for _ in range(4):
+        here.enter(peer)
+        ahead.append(here.ahead)
+    assert ahead == [0, 0, 1, 2], "of 15 one, of 16 to 18 two"
+
+
 async def test_a_process_with_more_connections_lets_the_others_go_first_but_leaves_nobody_outside() -> None:
     common = Common(2, ["connections"])
     here = Limits(0, 0, common.counts("connections"))
