@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from html.entities import html5
 from typing import Final, NamedTuple
 
 MOST_HTML: Final = 4 << 20
@@ -33,6 +34,7 @@ _NAME = re.compile(r"</?+([a-zA-Z][^\s/>]*+)")
 _ATTRIBUTE = re.compile(
     r"[\s/]*+(?:(>)|(=?+[^\s/>=]++)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([\"'])|([^\s>\"'][^\s>]*+)|(?=>)))?+)"
 )
+_REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++);?+|([a-zA-Z][a-zA-Z0-9]{0,39}+)(;?+)(=?+))")
 _HUGE_REFERENCE = re.compile(r"&#(?:[0-9]{9,}+|[xX][0-9a-fA-F]{9,}+);?+")
 
 
@@ -107,7 +109,7 @@ def _attributes(html: str, at: int) -> tuple[int, dict[str, str]]:
         if len(found) < MOST_ATTRIBUTES:
             name = match[2].lower()
             if name not in found:
-                found[name] = _resolved(match[3] or match[4] or match[6] or "")
+                found[name] = _REFERENCE.sub(_referred, match[3] or match[4] or match[6] or "")
     return -1, found
 
 
@@ -116,3 +118,14 @@ def _resolved(text: str) -> str:
         return text
     # Python refuses to read numbers of thousands of digits, and says so by raising.
     return unescape(_HUGE_REFERENCE.sub("\N{REPLACEMENT CHARACTER}", text))
+
+
+def _referred(match: re.Match[str]) -> str:
+    """A reference in an attribute (13.2.5.73): without a semicolon it is none before letters, digits and `=`, so that the
+    `&copy=1` of an address stays."""
+    name, semicolon, equals = match[1], match[2], match[3]
+    if name is None:
+        return _resolved(match[0])
+    if equals and not semicolon:
+        return match[0]
+    return html5.get(name + semicolon, match[0][: len(match[0]) - len(equals)]) + equals

@@ -22,6 +22,15 @@ from mailsystem.mail.markup import MOST_HTML, MOST_TOKENS, Tag, Text, tokens
         ("<B>x</b >", [Tag("b", False, {}), Text("x", ""), Tag("b", True, {})]),
         ("<a HREF = 'x y' b=1 c checked>", [Tag("a", False, {"href": "x y", "b": "1", "c": "", "checked": ""})]),
         ("<a href=x/y?a=1&amp;b=2>", [Tag("a", False, {"href": "x/y?a=1&b=2"})]),
+        # 13.2.5.73: in an attribute what has no semicolon is no reference before letters, digits and `=`.
+        (
+            "<a href='?a=1&region=2&copy=3&lt=4&notify&times;=5'>",
+            [Tag("a", False, {"href": "?a=1&region=2&copy=3&lt=4&notify×=5"})],
+        ),
+        (
+            "<a b='&lt &copy. &#65;&#x42 &amp;copy= &copyfoo; &fjlig; &; &#;'>",
+            [Tag("a", False, {"b": "< ©. AB &copy= &copyfoo; fj &; &#;"})],
+        ),
         ("<br/>", [Tag("br", False, {})]),
         ("<a a=1 A=2>", [Tag("a", False, {"a": "1"})]),
         ("<a =x>", [Tag("a", False, {"=x": ""})]),
