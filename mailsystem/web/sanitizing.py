@@ -14,6 +14,8 @@ from typing import Final
 
 import nh3
 
+from mailsystem.web.balancing import balanced
+
 LONGEST: Final = 1 << 20
 """Characters of HTML that are shown; most programs cut far earlier."""
 DEEPEST: Final = 300
@@ -54,6 +56,8 @@ _ATTRIBUTES: Final = {
     "time": {"datetime"},
     "details": {"open"},
 }
+_KEPT: Final = _TEXT | _TABLES
+_NAMES: Final = frozenset().union(*_ATTRIBUTES.values())
 _GONE: Final = {
     "applet", "audio", "canvas", "embed", "frameset", "iframe", "math", "noembed", "noscript", "object", "script", "svg",
     "template", "textarea", "title", "video", "xml", "xmp",
@@ -65,14 +69,8 @@ _HARMFUL: Final = re.compile(
     r"@(?:import|charset|namespace)[^;{}]*;?|expression\s*\(|behavior\s*:|-moz-binding|javascript:|https?:|//",
     re.IGNORECASE,
 )
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_PASSES: Final = 4
-_TAG: Final = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
-_ENDLESS: Final = {
-    "area", "base", "br", "col", "dd", "dt", "hr", "img", "input", "li", "link", "meta", "option", "p", "source", "td", "th",
-    "tr", "wbr",
-}  # fmt: skip
-"""Elements that end without being told to."""
-_BARE_AMPERSAND: Final = re.compile(r"&(?![a-z#])", re.IGNORECASE)
 _STYLE: Final = re.compile("<style", re.IGNORECASE)
 _STYLE_END: Final = re.compile("</style", re.IGNORECASE)
 _BODY: Final = re.compile(r"<body(?=[\s>/])", re.IGNORECASE)
@@ -109,12 +107,12 @@ def sanitized(html: str, pictures: Mapping[str, str], *, images: bool = False, d
     """
     carried = _Carried(pictures)
     rest, styles = _without_styles(html[:LONGEST])
-    rest = _BARE_AMPERSAND.sub("&amp;", _few_references(_shallow(rest)))
     # The body itself is ours; what it was to look like goes on within.
     rest = _BODY.sub("<div", rest, count=1)
+    rest = balanced(rest, kept=_KEPT, gone=_GONE, attributes=_NAMES, deepest=DEEPEST)
     clean = nh3.clean(
-        rest,
-        tags=_TEXT | _TABLES,
+        _few_references(rest),
+        tags=_KEPT,
         clean_content_tags=_GONE,
         attributes=_ATTRIBUTES,
         attribute_filter=_filter(carried, images),
@@ -149,17 +147,6 @@ def asks_elsewhere(html: str) -> bool:
     return _ELSEWHERE.search(html[:LONGEST]) is not None
 
 
-def _shallow(html: str) -> str:
-    """As much of it as is no deeper than it may be."""
-    depth = 0
-    for tag in _TAG.finditer(html):
-        if tag[2].lower() not in _ENDLESS:
-            depth = max(0, depth - 1) if tag[1] else depth + 1
-            if depth > DEEPEST:
-                return html[: tag.start()]
-    return html
-
-
 def _few_references(html: str) -> str:
     if html.count("&") <= MOST_REFERENCES:
         return html
@@ -188,6 +175,8 @@ def _without_styles(html: str) -> tuple[str, list[str]]:
 def _tamed(css: str, pictures: _Carried, images: bool) -> str:
     """Styles that leave nothing and fetch nothing that was not asked for."""
     css = css.replace("<!--", "").replace("-->", "").replace("<", "").replace("\\", "")
+    # A browser takes them out of an address before it looks what that begins with.
+    css = _CONTROLS.sub(" ", css)
     done: list[str] = []
     at = 0
     for found in _URL.finditer(css):

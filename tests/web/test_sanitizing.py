@@ -208,3 +208,18 @@ def test_no_function_of_a_style_sheet_names_another_server() -> None:
     ):
         document = sanitized(f"<style>p{{background:{said}}}</style><p style='background:{said}'>x", {}, images=True)
         assert "http" not in document.partition("</style>")[2], said
+
+
+def test_no_blanks_hide_where_a_style_leads() -> None:
+    # A browser passes over tabs and line ends in an address: `ht	tps:/	/` is https://.
+    for blank in ("\t", "\n", "\r", "\f", "\x01"):
+        said = f"image-set('ht{blank}tps:/{blank}/evil.test/a' 1x)"
+        document = sanitized(f'<style>p{{background:{said}}}</style><p style="background:{said}">x', {})
+        shown = document.partition("</style>")[2]
+        assert blank not in shown
+        assert f"ht{blank}tps" not in shown
+
+
+def test_a_link_leads_where_its_author_meant() -> None:
+    document = sanitized("<a href='https://x.test/?a=1&region=2&copy=3&amp;b=4'>x</a>", {})
+    assert dict(read(document).tags)["a"]["href"] == "https://x.test/?a=1&region=2&copy=3&b=4"
