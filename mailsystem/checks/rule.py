@@ -9,6 +9,8 @@ from typing import Final
 
 MOST_OF_A_RULE: Final = 20
 """Findings of one rule that are told one by one."""
+MOST_TOLD: Final = 500
+"""Characters of what is told of one finding."""
 MOST_SHOWN: Final = 120
 """Characters of what somebody else wrote that a message repeats."""
 
@@ -135,12 +137,13 @@ class Findings:
         count = self._counts[rule.id] = self._counts.get(rule.id, 0) + 1
         self._rules[rule.id] = rule
         if count <= MOST_OF_A_RULE:
+            # Whoever wrote the message wrote the names of its fields too, and shall write neither to a terminal nor into XML.
             self._found.append(
                 Finding(
                     rule.id,
                     severity or rule.severity,
-                    message or rule.title,
-                    Where(line, part, header),
+                    shown(message, MOST_TOLD) or rule.title,
+                    Where(line, part, None if header is None else shown(header)),
                     rule.hint,
                     rule.source,
                 )

@@ -20,6 +20,7 @@ _REFUSED: Final = """
 DANGEROUS: Final = frozenset(_REFUSED.split())
 """Ends of file names that large providers refuse."""
 
+_LONGEST_PADDING: Final = 1000
 _MIME_TYPES: Final = ("application/x-msdownload", "application/x-msdos-program", "application/hta", "application/x-sh")
 _ESCAPED_CID = re.compile(r"^cid:", re.IGNORECASE)
 
@@ -58,10 +59,11 @@ def _is_closed(octets: bytes, delimiter: bytes, start: int, end: int) -> bool:
     """Whether the line is there; it is looked for from the end, where it should be."""
     at = octets.rfind(delimiter, start, end)
     while at >= 0:
-        stop = octets.find(b"\n", at, end)
-        behind = octets[at + len(delimiter) : stop if stop >= 0 else min(end, at + len(delimiter) + 200)]
-        if (at == start or octets[at - 1 : at] == b"\n") and not behind.strip():
-            return True
+        if at == start or octets[at - 1 : at] == b"\n":
+            # No more of it than blanks that somebody may have put there: the line may be as long as the message.
+            behind = octets[at + len(delimiter) : min(end, at + len(delimiter) + _LONGEST_PADDING)]
+            if not behind.partition(b"\n")[0].strip():
+                return True
         at = octets.rfind(delimiter, start, at)
     return False
 

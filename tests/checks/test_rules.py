@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 import messages
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from made import HEAD, MIME, PNG, WORDS, html, parts, plain, report, told
 
 from mailsystem.checks import RULES, Options, Severity, check
+from mailsystem.checks.reports import as_junit
 from mailsystem.checks.rule import MOST_OF_A_RULE
 
 GOOD = html(f"<p>{WORDS}</p>", WORDS)
@@ -208,6 +210,13 @@ def test_the_worst_comes_first_and_decides() -> None:
     assert report(plain()).worst() is None
 
 
+def test_names_of_fields_steer_no_terminal_and_break_no_file() -> None:
+    raw = plain(head=HEAD + b"X\x1b[2J\x00: =?nonsense?q?x?=\r\n")
+    found = [finding for finding in report(raw).findings if finding.rule == "encoded-word"]
+    assert [finding.where.header for finding in found] == ["X [2J"]
+    ElementTree.fromstring(as_junit([("x.eml", report(raw))], Severity.INFO))
+
+
 def test_unknown_rules_cannot_be_disabled() -> None:
     with pytest.raises(ValueError, match="no rule nonsense"):
         check(plain(), options=Options(disabled=["nonsense"]))
@@ -237,6 +246,7 @@ HOSTILE = {
     "images": html("<img src=x>" * 100_000),
     "delimiters": parts("mixed", *[b"\r\nx"] * 20_000),
     "open delimiters": parts("mixed", TEXT, end=b"--b--x\r\n" * 100_000),
+    "open delimiters in one line": parts("mixed", TEXT, end=b"--b--x" * 1_500_000),
     "nested parts": messages.nested(1000),
     "fields": plain(head=HEAD + b"X: y\r\n" * 100_000),
     "no fields": plain(head=HEAD + b"x\r\n" * 100_000),
