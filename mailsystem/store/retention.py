@@ -98,7 +98,7 @@ class Retention:
             more = True
             while more:
                 wanted = await self._database.read(_chosen(account, self.keep, self._clock.now()))
-                went = await self._database.write(_retire(account, wanted, self._clock.now()), patient=True)
+                went = await self._database.write(_retire(account, self.keep, wanted, self._clock.now()), patient=True)
                 for (_, name, why), some in went.items():
                     trace.event(
                         "expired",
@@ -211,14 +211,20 @@ def _chosen(account: AccountId, keep: Keep, now: float) -> Unit[list[Old]]:
     return [old for old in _judged(olds, own, count, octets, now) if old.why is not None]
 
 
-def _retire(account: AccountId, olds: Sequence[Old], now: float) -> Unit[dict[tuple[MailboxId, str, str], list[Old]]]:
-    """Take these away, unless they have been flagged or gone meanwhile; what went, by mailbox and why."""
+def _retire(
+    account: AccountId, keep: Keep, olds: Sequence[Old], now: float
+) -> Unit[dict[tuple[MailboxId, str, str], list[Old]]]:
+    """Take these away, as far as they must still go: not what has been flagged meanwhile, nor more than is too much by now.
+
+    What went, by mailbox and why.
+    """
     if not olds or (yield from _is_in_use(account, now)):
         return {}
-    went: defaultdict[tuple[MailboxId, str, str], list[Old]] = defaultdict(list)
+    own, count, octets = yield from _standing(account, keep)
     by_mailbox: defaultdict[MailboxId, list[Old]] = defaultdict(list)
     for old in olds:
         by_mailbox[old.mailbox].append(old)
+    there: set[tuple[MailboxId, Uid]] = set()
     for mailbox, some in by_mailbox.items():
         rows = yield Sql(
             "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND uid IN LIST $3 AND flags & $4 = 0",
@@ -227,12 +233,18 @@ def _retire(account: AccountId, olds: Sequence[Old], now: float) -> Unit[dict[tu
             [old.uid for old in some],
             FLAGGED_BIT,
         )
-        still = {row[0] for row in rows}
-        if still:
-            yield from messages.expunge(account, mailbox, MessageSet.of(still), now, marked=False)
-        for old in some:
-            if old.uid in still:
-                went[mailbox, old.name, old.why or ""].append(old)
+        there.update((mailbox, row[0]) for row in rows)
+    # Judged once more: somebody may have made room, or the space another rule.
+    left = [old for old in olds if (old.mailbox, old.uid) in there]
+    went: defaultdict[tuple[MailboxId, str, str], list[Old]] = defaultdict(list)
+    for old in _judged(left, own, count, octets, now):
+        if old.why is not None:
+            went[old.mailbox, old.name, old.why].append(old)
+    gone_of: defaultdict[MailboxId, list[Uid]] = defaultdict(list)
+    for (mailbox, _, _), some in went.items():
+        gone_of[mailbox] += [old.uid for old in some]
+    for mailbox, uids in gone_of.items():
+        yield from messages.expunge(account, mailbox, MessageSet.of(uids), now, marked=False)
     counts: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for (_, _, why), gone in went.items():
         count, octets = counts[why]

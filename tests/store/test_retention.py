@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vault import TestClock, Vault, letter, post, spooled
@@ -13,7 +14,8 @@ from vault import TestClock, Vault, letter, post, spooled
 from mailsystem.mail.errors import NoSuchMailbox
 from mailsystem.mail.keeping import Keep
 from mailsystem.mail.mailbox import FLAGGED, MessageSet
-from mailsystem.store import FlagOp, open_store
+from mailsystem.store import FlagOp, messages, open_store
+from mailsystem.store import retention as module
 from mailsystem.telemetry import Event, Trace
 
 DAY = 86_400.0
@@ -225,3 +227,20 @@ async def test_counts_of_long_ago_are_forgotten(days: Vault, ear: Ear) -> None:
     await days.here.retention.forget()
     days.clock.time -= 29 * DAY
     assert (await days.here.retention.outlook(days.ann.id)).gone == []
+
+
+async def test_no_more_goes_than_is_too_much_once_it_goes(
+    three: Vault, monkeypatch: pytest.MonkeyPatch, ear: Ear
+) -> None:
+    await post(three, *"abcde")
+    inbox = await three.here.mailboxes.find(three.ann.id, "INBOX")
+    deleted = module._retire
+
+    def retire(*known: Any) -> Any:
+        # Between the look and the deed somebody else makes room.
+        yield from messages.expunge(three.ann.id, inbox.id, MessageSet.of([4, 5]), 0.0, marked=False)
+        return (yield from deleted(*known))
+
+    monkeypatch.setattr(module, "_retire", retire)
+    assert await three.here.retention.enforce(ear.trace) == 0
+    assert await uids(three) == [1, 2, 3]
