@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from vault import Vault, letter, spooled
 
-from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, SyntaxFault, TooMany
+from mailsystem.mail.errors import MailboxExists, NoSuchMailbox, NoSuchRecipient, SyntaxFault, TooMany
 from mailsystem.mail.keeping import Keep
 from mailsystem.mail.space import login_of, login_within, parted, space_name, space_of
 from mailsystem.store import ITSELF, SPACES, Space
@@ -151,3 +151,12 @@ async def test_a_large_space_goes_a_little_at_a_time(vault: Vault, monkeypatch: 
     await vault.here.spaces.clear()
     assert [each.account.login for each in await vault.there.accounts.list()] == [vault.ann.login]
     assert await vault.here.contents.sweep(grace=0) == 10
+
+
+async def test_mail_that_is_on_its_way_to_a_space_that_goes_is_not_taken(vault: Vault) -> None:
+    space = await vault.here.spaces.add("ci-1", ttl=HOUR)
+    await vault.here.spaces.remove("ci-1")
+    # Its mail is taken away a little later: what came now would go with it.
+    with pytest.raises(NoSuchMailbox):
+        await post(vault, space, "late")
+    await vault.here.spaces.clear()
