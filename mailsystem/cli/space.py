@@ -74,6 +74,8 @@ def add(
     domains = [_domain(each) for each in domain or ()]
 
     async def work(store: Store, settings: Settings) -> Space:
+        if await store.accounts.domains():
+            raise Refused(f"{settings.data_dir} holds a server's accounts, and only a sink has spaces; say --data-dir")
         adding = store.spaces.add(
             named,
             ttl=settings.spaces.ttl if lasts is None else lasts,

@@ -45,3 +45,9 @@ def test_two_of_one_name_or_domain_cannot_be_and_nothing_goes_unasked(cli: Cli) 
     assert "domains" in cli("space", "add", "b", "--domain", "a.test", status=1).err
     assert "--yes" in cli("space", "remove", "a", status=1).err
     assert len(cli("space", "list", "--json").json) == 1
+
+
+def test_a_server_has_no_spaces(cli: Cli) -> None:
+    cli("domain", "add", "example.org")
+    assert "only a sink has spaces" in cli("space", "add", "a", status=1).err
+    assert cli("space", "list").out == "there are no spaces\n"
