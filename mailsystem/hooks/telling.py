@@ -80,10 +80,14 @@ class Telling:
             return {"id": emailid(delivery.content), **where, "lost": True}
         if hook.include is Include.SUMMARY:
             return data
-        if int(data["size"]) <= _LARGE:
-            return await self._more(hook, delivery, data)
-        async with self._turn:
-            return await self._more(hook, delivery, data)
+        try:
+            if int(data["size"]) <= _LARGE:
+                return await self._more(hook, delivery, data)
+            async with self._turn:
+                return await self._more(hook, delivery, data)
+        except Unavailable:
+            # Its octets are damaged or gone: all that comes behind it shall not wait for them for ever.
+            return {**data, "lost": True}
 
     async def _more(self, hook: Webhook, delivery: Delivery, data: dict[str, Any]) -> dict[str, Any]:
         room = hook.most - len(_dumped(data)) - 1000

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from mailsystem.mail import attachment, header
 from mailsystem.mail.content import scan
+from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import FLAGGED, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.objectid import emailid
@@ -61,7 +62,10 @@ async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict
             snippet = told[Kept.PREVIEW]
             root = await tree_of(told[Kept.PARTS])
             if snippet is None:  # nobody has read it yet
-                snippet = preview_of(root, await store.contents.read(content, 0, REACH))
+                try:
+                    snippet = preview_of(root, await store.contents.read(content, 0, REACH))
+                except Unavailable:  # its octets are damaged; a list has others, too
+                    snippet = ""
             files = await attached(root, told[Kept.BODYSTRUCTURE])
             made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), files, snippet)
     return made

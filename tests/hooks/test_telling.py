@@ -207,6 +207,25 @@ async def test_what_is_deleted_before_it_could_be_told_is_told_all_the_same(hous
         assert got.json["data"]["text"] == "still to be read"
 
 
+@pytest.mark.parametrize("include", ["whole", "raw"])
+async def test_one_whose_octets_are_damaged_does_not_hold_up_those_behind_it(
+    house: House, tmp_path: Path, receiver: Receiver, include: str
+) -> None:
+    async with receiving(Receiver()) as away:
+        made = await hook(house, away.url, include=include)
+    large = letter("large")
+    large.add_attachment(b"x" * 300_000, maintype="application", subtype="zip")
+    await house.send(large)
+    await settled(house, made["id"], waiting=1)
+    [file] = [file for file in (tmp_path / "data" / "contents").rglob("*") if file.is_file()]
+    file.write_bytes(file.read_bytes()[:200_000])  # what lists show of it can still be read
+    await house.send(b"Subject: behind\r\n\r\nx")
+    await house.client.patch(f"/v1/webhooks/{made['id']}", json={"url": receiver.url})
+    damaged, behind = (got.json["data"] for got in await receiver.count(2))
+    assert (damaged["subject"], damaged["lost"]) == ("large", True)
+    assert behind["subject"] == "behind"
+
+
 async def test_it_is_given_up_at_last_and_may_be_tried_once_more(tmp_path: Path, receiver: Receiver) -> None:
     receiver.always = "500 Broken"
     async with sink(tmp_path, webhooks=Webhooks(retry_first=0.05, lifetime=1)) as house:

@@ -34,6 +34,15 @@ async def test_what_is_here_is_told(house: House) -> None:
     assert (inbox["name"], inbox["total"], inbox["unread"]) == ("INBOX", 1, 1)
 
 
+async def test_one_message_that_is_damaged_does_not_keep_a_list_from_the_others(house: House, tmp_path: Path) -> None:
+    await house.send(letter("damaged", "x" * 300_000), letter("whole"))
+    [file] = [file for file in (tmp_path / "data" / "contents").rglob("*") if file.is_file()]
+    file.write_bytes(b"")
+    told = (await house.get("/v1/messages"))["messages"]
+    assert [(each["subject"], each["snippet"]) for each in told] == [("whole", "It works."), ("damaged", "")]
+    await house.get("/v1/messages/latest", 200)
+
+
 async def test_a_list_tells_of_each_message_what_a_person_looks_for(house: House) -> None:
     message = letter("Zürich grüßt", "Dear Ann,\n\nall is well.\n", Cc="Bob <bob@shop.test>, kim@shop.test")
     message["Date"] = "Fri, 27 Nov 2026 12:00:00 +0100"
