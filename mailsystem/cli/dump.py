@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, NamedTuple
-from urllib.parse import quote
 
 import typer
 
 from mailsystem.cli.accounts import Refused, with_store
 from mailsystem.cli.find import Asked, Mailbox, Whose, asked_for, mailboxes_of, whose
+from mailsystem.cli.folders import directory, maildir_folder
 from mailsystem.cli.options import Config, DataDir, examples
 from mailsystem.cli.terminal import complain
 
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 
 STDOUT: Final = "-"
 _PAGE: Final = 500
+_PARTS: Final = ("cur", "new", "tmp")
+"""Of a Maildir."""
+_NEW, _KNOWN, _LOST = "new", "known", "lost"
+"""What becomes of a message."""
 _LONG: Final = 1 << 20
 """Octets of one line that are held in memory."""
-_SAFE: Final = " @+,=&"
-"""What else may stand in the name of a directory, beside letters, digits, `_`, `.`, `-` and `~`."""
 
 
 class Form(StrEnum):
@@ -82,7 +86,7 @@ def dump(
         raise Refused("only an mbox can be written to standard output")
     asked = asked_for(query)
 
-    async def work(store: Store, settings: Settings) -> tuple[int, int]:
+    async def work(store: Store, settings: Settings) -> Counter[str]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -99,62 +103,73 @@ def dump(
             if cursor is None:
                 break
         columns = TextColumn("dumping"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        written = 0
+        counts: Counter[str] = Counter()
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=len(found))
-            async for fresh in _written(store, chosen, target, found):
-                written += fresh
+            async for what in _written(store, chosen, target, found):
+                counts[what] += 1
                 progress.advance(task)
-        return written, len(found)
+        return counts
 
     try:
-        written, total = with_store(config, data_dir, work)
+        counts = with_store(config, data_dir, work)
+    except BrokenPipeError:
+        raise  # whoever reads has enough
     except OSError as error:
         complain(f"{error.filename or target} cannot be written: {error.strerror or error}")
         raise typer.Exit(1) from None
-    known = f", {total - written} were there already" if written < total else ""
-    typer.echo(f"{written} message{'' if written == 1 else 's'} written{known}", err=True)
+    known = f", {counts[_KNOWN]} were there already" if counts[_KNOWN] else ""
+    lost = f", {counts[_LOST]} could not be read" if counts[_LOST] else ""
+    many = "1 message" if counts[_NEW] == 1 else f"{counts[_NEW]} messages"
+    typer.echo(f"{many} written{known}{lost}", err=True)
+    if counts[_LOST]:
+        raise typer.Exit(1)
 
 
-async def _written(store: Store, form: Form, target: str, found: list[_One]) -> AsyncIterator[bool]:
-    """Write all of them, the oldest first; of each, whether it is new. Raises `OSError`."""
+async def _written(store: Store, form: Form, target: str, found: list[_One]) -> AsyncIterator[str]:
+    """Write all of them, the oldest first; what became of each. Raises `OSError`."""
+    from mailsystem.mail.errors import Unavailable
+    from mailsystem.telemetry.log import printable
+
+    async with AsyncExitStack() as stack:
+        mbox: BinaryIO = sys.stdout.buffer
+        if form is Form.MBOX and target != STDOUT:
+            # Nobody else waits in this process.
+            mbox = stack.enter_context(Path(target).open("xb"))  # noqa: ASYNC230, SIM115
+        if form is Form.MAILDIR:  # it is one by these, also where nothing is in INBOX
+            for part in _PARTS:
+                (Path(target) / part).mkdir(parents=True, exist_ok=True)
+        for one in reversed(found):
+            try:
+                yield await _put(store, form, Path(target), mbox, one)
+            except Unavailable:  # it is damaged; the others shall be saved all the same
+                complain(f"M{one.content} in {printable(one.mailbox)} cannot be read")
+                yield _LOST
+        mbox.flush()
+
+
+async def _put(store: Store, form: Form, folder: Path, mbox: BinaryIO, one: _One) -> str:
     if form is Form.MBOX:
-        if target == STDOUT:
-            for one in reversed(found):
-                await _to_mbox(store, sys.stdout.buffer, one)
-                yield True
-            sys.stdout.buffer.flush()
-            return
-        with Path(target).open("xb") as file:  # noqa: ASYNC230 - nobody else waits in this process
-            for one in reversed(found):
-                await _to_mbox(store, file, one)
-                yield True
-        return
-    for one in reversed(found):
-        folder = Path(target)
-        if form is Form.EML:
-            if one.mailbox != "INBOX":
-                folder /= _name(one.mailbox)
-            # By what we know of it and nothing that its sender wrote.
-            name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(max(one.date, 0)))}-M{one.content}.eml"
-            yield await _to_file(store, folder, folder, name, one)
-        else:
-            if one.mailbox != "INBOX":
-                folder /= "." + _name(one.mailbox.replace("/", "."))
-            yield await _to_maildir(store, folder, one)
-
-
-def _name(mailbox: str) -> str:
-    """A directory for a mailbox, which leads nowhere else."""
-    name = quote(mailbox, safe=_SAFE)
-    return "%2E" + name[1:] if name.startswith(".") else name
+        await _to_mbox(store, mbox, one)
+        return _NEW
+    if form is Form.EML:
+        if one.mailbox != "INBOX":
+            folder /= directory(one.mailbox)
+        # By what we know of it and nothing that its sender wrote.
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(max(one.date, 0)))}-M{one.content}.eml"
+        fresh = await _to_file(store, folder, folder, name, one)
+    else:
+        if one.mailbox != "INBOX":
+            folder /= maildir_folder(one.mailbox)
+        fresh = await _to_maildir(store, folder, one)
+    return _NEW if fresh else _KNOWN
 
 
 async def _to_maildir(store: Store, folder: Path, one: _One) -> bool:
     from mailsystem.mail.mbox import maildir_info
 
-    for part in ("cur", "new", "tmp"):
+    for part in _PARTS:
         (folder / part).mkdir(parents=True, exist_ok=True)
     name = f"{int(one.date)}.M{one.content}U{one.uid}.mailsystem"
     if any((folder / "cur").glob(f"{name}:*")):

@@ -154,3 +154,59 @@ def test_a_mailbox_of_any_name_leads_nowhere_else(home: Cli) -> None:
         assert len(inside) == 8
     assert {path.name for path in Path().iterdir()} <= {"a.mbox", "data", "out-eml", "out-maildir"}
     assert [path.name for path in Path("out-eml").iterdir()] == ["deep"]
+
+
+def test_the_folders_of_a_maildir_are_called_as_imap_spells_them_and_come_back(home: Cli) -> None:
+    box = mailbox.Maildir("m")
+    box.add_folder("Entw&APw-rfe").add(b"Subject: a\n\nx\n")
+    for name, told in ((b"\xff", "\ufffd"), (b"a &b", "a &b")):
+        (Path("m") / os.fsdecode(b"." + name) / "cur").mkdir(parents=True)
+        (Path("m") / os.fsdecode(b"." + name) / "cur" / "1:2,").write_bytes(b"Subject: b\n\nx\n")
+        assert told
+    assert home("ingest", "m", "-a", ANN).out == "3 messages are in\n"
+    names = {"Entw\u00fcrfe", "\ufffd", "a &b"}
+    assert {each["mailbox"] for each in found(home)} == names
+    home("ingest", "m/.a &b/cur/1:2,", "-a", ANN, "-m", 'Caf\u00e9/100% "x"')
+    home("dump", "out", "-a", ANN, "-f", "maildir")
+    assert Path("out/.Entw&APw-rfe/cur").is_dir()
+    home("domain", "add", "example.net")
+    home("user", "add", "bob@example.net", "--password-stdin", stdin="a long password\n")
+    assert home("ingest", "out", "-a", "bob@example.net").out == "4 messages are in\n"
+    assert {each["mailbox"] for each in found(home, "-a", "bob@example.net")} == names | {'Caf\u00e9/100% "x"'}
+
+
+def test_no_link_in_a_maildir_leads_out_of_it(home: Cli) -> None:
+    Path("secret").write_bytes(b"root:x:0:0\n")
+    Path("elsewhere/cur").mkdir(parents=True)
+    Path("elsewhere/cur/2:2,").write_bytes(b"Subject: private\n\nx\n")
+    mailbox.Maildir("m").add(b"Subject: mine\n\nx\n")
+    Path("m/cur/1:2,S").symlink_to(Path("secret").absolute())
+    Path("m/.Sent").symlink_to(Path("elsewhere").absolute())
+    Path("n/new").mkdir(parents=True)
+    Path("n/cur").symlink_to(Path("elsewhere/cur").absolute())
+    assert home("ingest", "m", "n", "-a", ANN).out == "1 message is in\n"
+    # What is named by itself is meant.
+    Path("link.eml").symlink_to(Path("elsewhere/cur/2:2,").absolute())
+    assert home("ingest", "link.eml", "-a", ANN).out == "1 message is in\n"
+
+
+def test_what_files_say_that_cannot_be_is_not_believed(home: Cli) -> None:
+    Path("a.mbox").write_bytes(MBOX.replace(b"Subject: one\n", b"Subject: one\nContent-Length: 999999999999999\n"))
+    assert home("ingest", "a.mbox", "-a", ANN).out == "2 messages are in\n"
+    mailbox.Maildir("m").add(b"Subject: late\n\nx\n")
+    [file] = Path("m/new").iterdir()
+    os.utime(file, (1 << 34, (1 << 34) - 1))
+    Path("old.eml").write_bytes(b"Date: Mon, 01 Jan 0001 00:00:00 +0000\nSubject: old\n\nx\n")
+    home("ingest", "m", "old.eml", "-a", ANN)
+    assert len(found(home)) == 4
+
+
+@pytest.mark.parametrize("form", ["eml", "maildir", "mbox"])
+def test_one_that_is_damaged_does_not_keep_the_others_from_being_saved(home: Cli, form: str) -> None:
+    Path("a.mbox").write_bytes(MBOX.replace(b"hello", b"x\n" * 200_000))
+    home("ingest", "a.mbox", "-a", ANN)
+    [file] = [file for file in (home.data_dir / "contents").rglob("*") if file.is_file()]
+    file.write_bytes(b"")
+    told = home("dump", "out", "-a", ANN, "-f", form, status=1).err
+    assert "M1 in INBOX cannot be read" in told
+    assert told.endswith("1 message written, 1 could not be read\n")

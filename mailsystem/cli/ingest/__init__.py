@@ -138,9 +138,11 @@ class _Ingesting:
                     await spool.flush()
             self.counts[await self.keep(letter, spool, digest.digest())] += 1
         except MailError as error:
+            from mailsystem.telemetry.log import printable
+
             self.counts["failed"] += 1
             if len(self.failures) < _MOST_TOLD:
-                self.failures.append(f"{letter.where}: {error}")
+                self.failures.append(printable(f"{letter.where}: {error}"))
         finally:
             spool.discard()
             for _ in letter.pieces:  # whatever went wrong: the next message begins behind this one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +11,15 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from mailsystem.cli.folders import maildir_mailbox
 from mailsystem.mail.mailbox import Flag
 from mailsystem.mail.mbox import Begin, maildir_flags, split, status_flags
 
 _LINE: Final = 64 << 10
 """Octets of a line that are read at once."""
 _HEAD: Final = 256 << 10
+_LATEST: Final = 253_402_300_799.0
+"""The end of the year 9999, in seconds since the epoch."""
 _KEPT: Final = re.compile(rb"(?im)^(x?-?status|x-keywords|date|return-path):[ \t]*([^\r\n]*)")
 STDIN: Final = "-"
 
@@ -46,6 +50,8 @@ class Letter:
         self.sender = self.sender or told.get(b"return-path", b"").strip(b" <>").decode("utf-8", "replace")
         if self.date is None and b"date" in told:
             self.date = _moment(told[b"date"])
+        if self.date is not None and not 0 <= self.date <= _LATEST:
+            self.date = None  # IMAP cannot say it
 
 
 def letters(paths: list[str], read: Callable[[int], None]) -> Iterator[Letter]:
@@ -64,7 +70,7 @@ def size_of(paths: list[str]) -> int | None:
         return None
     total = 0
     for path in map(Path, paths):
-        files = [path] if not path.is_dir() else [each for each in path.rglob("*") if each.is_file()]
+        files = [path] if not path.is_dir() else [each for each in path.rglob("*") if _is_there(each)]
         total += sum(each.stat().st_size for each in files)
     return total
 
@@ -73,11 +79,11 @@ def _place(path: Path, read: Callable[[int], None]) -> Iterator[Letter]:
     if not path.is_dir():
         with path.open("rb") as file:
             yield from _stream(file, str(path), read, seekable=file.seekable())
-    elif (path / "cur").is_dir():
+    elif (path / "cur").is_dir() or any((below / "cur").is_dir() for below in path.glob(".?*")):
         yield from _maildir(path, "", read)
         for below in sorted(path.glob(".?*")):
-            if (below / "cur").is_dir():
-                yield from _maildir(below, below.name[1:].replace(".", "/"), read)
+            if not below.is_symlink() and (below / "cur").is_dir():
+                yield from _maildir(below, maildir_mailbox(below.name), read)
     else:
         for below in sorted(path.iterdir()):
             # A link may lead round in a circle.
@@ -86,13 +92,19 @@ def _place(path: Path, read: Callable[[int], None]) -> Iterator[Letter]:
 
 
 def _maildir(path: Path, folder: str, read: Callable[[int], None]) -> Iterator[Letter]:
-    for name in sorted(each for part in ("new", "cur") if (path / part).is_dir() for each in (path / part).iterdir()):
-        if name.is_file() and not name.name.startswith("."):
+    parts = [path / part for part in ("new", "cur")]
+    for name in sorted(each for part in parts if part.is_dir() and not part.is_symlink() for each in part.iterdir()):
+        if _is_there(name) and not name.name.startswith("."):
             with name.open("rb") as file:
                 date = name.stat().st_mtime
                 yield Letter(
                     str(name), _whole(b"", file, read), date=date, flags=maildir_flags(name.name), folder=folder
                 )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is a file of those that were named: a link among them may lead to any other of this machine."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable: bool) -> Iterator[Letter]:
@@ -113,6 +125,8 @@ def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable
     def ends_after(octets: int) -> bool:
         """Whether a message ends there: before the end, or before another one."""
         here = file.tell()
+        if here + octets > os.fstat(file.fileno()).st_size:
+            return False
         file.seek(here + octets)
         behind = file.read(7)
         end = file.tell() - len(behind)
