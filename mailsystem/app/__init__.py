@@ -42,6 +42,7 @@ from mailsystem.settings import Settings
 from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
 from mailsystem.telemetry.journal import Recorder
+from mailsystem.telemetry.neighbours import Neighbours
 from mailsystem.telemetry.watch import Watch
 
 if TYPE_CHECKING:
@@ -232,6 +233,8 @@ async def running(
                     from mailsystem.pop1.server import serving as pop1
 
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
+        if watch is not None and share is not None and share.lines:
+            stack.enter_context(Neighbours(watch, share.number, share.lines).talking())
         bound.update(await stack.enter_async_context(listening(doors, settings)))
         if keys is not None and keys.waiting and made_early:
             keys.ask()

@@ -25,6 +25,7 @@ from mailsystem.app.listeners import HISTORIC, LISTENERS, Listener
 from mailsystem.app.startup import StartupError
 from mailsystem.net.counts import Common
 from mailsystem.policy import gate, guard
+from mailsystem.telemetry import neighbours
 
 SHARED: Final = ("connections", *guard.SHARED, *gate.SHARED)
 """What all workers count together."""
@@ -50,6 +51,8 @@ class Share:
     """Say something to the one who watches: `ready`, or `failed` and why."""
     lifeline: int
     """A file that comes to its end when nobody watches any more."""
+    lines: Sequence[neighbours.Line] = ()
+    """By which the workers tell each other what is said at their doors."""
 
     @property
     def keeps_house(self) -> bool:
@@ -86,6 +89,7 @@ class Workers:
         """`work` returns the exit status of the worker; `say` takes events, as a `Trace` does."""
         self.common = Common(count, SHARED)
         self._sockets = sockets
+        self._lines = neighbours.lines(count)
         self._work = work
         self._say = say
         self._workers: dict[int, _Worker] = {}
@@ -269,7 +273,7 @@ class Workers:
             with suppress(BrokenPipeError):
                 os.write(mouth, json.dumps(told).encode() + b"\n")
 
-        return self._work(Share(number, self.common, self._sockets, tell, self._lifeline))
+        return self._work(Share(number, self.common, self._sockets, tell, self._lifeline, self._lines))
 
 
 def _be(workers: Workers, number: int, ear: int, mouth: int) -> None:

@@ -2,6 +2,8 @@
 
 While nobody looks on, no line is made up, and nothing is kept but who is connected. Each reader has a queue of its own that is
 bounded: one that is too slow loses the oldest events, and is told how many. Nobody ever waits for a reader.
+
+Where several processes serve the same doors, each has a watch, and their `Neighbours` bring to each what the others hear.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
 
 from mailsystem.telemetry.trace import Event
@@ -49,10 +51,14 @@ _TOLD: Final = _SESSIONS | {
     "deferred",
     "failed",
     "bounced",
+    "fault",
 }
+SCENE: Final = frozenset({"scene", "chapter", "party"})
+"""What only the scene says, and of which all is told: who is who, and what it is about."""
 _KEYS: Final = (
     *("who", "text", "peer", "login", "tls", "client", "reason", "command", "code", "id", "sender", "recipients"),
     *("octets", "messages", "message", "mailbox", "target", "flags", "helo", "remote", "to", "reply", "size"),
+    *("rule", "fault", "recipient"),
 )
 """What is told of an event. All else is for others."""
 
@@ -62,6 +68,32 @@ class Told(NamedTuple):
 
     number: int
     event: Event
+
+
+class Elsewhere(Protocol):
+    """The watches of other processes."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody looks on there."""
+        ...
+
+    @property
+    def sessions(self) -> Sequence[Mapping[str, Any]]:
+        """Who is connected there; known while somebody looks on here."""
+        ...
+
+    def look(self, on: bool) -> None:
+        """Somebody looks on here, or nobody any more."""
+        ...
+
+    def publish(self, event: Event) -> None:
+        """Tell them of something, in whatever thread."""
+        ...
+
+    async def gathered(self) -> None:
+        """Wait a moment, until they have said who is connected there."""
+        ...
 
 
 class Watch:
@@ -78,6 +110,9 @@ class Watch:
         self._open: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._ending: asyncio.TimerHandle | None = None
+        self._is_looked_on = False
+        self.elsewhere: Elsewhere | None = None
+        """Set where there are other processes."""
         self.is_watched = False
         """Whether lines are wanted."""
 
@@ -96,6 +131,12 @@ class Watch:
             self._note(event)
         if not self.is_watched:
             return
+        self.hear(event)
+        if self.elsewhere is not None and self.elsewhere.is_wanted:
+            self.elsewhere.publish(event)
+
+    def hear(self, event: Event) -> None:
+        """Tell the readers of something that was said here, or in another process."""
         with self._lock:
             self._number += 1
             told = Told(self._number, event)
@@ -103,30 +144,36 @@ class Watch:
             for reader in self._readers:
                 reader.put(told)
 
+    def miss(self, count: int) -> None:
+        """So many events of another process were lost on their way."""
+        with self._lock:
+            for reader in self._readers:
+                reader.miss(count)
+
     def say(self, name: str, **data: Any) -> None:
         """Tell the readers something that no session says."""
         self(Event(time.time(), name, "app", 0, data))
 
     def _note(self, event: Event) -> None:
-        if event.name == "disconnected":
-            self._open.pop(event.session, None)
-            return
-        known = self._open.get(event.session)
-        if known is None:
-            if event.name != "connected" or len(self._open) >= _MOST_SESSIONS:
-                return
-            known = {"session": event.session, "door": event.door, "since": event.time}
-            self._open[event.session] = known
-        if event.name == "logged out":
-            known.pop("login", None)
-        known |= {key: value for key, value in fields(event).items() if key in ("peer", "login", "tls", "client")}
+        note(event, self._open)
 
     # For readers
 
     @property
-    def sessions(self) -> Sequence[Mapping[str, Any]]:
-        """Who is connected: session, door, since (seconds since the epoch), and what is known of peer, login, client."""
+    def own_sessions(self) -> Sequence[Mapping[str, Any]]:
+        """Who is connected to this process: session, door, since (seconds since the epoch), and what is known of peer, login,
+        client."""
         return [dict(known) for known in list(self._open.values())]
+
+    @property
+    def sessions(self) -> Sequence[Mapping[str, Any]]:
+        """The same of all processes."""
+        return [*self.own_sessions, *(self.elsewhere.sessions if self.elsewhere is not None else ())]
+
+    async def gathered(self) -> None:
+        """Wait a moment until it is known who is connected to other processes."""
+        if self.elsewhere is not None:
+            await self.elsewhere.gathered()
 
     @property
     def readers(self) -> int:
@@ -145,7 +192,7 @@ class Watch:
                 if told.number > after:
                     reader.put(told)
             self._readers.add(reader)
-        self._set(True)
+        self._look(True)
         try:
             yield reader
         finally:
@@ -157,10 +204,20 @@ class Watch:
     def _rest(self) -> None:
         self._ending = None
         if not self._readers:
-            self._set(False)
-            self._recent.clear()
+            self._look(False)
 
-    def _set(self, watched: bool) -> None:
+    def _look(self, on: bool) -> None:
+        if self._is_looked_on != on:
+            self._is_looked_on = on
+            if self.elsewhere is not None:
+                self.elsewhere.look(on)
+        self.decide()
+
+    def decide(self) -> None:
+        """Whether somebody looks on, here or elsewhere, may have changed."""
+        watched = self._is_looked_on or (self.elsewhere is not None and self.elsewhere.is_wanted)
+        if not watched:
+            self._recent.clear()
         if self.is_watched != watched:
             self.is_watched = watched
             for trace in list(self._traces):
@@ -188,6 +245,10 @@ class Reader:
             self._rung = True
             self._loop.call_soon_threadsafe(self._some.set)
 
+    def miss(self, count: int) -> None:
+        """So many were lost before they came here; it is told with the next that comes."""
+        self._missed += count
+
     async def take(self, most: int = 200) -> tuple[int, list[Told]]:
         """The next events, as soon as there are any, and how many were lost before them."""
         await self._some.wait()
@@ -200,6 +261,27 @@ class Reader:
                 self._rung = True
                 self._some.set()
         return missed, taken
+
+
+def note(event: Event, open_: dict[int, dict[str, Any]]) -> None:
+    """Note in `open_` what an event says of who is connected."""
+    if event.name == "disconnected":
+        open_.pop(event.session, None)
+        return
+    known = open_.get(event.session)
+    if known is None:
+        if event.name != "connected" or len(open_) >= _MOST_SESSIONS:
+            return
+        known = {"session": event.session, "door": event.door, "since": event.time}
+        open_[event.session] = known
+    if event.name == "logged out":
+        known.pop("login", None)
+    known |= {key: value for key, value in fields(event).items() if key in ("peer", "login", "tls", "client")}
+
+
+def told_of(event: Event) -> dict[str, Any]:
+    """All that is told of an event."""
+    return dict(event.data) if event.name in SCENE else fields(event)
 
 
 def fields(event: Event) -> dict[str, Any]:
