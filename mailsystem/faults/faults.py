@@ -113,8 +113,7 @@ class Faults:
         here = self._known.get((scene.door, scene.stage))
         if not here:
             return None
-        if self._namespace_of is not None:
-            scene = replace(scene, namespace=await self._namespace_of(scene))
+        scene = replace(scene, namespace=await self._namespace(scene))
         for known in tuple(here):
             if known.rule.matches(scene):
                 struck, hits = await self._store.faults.match(known.id, known.rule.strikes)
@@ -133,7 +132,9 @@ class Faults:
             rule = magic.of_address(address) if "+" in address.local else None
             if rule is None or rule.stage != scene.stage:
                 continue
-            if rule.times is None or await self._store.faults.match_address(address.key, rule.strikes):
+            if rule.times is None or await self._store.faults.match_address(
+                address.key, rule.strikes, namespace=await self._namespace(replace(scene, recipients=(address,)))
+            ):
                 _tell(trace, scene, MAGIC, rule)
                 return rule
         return None
@@ -141,6 +142,9 @@ class Faults:
     def writing(self, address: Address) -> magic.Writing | None:
         """What mail to an address is answered by, if it asks for that."""
         return magic.writing_of(address) if self.magic and "+" in address.local else None
+
+    async def _namespace(self, scene: Scene) -> str:
+        return scene.namespace if self._namespace_of is None else await self._namespace_of(scene)
 
     # What is known
 
@@ -176,7 +180,9 @@ def _stages(rule: Rule) -> list[str]:
 
 def _tell(trace: Trace, scene: Scene, id_: int, rule: Rule) -> None:
     if trace.transcript is not None:
-        trace.transcript.remark(f"fault: {to_line(rule)}")
+        trace.transcript.remark(f"fault {id_}: {to_line(rule)}" if id_ else f"fault: {to_line(rule)}")
+    if trace.wants_lines:
+        trace.mark = f"rule {id_}" if id_ else "address"
     if trace.wants("fault"):
         told = {"rule": id_} if id_ else {"recipient": rule.recipient}
         trace.event("fault", command=scene.stage, **told, fault=to_line(rule))

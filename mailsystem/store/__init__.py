@@ -6,6 +6,7 @@
 - A commit rings the bell (`bell`); whoever sleeps wakes up and *looks*. A ring carries no news.
 """
 
+from mailsystem.store.access_tokens import PREFIX as TOKEN_PREFIX
 from mailsystem.store.access_tokens import Access, AccessToken, AccessTokens
 from mailsystem.store.accounts import AccountSummary, Quota
 from mailsystem.store.additions import New
@@ -61,6 +62,7 @@ __all__ = [
     "QUEUE",
     "RULES",
     "SPACES",
+    "TOKEN_PREFIX",
     "Access",
     "AccessToken",
     "AccessTokens",

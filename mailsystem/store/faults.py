@@ -78,10 +78,10 @@ class Faults:
         """
         return await self.database.write(_match(id_, strikes), durable=False, brief=True)
 
-    async def match_address(self, address: str, strikes: Strikes) -> bool:
-        """Count a match of an address that asks for a fault by itself; whether it strikes."""
-        now = self.clock.now()
-        return await self.database.write(_match_address(address, strikes, now), durable=False, brief=True)
+    async def match_address(self, address: str, strikes: Strikes, *, namespace: str = "") -> bool:
+        """Count a match of an address that asks for a fault by itself; whether it strikes. Each namespace counts for itself."""
+        key, now = f"{address}/{namespace}" if namespace else address, self.clock.now()
+        return await self.database.write(_match_address(key, strikes, now), durable=False, brief=True)
 
 
 def _all() -> Unit[list[Kept]]:
@@ -117,10 +117,19 @@ def _remove(id_: int) -> Unit[bool]:
     return bool(gone)
 
 
+def forget_addresses(namespace: str) -> Unit[None]:
+    """Begin to count anew for addresses within a namespace."""
+    # No domain has a slash in it, so that this is the end of none of the others.
+    end = f"/{namespace}"
+    yield Sql("DELETE FROM fault_addresses WHERE substr(address, -length($1)) = $1", end)
+
+
 def clear(namespace: str | None) -> Unit[int]:
     """Forget all rules, or those of one namespace; how many rules went."""
     yield from _changed()
     if namespace is not None:
+        if namespace:
+            yield from forget_addresses(namespace)
         gone = yield Sql("DELETE FROM faults WHERE namespace = $1 RETURNING id", namespace)
         return len(gone)
     yield Sql("DELETE FROM fault_addresses")
@@ -134,6 +143,8 @@ def _reset(id_: int | None, namespace: str | None) -> Unit[int]:
         done = yield Sql("UPDATE faults SET seen = 0, hits = 0 WHERE id = $1 RETURNING id", id_)
         return len(done)
     if namespace is not None:
+        if namespace:
+            yield from forget_addresses(namespace)
         done = yield Sql("UPDATE faults SET seen = 0, hits = 0 WHERE namespace = $1 RETURNING id", namespace)
         return len(done)
     yield Sql("DELETE FROM fault_addresses")

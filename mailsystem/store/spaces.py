@@ -17,7 +17,7 @@ from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, TooMany
 from mailsystem.mail.keeping import AS_ELSEWHERE, Keep
 from mailsystem.mail.mailbox import AccountId, MailboxId
 from mailsystem.mail.space import DISSOLVED, login_of, login_within
-from mailsystem.store import accounts, contents, faults, webhooks
+from mailsystem.store import access_tokens, accounts, contents, faults, webhooks
 from mailsystem.store.bell import ITSELF, Topic
 from mailsystem.store.database import Database, Many, Ring, Row, Sql, Unit
 from mailsystem.telemetry import Trace
@@ -115,6 +115,10 @@ class Spaces:
     async def account(self, name: str, address: str) -> Account:
         """The account of an address within a space, made where it is not there. Raises `NoSuchRecipient` without the space."""
         return await self._database.write(_account(name, address, self._clock.now()))
+
+    async def change(self, name: str, *, ttl: float | None = None, keep: Keep | None = None) -> None:
+        """Let it last or keep otherwise; None leaves it as it is. Raises `NoSuchRecipient`."""
+        await self._database.write(_change(name, ttl, keep))
 
     async def use(self, space: Space) -> None:
         """Note that it is used."""
@@ -219,6 +223,20 @@ def _add(
     return (yield from _find(name))
 
 
+def _change(name: str, ttl: float | None, keep: Keep | None) -> Unit[None]:
+    if not (yield Sql("UPDATE spaces SET ttl = COALESCE($2, ttl) WHERE name = $1 RETURNING name", name, ttl)):
+        raise NoSuchRecipient("no such space")
+    if keep is not None:
+        yield Sql(
+            "UPDATE spaces SET most_age = $2, most_messages = $3, most_octets = $4 WHERE name = $1",
+            name,
+            keep.age,
+            keep.messages,
+            keep.octets,
+        )
+    yield Ring(SPACES)
+
+
 def _account(name: str, address: str, now: float) -> Unit[Account]:
     if not (yield Sql("SELECT 1 FROM spaces WHERE name = $1", name)):
         raise NoSuchRecipient("no such space")
@@ -254,7 +272,9 @@ def _dissolve(name: str) -> Unit[None]:
     yield Many("INSERT INTO dissolved (account_id) VALUES ($1)", rows)
     for [account] in rows:
         yield Ring((AccountId(account), ITSELF))
+        yield from access_tokens.forget(AccountId(account))
         yield from webhooks.forget(AccountId(account))
+    yield from faults.forget_addresses(name)
     if (yield Sql("SELECT 1 FROM faults WHERE namespace = $1 LIMIT 1", name)):
         yield from faults.clear(name)
     yield Ring(SPACES)

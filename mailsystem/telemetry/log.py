@@ -110,6 +110,8 @@ def as_text(event: Event, *, colour: bool = False, date: bool = True) -> str:
     trace = data.pop("traceback", None)
     if event.name == "line":
         name, rest = data.pop("who", "?") + ":", printable(str(data.pop("text", "")))
+        if "fault" in data:
+            rest += f"  [fault: {printable(str(data['fault']))}]"
     else:
         name, rest = event.name, "  ".join(f"{key}={_value(value)}" for key, value in data.items())
     session = f"#{event.session}" if event.session else ""

@@ -67,6 +67,7 @@ class Trace:
         "_watch",
         "context",
         "door",
+        "mark",
         "session",
         "transcript",
         "wants_lines",
@@ -93,6 +94,8 @@ class Trace:
         self._transcripts = transcripts
         self.transcript: Transcript | None = None
         """That of this session, where one is kept."""
+        self.mark = ""
+        """What the server's next words are due to, where it was told to say them. Set it where lines are wanted."""
         self._watch = watch
         self._says_lines = self._lines or (watch is not None and watch.is_watched)
         self.wants_lines = self._says_lines
@@ -174,9 +177,12 @@ class Trace:
         where nobody reads them."""
         if self.transcript is not None:
             self.transcript.add(who, text)
+        due: dict[str, str] = {}
+        if self.mark and who == SERVER:
+            due, self.mark = {"fault": self.mark}, ""
         if self._says_lines:
             for each in text.split(b"\r\n"):
-                self.event("line", who=who, text=each.decode("utf-8", "backslashreplace"))
+                self.event("line", who=who, text=each.decode("utf-8", "backslashreplace"), **due)
 
     @contextmanager
     def span(self, name: str, **data: Any) -> Iterator[None]:

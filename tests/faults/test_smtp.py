@@ -325,6 +325,6 @@ def test_what_struck_is_told(faulty_sink: Program, rules: Rules, address: str) -
     line = f"smtp RCPT to={address} reply=450 times=1"
     assert told == [("RCPT", line)]
     said: list[str] = []
-    while f"S: [fault: {line}]" not in said and time.monotonic() < until:
+    while f"S: [fault {number}: {line}]" not in said and time.monotonic() < until:
         said = rules.refused()
-    assert said[said.index(f"S: [fault: {line}]") + 1] == "S: 450"
+    assert said[said.index(f"S: [fault {number}: {line}]") + 1] == "S: 450"

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import httpx
 import messages
 import program
 import pytest
@@ -104,6 +105,43 @@ def _sockets(pid: int) -> int:
         with contextlib.suppress(OSError):
             names.append(os.readlink(file))
     return sum(name.startswith("socket:") for name in names)
+
+
+def test_who_looks_on_at_one_sees_the_sessions_of_all(both: program.Program) -> None:
+    place = both.ready["web"]
+    with contextlib.ExitStack() as stack:
+        there = at_both(both, lambda: stack.enter_context(Imap(both.imap, ANN)))
+        with httpx.stream("GET", f"http://{place['host']}:{place['port']}/v1/flow", timeout=30) as stream:
+            events = _events(stream)
+            ready = next(events)
+            assert ready["workers"] == 2
+            known = {each["session"] for each in ready["sessions"]}
+            assert len(known) == len(there)
+            for reader in there:
+                reader.ok(b"SELECT INBOX")
+            senders = at_both(both, lambda: stack.enter_context(Smtp(both.smtp)))
+            for sender in senders:
+                assert sender.message(SENDER, [ANN], messages.simple("x"))[0] == 250
+                sender.say(b"QUIT")
+            told = []
+            while sum(one["name"] == "disconnected" for one in told) < len(senders):
+                told.append(next(events))
+    sent = [one["session"] for one in told if one["name"] == "connected"]
+    assert len(sent) == len(set(sent)) == len(senders)
+    assert not known & set(sent)
+    selected = {one["session"] for one in told if one.get("who") == "C" and "SELECT" in one["text"]}
+    assert selected == known
+    numbers = [one["id"] for one in told]
+    assert numbers == sorted(set(numbers))
+    for session in sent:  # each of them whole, and in order
+        names = [one["name"] for one in told if one["session"] == session]
+        assert (names[0], names[-1], names.count("delivered")) == ("connected", "disconnected", 1)
+
+
+def _events(stream: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in stream.iter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line[6:])
 
 
 def test_what_comes_to_one_is_told_by_the_other(both: program.Program) -> None:

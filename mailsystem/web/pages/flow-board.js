@@ -52,7 +52,7 @@ export class Board {
       case "chapter": return h("li", { class: "chapter" }, h("h2", {}, row.title), h("p", {}, row.text));
       case "note": return h("li", { class: "note" }, row.text);
       case "gap": return h("li", {}, h("div", { class: "row gap" }, h("span"), h("div", { class: "field" }, this.lives(row.at - 0.0001), h("p", { class: "passed" }, `${spell(row.ms)} pass`, row.anew ? `, then it is ${clock(row.at)}` : ""))));
-      case "inside": return h("li", {}, this.aside(row, "box", visible(row.text), this.time(row)));
+      case "inside": return h("li", {}, this.aside(row, row.fault ? "box struck" : "box", row.fault ? [visible(row.text), row.fault.text ? h("code", {}, visible(row.fault.text)) : null] : visible(row.text), this.time(row)));
       case "quiet": return h("li", {}, this.aside(row, row.long ? "silence long" : "silence", row.ms ? `${row.text} for ${spell(row.ms)}` : row.text, ""));
       case "open": return h("li", {}, this.opening(row));
       default: return h("li", {}, this.exchange(row));
@@ -87,7 +87,7 @@ export class Board {
     if (said.length) {
       // What became of the message says more than the goodbye.
       const last = said.length > 1 && said.at(-1).lines[0].startsWith("221") ? said.at(-2) : said.at(-1), whole = last.lines.length > 1 && last.lines.at(-1) === "." ? last.lines.slice(0, -1) : last.lines;
-      parts.push(this.part(row, { ...last, ms: said.some((arrow) => arrow.ms !== null) ? said.reduce((sum, arrow) => sum + (arrow.ms ?? 0), 0) : null }, whole.length <= SHORT ? whole : whole.slice(-1)));
+      parts.push(this.part(row, { ...last, faults: said.flatMap((arrow) => arrow.faults), ms: said.some((arrow) => arrow.ms !== null) ? said.reduce((sum, arrow) => sum + (arrow.ms ?? 0), 0) : null }, whole.length <= SHORT ? whole : whole.slice(-1)));
     }
     return this.line(row, row.way + news, parts);
   }
@@ -102,9 +102,12 @@ export class Board {
     const [from, to] = from_lane ? [lane, SERVER] : [SERVER, lane];
     const name = (key) => visible(this.flow.lanes.get(key)?.title || "");
     return h("div", { class: "part", vars: this.span(from, to) },
-      h("div", { class: "said" }, h("span", { class: "away" }, `${name(from)} to ${name(to)}, ${row.way}: `), lines.map((line) => h("code", { class: /^\[.*\]$/.test(line) ? "left-out" : "" }, visible(line)))),
+      h("div", { class: "said" }, h("span", { class: "away" }, `${name(from)} to ${name(to)}, ${row.way}: `), lines.map((line) => h("code", { class: /^\[.*\]$/.test(line) ? "left-out" : "" }, visible(line))), arrow.faults.map((fault) => this.fault(fault))),
       this.shaft(from, to, arrow.ms));
   }
+
+  /** Why it was said: not the server's own mind, but a rule or an address that asks for it. */
+  fault({ by, text }) { return h("p", { class: "fault" }, h("b", {}, "fault"), ` ${visible(by)}`, text ? h("code", {}, visible(text)) : null); }
 
   shaft(from, to, ms = null) {
     const right = this.at.get(to) > this.at.get(from), wide = Math.abs(this.at.get(to) - this.at.get(from)) > 1;

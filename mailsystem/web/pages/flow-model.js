@@ -62,7 +62,11 @@ export class Flow {
     const session = this.session(event);
     switch (name) {
       case "line": this.line(session, event); break;
-      case "disconnected": session.closed = time; if (!session.shown) this.sessions.delete(session.number); break;
+      case "fault": session.fault = { by: event.rule ? `rule ${event.rule}` : "address", text: event.fault || "" }; break;
+      case "disconnected":
+        session.closed = time;
+        if (session.fault) { this.add({ kind: "inside", at: time, session, lane: SERVER, text: `${session.fault.by}: hung up instead of an answer`, fault: session.fault }); session.fault = null; }
+        if (!session.shown) this.sessions.delete(session.number); break;
       case "logged in": session.login = event.login || session.login; this.place(session); break;
       case "logged out": session.login = ""; break;
       case "identified": session.client = event.client?.name || ""; this.place(session); break;
@@ -73,7 +77,7 @@ export class Flow {
   session({ session: number, door, peer = "", time }) {
     let found = this.sessions.get(number);
     if (!found) {
-      found = { number, door, peer, opened: time, closed: null, idling: false, tag: "", known: false, shown: false, login: "", helo: "", client: "", lane: null, said: null };
+      found = { number, door, peer, opened: time, closed: null, idling: false, tag: "", known: false, shown: false, login: "", helo: "", client: "", lane: null, said: null, fault: null };
       this.sessions.set(number, found);
     }
     if (peer && !found.peer) found.peer = peer;
@@ -138,11 +142,14 @@ export class Flow {
     let arrow = row.arrows.at(-1);
     if (!arrow || arrow.of_client !== of_client || time - arrow.last > TOGETHER) {
       const cause = news ? (this.heard.session !== session.number ? this.heard.at : null) : session.said;
-      arrow = { of_client, at: time, last: time, lines: [], more: 0, ms: of_client || !cause ? null : Math.max(0, (time - cause) * 1000) };
+      arrow = { of_client, at: time, last: time, lines: [], more: 0, faults: [], ms: of_client || !cause ? null : Math.max(0, (time - cause) * 1000) };
       row.arrows.push(arrow);
       if (news && /\bEXISTS$/.test(text) && arrow.ms !== null && arrow.ms < 60_000) this.facts.push = { ms: arrow.ms, lane: session.lane };
     }
     if (arrow.lines.length < MOST_LINES) arrow.lines.push(text); else arrow.more += 1;
+    // A reply that a rule has made, or has held up: several lines of it are one.
+    if (event.fault && arrow.faults.at(-1)?.by !== event.fault) arrow.faults.push(session.fault?.by === event.fault ? session.fault : { by: event.fault, text: "" });
+    if (event.fault) session.fault = null;
     arrow.last = row.last = time;
     row.dirty = true;
     this.last = Math.max(this.last ?? time, time);

@@ -6,7 +6,7 @@ import { Flow, visible } from "./flow-model.js";
 const flow = new Flow(innerWidth < 760 ? { senders: 1, readers: 2, askers: 1 } : { senders: 3, readers: 4, askers: 2 });
 const sheet = $("main"), list = $(".lines"), board = new Board($(".lanes"), list, flow);
 const MOST_WAITING = 3000;
-let waiting = [], paused = false, following = true, due = 0, last_id = 0, dropped = 0, opened_all = false;
+let waiting = [], paused = false, following = true, due = 0, last_id = 0, newest = 0, told_before = 0, dropped = 0, opened_all = false;
 
 // What comes in
 
@@ -15,10 +15,11 @@ function connect() {
   say("connecting", "connecting");
   source.addEventListener("ready", (event) => {
     const told = JSON.parse(event.data);
-    if (told.boot !== flow.boot) last_id = 0;
+    if (told.boot !== flow.boot) {
+      last_id = 0;
+      told_before = newest; // by another process, which numbers otherwise what it was told as well
+    }
     enqueue({ name: "ready", ...told });
-    $(".workers").hidden = told.workers < 2;
-    $(".workers").textContent = `This page looks into one of ${told.workers} processes: what is said in the others is not shown. Start the sink with one worker to see all.`;
     say("live", "live");
   });
   source.addEventListener("missed", (event) => enqueue({ name: "missed", count: JSON.parse(event.data).count }));
@@ -26,6 +27,8 @@ function connect() {
     const told = JSON.parse(event.data);
     if (told.id <= last_id) return;
     last_id = told.id;
+    if (told.time <= told_before) return;
+    newest = Math.max(newest, told.time);
     enqueue(told);
   });
   source.addEventListener("error", () => {
@@ -138,7 +141,7 @@ function toast(words) {
 function whole() {
   const rules = [...document.styleSheets].flatMap((one) => [...one.cssRules]).map((rule) => rule.cssText).join("\n");
   const kept = $("main").cloneNode(true);
-  for (const one of kept.querySelectorAll(".empty, .workers, .pill, [hidden]")) one.remove();
+  for (const one of kept.querySelectorAll(".empty, .pill, [hidden]")) one.remove();
   const written = new XMLSerializer().serializeToString(kept).replaceAll(' xmlns="http://www.w3.org/1999/xhtml"', "");
   const theme = document.documentElement.dataset.theme, now = new Date();
   const foot = `<footer>Drawn by mailsystem on ${now.toISOString().slice(0, 10)} at ${clock(now / 1000)}. Passwords and the texts of messages were never in it.</footer>`;
@@ -177,7 +180,7 @@ else {
     flow.lanes.get("server").note = info.hostname;
     flow.changed = true;
     $(".ports").replaceChildren(...["smtp", "imap", "pop3"].filter((name) => info.ports[name]).map((name) => h("li", {}, h("b", {}, name.toUpperCase()), " ", h("code", {}, info.ports[name]))));
-    if (info.role !== "sink") for (const button of document.querySelectorAll("[data-run=demo]")) button.hidden = true;
+    if (info.role !== "sink" || info.user) for (const button of document.querySelectorAll("[data-run=demo]")) button.hidden = true;
   }
   connect();
 }
