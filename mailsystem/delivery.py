@@ -169,15 +169,23 @@ class Delivery:
                 return Outcome(message.ident, failed)
 
     async def report(
-        self, to: Address, octets: bytes, *, settling: Settling | None = None, trace: Trace, require_tls: bool = False
+        self,
+        to: Address,
+        octets: bytes,
+        *,
+        settling: Settling | None = None,
+        trace: Trace,
+        require_tls: bool = False,
+        login: str | None = None,
     ) -> str:
         """Deliver a report of ours (RFC 3464), from the null sender (RFC 5321 6.1); returns its id.
 
-        It is protected as what it reports on had to be: `require_tls` (RFC 8689 5). It and what is `settling` happen both or
-        not at all. Raises as `deliver` does, and what `settling` raises.
+        It is protected as what it reports on had to be: `require_tls` (RFC 8689 5). With a `login` it comes from somebody here,
+        who may be in a space of their own. It and what is `settling` happen both or not at all. Raises as `deliver` does, and
+        what `settling` raises.
         """
         ident = self._ident()
-        places = {to: await self._directory.resolve(to, sending=True)}
+        places = {to: await self._directory.resolve(to, sending=True, login=login)}
         # Of a report nobody is told anything, or two servers would never stop.
         away = {place.address: Notification(_NEVER) for place in _elsewhere(places[to])}
         leaving = [Leaving(ident, Address.NULL, away, self._lifetime, require_tls=require_tls)] if away else []

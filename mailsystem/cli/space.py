@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,19 @@ from mailsystem.mail.space import space_name
 if TYPE_CHECKING:
     from mailsystem.settings import Settings
     from mailsystem.store import Space, SpaceSummary, Store
+
+FIRST = "first"
+"""The token that is made with its space."""
+_LONGEST = 100
+
+
+class SpaceScope(StrEnum):
+    """What the token of a space allows."""
+
+    READ = "read"
+    WRITE = "write"
+    SEND = "send"
+
 
 app = typer.Typer(
     help="Open and remove spaces of a sink: mailboxes for whoever needs some of their own for a while.",
@@ -41,6 +55,16 @@ DomainsOf = Annotated[
 ]
 Tag = Annotated[bool, typer.Option("--tag/--no-tag", help="Whether mail to anything+NAME@any.domain is for it.")]
 Login = Annotated[bool, typer.Option("--login/--no-login", help="Whether whoever logs in by its name is in it.")]
+WithToken = Annotated[
+    bool, typer.Option("--token", help="Make a token that opens this space and nothing else, and show it, this once.")
+]
+TokenName = Annotated[str, typer.Argument(metavar="TOKEN", help="What the token is for, such as ci.")]
+Scopes = Annotated[
+    list[SpaceScope] | None,
+    typer.Option(
+        "--scope", help="What it allows: read mail, write (change and delete) it, send; all of it if none is named."
+    ),
+]
 KeepAge = Annotated[str | None, typer.Option("--keep-age", metavar="TIME", help="How long its mail is kept, as 12h.")]
 KeepMessages = Annotated[
     int | None, typer.Option("--keep-messages", metavar="NUMBER", min=0, help="How many messages each account keeps.")
@@ -62,6 +86,7 @@ def add(
     keep_age: KeepAge = None,
     keep_messages: KeepMessages = None,
     keep_octets: KeepOctets = None,
+    token: WithToken = False,
     json: AsJson = False,
     config: Config = None,
     data_dir: DataDir = None,
@@ -73,7 +98,7 @@ def add(
     named = _name(name)
     domains = [_domain(each) for each in domain or ()]
 
-    async def work(store: Store, settings: Settings) -> Space:
+    async def work(store: Store, settings: Settings) -> tuple[Space, str | None]:
         if await store.accounts.domains():
             raise Refused(f"{settings.data_dir} holds a server's accounts, and only a sink has spaces; say --data-dir")
         adding = store.spaces.add(
@@ -84,17 +109,50 @@ def add(
             domains=domains,
             keep=Keep(age, keep_messages, keep_octets),
         )
-        return await or_refuse(
+        space = await or_refuse(
             adding, MailboxExists, f"there is a space {named} already, or another has one of these domains"
         )
+        return space, await store.access_tokens.add(space.account.login, FIRST, list(SpaceScope)) if token else None
 
-    space = with_store(config, data_dir, work, sink=True)
+    space, secret = with_store(config, data_dir, work, sink=True)
     if json:
-        print_json({"name": space.name, "account": space.account.login, "ttl": space.ttl})
+        told = {"name": space.name, "account": space.account.login, "ttl": space.ttl}
+        print_json(told if secret is None else {**told, "token": secret})
     else:
         say(
             f"{space.name} is open until {moment(space.expires)}, or longer as it is used; log in as {space.account.login}"
         )
+        if secret is not None:
+            say(f"its token, shown this once: {secret}")
+
+
+@app.command(
+    epilog=examples("mailsystem space token ci-4821 runner-2", "mailsystem space token ci-4821 watcher --scope read")
+)
+def token(
+    name: Name,
+    token: TokenName,
+    scope: Scopes = None,
+    json: AsJson = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a token that opens a space and nothing else, and that ends with it. It is shown now and never again."""
+    named = _name(name)
+    scopes = sorted({each.value for each in scope or SpaceScope})
+
+    async def work(store: Store, settings: Settings) -> str:
+        if not token.isprintable() or not 0 < len(token) <= _LONGEST:
+            raise Refused(f"the name of a token has 1 to {_LONGEST} characters that can be printed")
+        space = await or_refuse(store.spaces.find(named), NoSuchRecipient, f"there is no space {named}")
+        adding = store.access_tokens.add(space.account.login, token, scopes)
+        return await or_refuse(adding, MailboxExists, f"{named} has a token named {token}; take another name")
+
+    secret = with_store(config, data_dir, work, sink=True)
+    if json:
+        print_json({"space": named, "name": token, "scopes": scopes, "token": secret})
+    else:
+        say(f"the token {token} of {named} ({', '.join(scopes)}), shown this once: {secret}")
 
 
 @app.command("list", epilog=examples("mailsystem space list", "mailsystem space list --json"))

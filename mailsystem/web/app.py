@@ -109,7 +109,7 @@ def application(context: Context) -> ASGIApp:
     """Everything that this door serves."""
     app: ASGIApp = interface(context)
     if context.passwords is not None:
-        app = Locked(app, context.passwords)
+        app = Locked(app, context.passwords, context.store.access_tokens)
     if context.root:
         app = Rooted(app, context.root)
     return Guarding(

@@ -8,7 +8,9 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 from mailsystem.directory.htpasswd import Htpasswd
+from mailsystem.store import AccessTokens
 from mailsystem.web.problems import problem
+from mailsystem.web.visitors import token_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,11 +35,12 @@ class Rooted:
 
 
 class Locked:
-    """Lets in who knows a password (RFC 7617), by HTTP and by WebSocket."""
+    """Lets in who knows a password (RFC 7617) or has a token, by HTTP and by WebSocket."""
 
-    def __init__(self, app: ASGIApp, passwords: Htpasswd) -> None:
+    def __init__(self, app: ASGIApp, passwords: Htpasswd, tokens: AccessTokens) -> None:
         self._app = app
         self._passwords = passwords
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN or await self._is_known(scope):
@@ -51,7 +54,11 @@ class Locked:
 
     async def _is_known(self, scope: Scope) -> bool:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+        said = headers.get(b"authorization", b"")
+        if (secret := token_of(said.decode("latin-1"))) is not None:
+            # What it opens is decided where somebody asks for something.
+            return await self._tokens.find(secret) is not None
+        scheme, _, value = said.partition(b" ")
         if scheme.lower() != b"basic":
             return False
         try:

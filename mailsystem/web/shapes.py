@@ -284,6 +284,43 @@ class NewSpace(Shape):
         default=[], max_length=100, description="Mail to these is for it; *.example.org is all below that one."
     )
     retention: Limits | None = None
+    token: bool = Field(
+        default=False,
+        description="With a token that opens this space and nothing else: to read, change and send mail there.",
+    )
+
+
+class SpaceChange(Shape):
+    """What shall be another; what is not named stays."""
+
+    ttl: float | None = Field(default=None, ge=1, le=31_536_000)
+    retention: Limits | None = None
+
+
+class NewToken(Shape):
+    """A token for a space."""
+
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[ -~]+$", description="What it is for.", examples=["ci"])
+    scopes: list[Literal["read", "write", "send"]] = Field(
+        default=["read", "write", "send"], min_length=1, max_length=3
+    )
+
+
+class TokenShape(Shape):
+    name: str
+    scopes: list[str]
+    created: Moment
+    used: Moment
+
+
+class MadeToken(Shape):
+    name: str
+    scopes: list[str]
+    token: str = Field(description="Shown this once.")
+
+
+class Tokens(Shape):
+    tokens: list[TokenShape]
 
 
 class SpaceShape(Shape):
@@ -302,6 +339,10 @@ class SpaceShape(Shape):
     messages: int
     octets: int
     retention: Limits | None = None
+
+
+class OpenedSpace(SpaceShape):
+    token: str | None = Field(default=None, description="Shown this once, where one was asked for.")
 
 
 class Spaces(Shape):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from mailsystem.directory import proven
 from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Peer
-from mailsystem.mail.errors import AuthFailed, AuthRequired, NoSuchRecipient, NotPermitted
+from mailsystem.mail.errors import AuthFailed, AuthRequired, NoSuchRecipient, NotPermitted, SyntaxFault
 from mailsystem.mail.sasl import Credentials
-from mailsystem.mail.space import is_space, space_of
+from mailsystem.mail.space import PREFIX, is_space, login_within, parted, space_of
+from mailsystem.store import TOKEN_PREFIX
 from mailsystem.web.context import Context
 
 READ: Final = "read"
@@ -28,17 +30,29 @@ OWN: Final = frozenset({READ, WRITE, SEND})
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who asks. In a sink everybody is one who may do everything."""
+    """Somebody who asks. In a sink everybody is one who may do everything, but for those who show a token."""
 
     account: Account
     """Whose mail they see unless they ask for somebody else's."""
     scopes: frozenset[str]
     peer: Peer
+    space: str = ""
+    """Of a sink, the only one in which they may see and change anything; empty where nothing is kept from them."""
 
     def must(self, scope: str) -> None:
         """Raises `NotPermitted` for who may not do that."""
         if scope not in self.scopes:
             raise NotPermitted(f"this takes the scope {scope}")
+
+    def must_own(self) -> str:
+        """For what takes the whole house, or a space of one's own: which one that is, empty for the whole house. Raises
+        `NotPermitted`."""
+        self.must(WRITE if self.space else ADMIN)
+        return self.space
+
+    def sees(self, login: str) -> bool:
+        """Whether an account is in the part of the house that is theirs to see."""
+        return not self.space or space_of(login) == self.space
 
 
 class Doorkeeper:
@@ -47,11 +61,15 @@ class Doorkeeper:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def visitor(self, request: Request) -> Visitor:
+    async def visitor(self, request: HTTPConnection) -> Visitor:
         """Who asks. Raises `AuthRequired` and `AuthFailed`."""
         context = self._context
         peer = peer_of(request)
         if context.everybody is not None:
+            secret = token_of(request.headers.get("authorization", ""))
+            if secret is not None:
+                # Never as one of everybody where it is good no more: what it was meant to keep apart would come together.
+                return await self._of_space(await self._by_token(secret, peer))
             account = await context.store.accounts.ensure(context.everybody)
             return Visitor(account, EVERYTHING, peer)
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
@@ -69,7 +87,7 @@ class Doorkeeper:
                 return await self._by_token(request.cookies[COOKIE], peer)
         raise AuthRequired("log in first")
 
-    def check_secure(self, request: Request, peer: Peer) -> None:
+    def check_secure(self, request: HTTPConnection, peer: Peer) -> None:
         """Raises `AuthRequired` where a password said here could be read on its way."""
         if request.url.scheme != "https" and not peer.is_loopback and not self._context.cleartext_login:
             raise AuthRequired("passwords are taken under TLS only")
@@ -80,11 +98,26 @@ class Doorkeeper:
             raise AuthFailed("that token is good no more")
         return Visitor(access.account, access.scopes, peer)
 
-    async def check_again(self, request: Request, visitor: Visitor, whose: Account) -> None:
+    async def _of_space(self, visitor: Visitor) -> Visitor:
+        """That it is the token of a space, which is used by that."""
+        name = space_of(visitor.account.login)
+        if not name:
+            return visitor
+        spaces = self._context.store.spaces
+        try:
+            await spaces.use(await spaces.find(name))
+        except NoSuchRecipient:
+            raise AuthFailed("that token is good no more") from None
+        return replace(visitor, scopes=visitor.scopes & OWN, space=name)
+
+    async def check_again(self, request: HTTPConnection, visitor: Visitor, whose: Account) -> None:
         """For whoever has been here for a while. Raises a `MailError` where they may see that account no more: the session
         is over, the password another, one of the two accounts disabled or gone."""
         context = self._context
-        if context.everybody is None:
+        if context.everybody is not None:
+            if (secret := token_of(request.headers.get("authorization", ""))) is not None:
+                await self._by_token(secret, visitor.peer)
+        else:
             scheme, _, value = request.headers.get("authorization", "").partition(" ")
             match scheme.lower():
                 case "bearer":
@@ -100,6 +133,8 @@ class Doorkeeper:
         """Whose mail is asked for: the visitor's own, unless somebody else is named. Raises `NotPermitted`."""
         if not login or login == visitor.account.login:
             return visitor.account
+        if visitor.space:
+            return await self._within(visitor, login)
         if ADMIN not in visitor.scopes:
             raise NotPermitted("that is somebody else's mail")
         context = self._context
@@ -109,6 +144,19 @@ class Doorkeeper:
             return await context.store.accounts.find(context.directory.login_key(login))
         except NoSuchRecipient:
             raise NoSuchRecipient(f"there is no account {login}") from None
+
+    async def _within(self, visitor: Visitor, login: str) -> Account:
+        """An account of the space that somebody is in. Raises `NotPermitted` for all others, whether there are such or not."""
+        space, named = visitor.space, login.casefold()
+        if "@" not in named and named.removeprefix(PREFIX).partition("+")[0] == space:
+            return visitor.account
+        within = parted(login)
+        try:
+            if within is None or within[1].casefold() != space:
+                raise NotPermitted(f"that is not in the space {space}")
+            return await self._context.store.accounts.find(login_within(space, Address.parse(within[0]).key))
+        except (NoSuchRecipient, SyntaxFault):
+            raise NoSuchRecipient(f"there is no account {login[:400]}") from None
 
     async def _space(self, login: str) -> Account | None:
         """The account of a space, which is used by that; None where another is meant. Raises `NoSuchRecipient`."""
@@ -124,9 +172,24 @@ class Doorkeeper:
         return None if "/" in login else space.account
 
 
-def peer_of(request: Request) -> Peer:
+def peer_of(request: HTTPConnection) -> Peer:
     client = request.client
     return Peer(client.host, client.port) if client is not None else Peer("", 0)
+
+
+def token_of(authorization: str) -> str | None:
+    """The token that is shown: by Bearer, or as the password of whoever knows Basic only; None where none is."""
+    scheme, _, value = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip()
+        case "basic":
+            try:
+                password = _basic(value)[1]
+            except AuthFailed:
+                return None
+            return password if password.startswith(TOKEN_PREFIX) else None
+    return None
 
 
 def _basic(value: str) -> tuple[str, str]:

@@ -209,3 +209,130 @@ async def test_a_pace_has_bounds(house: House, pace: str) -> None:
 async def test_another_site_can_start_nothing(house: House) -> None:
     answer = await house.client.post("/v1/flow/demo", headers={"Origin": "https://evil.example.com"})
     assert answer.status_code == 403
+
+
+async def test_a_reply_that_a_rule_has_made_says_so(house: House) -> None:
+    added = await house.client.post("/v1/faults", json={"line": "smtp RCPT 'reply=451 4.7.1 not\\nnow' times=1"})
+    rule = added.json()["id"]
+
+    def send() -> None:
+        place = house.running.bound["smtp"]
+        with smtplib.SMTP(place.host, place.port, timeout=PATIENCE) as smtp:
+            smtp.ehlo()
+            smtp.mail("a@shop.test")
+            assert smtp.rcpt("ann@shop.test")[0] == 451
+            assert smtp.rcpt("550+x@shop.test")[0] == 550
+            assert smtp.rcpt("ann@shop.test")[0] == 250
+
+    async with looking(house) as stream:
+        await asyncio.to_thread(send)
+        await stream.until(ended("smtp"))
+    marked = [(one["text"][:3], one["fault"]) for one in stream.told if one["name"] == "line" and "fault" in one]
+    assert marked == [("451", f"rule {rule}"), ("451", f"rule {rule}"), ("550", "address")]
+    struck = [one for one in stream.told if one["name"] == "fault"]
+    assert [one.get("rule") for one in struck] == [rule, None]
+    assert struck[0]["fault"].startswith("smtp RCPT reply=")
+
+
+@pytest.mark.parametrize("door", ["pop3", "imap"])
+async def test_it_does_at_the_doors_of_readers_as_well(house: House, door: str) -> None:
+    stage, reply = ("STAT", "-ERR later") if door == "pop3" else ("SELECT", "NO later")
+    await house.client.post("/v1/faults", json={"line": f"{door} {stage} 'reply={reply}'"})
+    place = house.running.bound[door]
+
+    def read() -> None:
+        if door == "pop3":
+            pop = poplib.POP3(place.host, place.port, timeout=PATIENCE)
+            pop.user("ann@shop.test")
+            pop.pass_("x")
+            with pytest.raises(poplib.error_proto):
+                pop.stat()
+            pop.quit()
+        else:
+            with imaplib.IMAP4(place.host, place.port, timeout=PATIENCE) as imap:
+                imap.login("ann@shop.test", "x")
+                assert imap.select()[0] == "NO"
+
+    async with looking(house) as stream:
+        await asyncio.to_thread(read)
+        await stream.until(ended(door))
+    [marked] = [one for one in stream.told if one["name"] == "line" and "fault" in one]
+    assert "later" in marked["text"]
+
+
+async def test_a_space_sees_its_own_sessions_and_nothing_of_others(house: House) -> None:
+    answer = await house.client.post("/v1/spaces", json={"name": "mine", "token": True})
+    headers = {"Authorization": f"Bearer {answer.json()['token']}"}
+    await house.client.post("/v1/spaces", json={"name": "canary"})
+    bound = house.running.bound
+
+    def smtp(login: str | None, *each: tuple[str, list[str]]) -> None:
+        with smtplib.SMTP(bound["smtp"].host, bound["smtp"].port, timeout=PATIENCE) as client:
+            if login is not None:
+                client.login(login, "any")
+            for sender, to in each:
+                client.sendmail(sender, to, b"Subject: x\r\n\r\nx\r\n")
+
+    def imap(login: str) -> None:
+        with imaplib.IMAP4(bound["imap"].host, bound["imap"].port, timeout=PATIENCE) as client:
+            client.login(login, "any")
+            client.select()
+
+    def pop3(login: str) -> None:
+        client = poplib.POP3(bound["pop3"].host, bound["pop3"].port, timeout=PATIENCE)
+        client.user(login)
+        client.pass_("any")
+        client.quit()
+
+    canary = ("canary@a.test", ["canary@b.test"])
+
+    def all_of_it() -> None:
+        smtp(None, canary)
+        smtp("canary", ("a@b.test", ["canary@shop.test"]))
+        imap("canary")
+        pop3("canary@b.test")
+        imap("ann@shop.test/canary")
+        smtp(None, canary, ("a@b.test", ["canary@c.test", "x+mine@shop.test", "y+canary@c.test"]), canary)
+        smtp("mine", ("a@b.test", ["ann@shop.test"]))
+        pop3("mine")
+        imap("mine")
+
+    async with looking(house, **headers) as stream:
+        await asyncio.to_thread(all_of_it)
+        await house.client.post("/v1/flow/demo", params={"pace": 0})
+        await stream.until(ended("imap"))
+        stream_of_all = list(stream.told)
+    assert "canary" not in stream.raw
+    assert "demo.test" not in stream.raw
+    told = stream_of_all[1:]
+    numbers = [one["id"] for one in told]
+    assert numbers == sorted(set(numbers))
+    sessions: dict[int, list[Told]] = {}
+    for one in told:
+        sessions.setdefault(one["session"], []).append(one)
+    assert [each[0]["door"] for each in sessions.values()] == ["smtp", "smtp", "pop3", "imap"]
+    for each in sessions.values():
+        assert (each[0]["name"], each[-1]["name"]) == ("connected", "disconnected")
+    shared, logged_in, by_pop, _ = sessions.values()
+    said = [one["text"].split(" ")[0].upper() for one in shared if one["name"] == "line" and one["who"] == "C"]
+    assert said == ["EHLO", "MAIL", "RCPT", "RCPT", "RCPT", "DATA", "[20", "QUIT"]
+    [delivered] = [one for one in shared if one["name"] == "delivered"]
+    assert delivered["recipients"] == ["x+mine@shop.test"]
+    [delivered] = [one for one in logged_in if one["name"] == "delivered"]
+    assert delivered["recipients"] == ["ann@shop.test"]
+    assert [one["text"] for one in by_pop if one.get("who") == "C"] == ["USER mine", "PASS [redacted]", "QUIT"]
+    # Who comes again hears what was said after the last that they heard.
+    at = stream.told[-3]
+    async with looking(house, **headers, **{"Last-Event-ID": f"{stream.last.partition('-')[0]}-{at['id']}"}) as again:
+        assert await again.next() == stream.told[-2]
+        assert await again.next() == stream.told[-1]
+    # Who is there already is told as well.
+    client = await asyncio.to_thread(imaplib.IMAP4, bound["imap"].host, bound["imap"].port)
+    other = await asyncio.to_thread(imaplib.IMAP4, bound["imap"].host, bound["imap"].port)
+    await asyncio.to_thread(client.login, "mine", "any")
+    await asyncio.to_thread(other.login, "canary", "any")
+    async with looking(house, **headers) as again:
+        assert [one["login"] for one in again.told[0]["sessions"]] == ["space:mine"]
+    for each_client in (client, other):
+        await asyncio.to_thread(each_client.logout)
+    assert (await house.client.post("/v1/flow/demo", headers=headers)).status_code == 403

@@ -11,7 +11,7 @@ from mailsystem.directory import proven
 from mailsystem.mail.sasl import Credentials
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Shape, User
-from mailsystem.web.visitors import ADMIN, COOKIE, EVERYTHING, OWN, Doorkeeper, peer_of
+from mailsystem.web.visitors import ADMIN, COOKIE, OWN, Doorkeeper, peer_of
 
 LASTS: Final = 14 * 86_400.0
 """Seconds without a request after which one has to log in again."""
@@ -31,7 +31,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def enter(request: Request, response: Response, proof: Proof) -> User:
         """Log in; what comes back is a cookie. In a sink everybody is in already."""
         if context.everybody is not None:
-            return User(login=context.everybody, admin=True, scopes=sorted(EVERYTHING))
+            visitor = await keeper.visitor(request)
+            scopes = sorted(visitor.scopes)
+            return User(login=visitor.account.login, admin=ADMIN in visitor.scopes, scopes=scopes)
         peer = peer_of(request)
         keeper.check_secure(request, peer)
         trace = context.trace.child("web", peer=str(peer))

@@ -26,7 +26,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """What this is, and what may be done here."""
         visitor = await asked.visitor(request)
         user = None
-        if not context.is_sink:
+        if not context.is_sink or visitor.space:
             scopes = sorted(visitor.scopes)
             user = User(login=visitor.account.login, admin=ADMIN in visitor.scopes, scopes=scopes)
         return Info(
@@ -46,8 +46,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def accounts(request: Request) -> Accounts:
         """Everybody whose mail the visitor may see."""
         visitor = await asked.visitor(request)
-        if ADMIN in visitor.scopes:
-            found = await store.accounts.list()
+        if ADMIN in visitor.scopes or visitor.space:
+            found = [each for each in await store.accounts.list() if visitor.sees(each.account.login)]
         else:
             found = [await store.accounts.summary(visitor.account.login)]
         return Accounts(

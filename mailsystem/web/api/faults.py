@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -13,8 +14,12 @@ from pydantic import Field
 from mailsystem.faults import Faults, from_json, of_line, to_json
 from mailsystem.faults.generators import Occasion, written
 from mailsystem.mail.address import Address
+from mailsystem.mail.errors import NotPermitted
+from mailsystem.mail.space import login_of
+from mailsystem.store import Evidence
 from mailsystem.web.api.asked import AccountName, Asked
 from mailsystem.web.context import Context
+from mailsystem.web.parting import Own
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
 from mailsystem.web.visitors import WRITE, Doorkeeper
@@ -65,35 +70,48 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1/faults", tags=["faults"])
     asked = Asked(context, keeper)
 
-    async def faults(request: Request) -> Faults:
-        await asked.visitor(request, WRITE)
+    async def faults(request: Request, namespace: str | None = None) -> tuple[Faults, str | None]:
+        """The rules, and the namespace that is meant; in a space there is no other than that."""
+        space = (await asked.visitor(request, WRITE)).space
         if context.faults is None:
             raise Problem(409, "only a sink has faults")
-        return context.faults
+        if not space:
+            return context.faults, namespace
+        if namespace not in (None, space):
+            raise NotPermitted(f"that is not in the space {space}")
+        return context.faults, space
+
+    async def is_there(ours: Faults, id_: int, namespace: str | None) -> bool:
+        return namespace is None or any(told.id == id_ for told in await ours.all(namespace))
 
     @router.get("")
     async def listed(request: Request, namespace: Namespace = None) -> FaultList:
         """All rules, and how often each has struck."""
-        return FaultList(faults=[told.as_json() for told in await (await faults(request)).all(namespace)])
+        ours, within = await faults(request, namespace)
+        return FaultList(faults=[told.as_json() for told in await ours.all(within)])
 
     @router.post("", status_code=201)
     async def add(request: Request, rule: Line | dict[str, Any]) -> dict[str, Any]:
         """Add a rule: in one line (`{"line": …}`) or member by member. It is in force at once, in every process."""
-        ours = await faults(request)
         made = of_line(rule.line) if isinstance(rule, Line) else from_json(rule)
+        ours, within = await faults(request, made.namespace or None)
+        if within is not None:
+            made = replace(made, namespace=within)
         return {"id": await ours.add(made), **to_json(made)}
 
     @router.delete("/{id}", status_code=204)
     async def remove(request: Request, id: Number) -> Response:  # noqa: A002
         """Take a rule away."""
-        if not await (await faults(request)).remove(id):
+        ours, within = await faults(request)
+        if not (await is_there(ours, id, within) and await ours.remove(id)):
             raise Problem(404, f"there is no fault {id}")
         return Response(status_code=204)
 
     @router.delete("")
     async def clear(request: Request, namespace: Namespace = None) -> Removed:
         """Take all rules away, or those of one namespace."""
-        return Removed(removed=await (await faults(request)).clear(namespace))
+        ours, within = await faults(request, namespace)
+        return Removed(removed=await ours.clear(within))
 
     @router.post("/reset")
     async def reset(
@@ -102,12 +120,16 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         namespace: Namespace = None,
     ) -> Reset:
         """Count from the beginning again."""
-        return Reset(reset=await (await faults(request)).reset(id, namespace=namespace))
+        ours, within = await faults(request, namespace)
+        if id is not None and not await is_there(ours, id, within):
+            return Reset(reset=0)
+        return Reset(reset=await ours.reset(id, namespace=within))
 
     @router.post("/answer", status_code=201)
     async def answer(request: Request, wanted: Answer, account: AccountName = None) -> Answered:
         """Deliver what a message might come back as: a bounce, an automatic reply, a complaint."""
         await faults(request)
+        space = (await asked.visitor(request)).space
         one = await asked.message(await asked.account(request, account, WRITE), wanted.about)
         message = await context.store.contents.read(one.content, 0, _MOST_READ)
         evidence = await context.store.journal.evidence(one.content)
@@ -116,9 +138,10 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         if not evidence.sender and wanted.to is None:
             raise Problem(409, "the message came from the null sender, whom nobody answers")
         to = Address.parse(wanted.to or evidence.sender)
+        by = evidence.recipients[0].address if not space else await _first(Own(context, space), evidence)
         occasion = Occasion(
             to=to,
-            by=Address.parse(evidence.recipients[0].address),
+            by=Address.parse(by),
             message=message,
             hostname=context.hostname,
             now=context.store.clock.now(),
@@ -129,7 +152,15 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         made = written(wanted.kind, occasion)
         if made is None:
             raise Problem(409, "nothing is made of a message that a program wrote to answer another")
-        ident = await context.delivery.report(to, made, trace=context.trace.child("web"))
+        login = login_of(space) if space else None
+        ident = await context.delivery.report(to, made, login=login, trace=context.trace.child("web"))
         return Answered(queue_id=ident, to=str(to))
 
     return router
+
+
+async def _first(own: Own, evidence: Evidence) -> str:
+    """Whom of the space a message came for. Raises `Problem`."""
+    for each in await own.recipients(evidence):
+        return each
+    raise Problem(404, "for whom the message came is not known")

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from fastapi.responses import StreamingResponse
 
-from mailsystem.telemetry.watch import Told, Watch, fields
+from mailsystem.mail.errors import MailError
+from mailsystem.telemetry.watch import Told, Watch, told_of
 from mailsystem.web.api.asked import Asked
 from mailsystem.web.api.waiting import HEARTBEAT
 from mailsystem.web.context import Context
+from mailsystem.web.parting import MOST_HELD, Own, Parting
 from mailsystem.web.problems import Problem
 from mailsystem.web.scene import Scene
 from mailsystem.web.shapes import Started, moment
-from mailsystem.web.visitors import ADMIN, Doorkeeper
+from mailsystem.web.visitors import ADMIN, READ, Doorkeeper
 
 MOST_READERS: Final = 100
 MOST_SESSIONS_TOLD: Final = 200
-SCENE: Final = frozenset({"scene", "chapter", "party"})
-"""What only the scene says: who is who, and what it is about."""
+CHECKED: Final = 1.0
+"""Seconds for which it is believed that who looks on may do so."""
+APART: Final = 10 * MOST_HELD
+"""Numbers between two events for whoever is told of some only: what was held back for a while is told in between."""
 
 
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
@@ -40,13 +45,22 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def flow(request: Request) -> StreamingResponse:
         """What is said at the doors, as it is said: first `ready`, which names who is connected, then an event for each line
         and for what comes of it. No secrets and no texts of messages are in it. `missed` tells how many events were lost to a
-        reader that was too slow. Who comes again with Last-Event-ID hears what was said meanwhile."""
-        await asked.visitor(request, ADMIN)
+        reader that was too slow. Who comes again with Last-Event-ID hears what was said meanwhile. The token of a space
+        shows what is said there, and nothing else."""
+        visitor = await asked.visitor(request, READ)
+        space = visitor.space
+        if not space:
+            visitor.must(ADMIN)
         if watch().readers >= MOST_READERS:
             raise Problem(503, f"{MOST_READERS} look on already")
         last = request.headers.get("last-event-id", "")
+
+        async def check() -> None:
+            await keeper.check_again(request, visitor, visitor.account)
+
+        telling = _Telling(context, watch(), check, Own(context, space) if space else None)
         return StreamingResponse(
-            _events(context, watch(), last), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            telling.events(last), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
         )
 
     @router.post("/demo", status_code=202)
@@ -94,47 +108,91 @@ class Stage:
             self._context.trace.bug(ended, what="scene")
 
 
-async def _events(context: Context, watch: Watch, last: str) -> AsyncIterator[bytes]:
-    boot = f"{int(watch.since * 1000):x}"
-    mine, _, number = last.partition("-")
-    after = int(number) if mine == boot and number.isascii() and number.isdigit() and len(number) < 19 else 0
-    stopping = asyncio.create_task(context.stopping.wait())
-    with watch.reading(after) as reader:
-        sessions = [{**each, "since": _iso(each["since"])} for each in watch.sessions[-MOST_SESSIONS_TOLD:]]
-        yield b"retry: 1000\n" + _event("ready", {"workers": context.workers, "boot": boot, "sessions": sessions})
-        taking = asyncio.create_task(reader.take())
-        try:
-            while not context.stopping.is_set():
-                await asyncio.wait((taking, stopping), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
-                if not taking.done():
-                    yield b": still here\n\n"
-                    continue
-                missed, told = taking.result()
-                taking = asyncio.create_task(reader.take())
-                if missed:
-                    yield _event("missed", {"count": missed})
-                yield b"".join(_told(boot, each) for each in told)
-        finally:
-            taking.cancel()
-            stopping.cancel()
+class _Telling:
+    """Tells one who looks on."""
 
+    def __init__(self, context: Context, watch: Watch, check: Callable[[], Awaitable[None]], own: Own | None) -> None:
+        self._context = context
+        self._watch = watch
+        self._check = check
+        """Raises a `MailError` once they may look on no more."""
+        self._own = own
+        """What they may see, where that is not all."""
+        self._parting: Parting | None = None
+        self._boot = f"{int(watch.since * 1000):x}"
+        self._after = 0
+        self._checked = time.monotonic()
 
-def _told(boot: str, told: Told) -> bytes:
-    event = told.event
-    found = dict(event.data) if event.name in SCENE else fields(event)
-    if (ident := found.pop("id", None)) is not None:
-        found["queue_id"] = ident
-    # Its own members last: whatever an event tells, it is counted by its number.
-    data = {
-        **found,
-        "id": told.number,
-        "at": _iso(event.time),
-        "time": round(event.time, 6),
-        "session": event.session,
-        "door": event.door,
-        "name": event.name,
-    }
-    return f"id: {boot}-{told.number}\n".encode() + _event(None, data)
+    async def events(self, last: str) -> AsyncIterator[bytes]:
+        mine, _, number = last.partition("-")
+        if mine == self._boot and number.isascii() and number.isdigit() and len(number) < 19:
+            self._after = int(number)
+        stopping = asyncio.create_task(self._context.stopping.wait())
+        # Whose a session is may have been said before what comes next.
+        with self._watch.reading(self._after if self._own is None else 0) as reader:
+            await self._watch.gathered()
+            yield self._ready()
+            taking = asyncio.create_task(reader.take())
+            try:
+                while not self._context.stopping.is_set():
+                    await asyncio.wait((taking, stopping), timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+                    if not await self._may_go_on():
+                        return
+                    if not taking.done():
+                        yield b": still here\n\n"
+                        continue
+                    missed, told = taking.result()
+                    taking = asyncio.create_task(reader.take())
+                    if missed:
+                        yield _event("missed", {"count": missed})
+                    yield b"".join([piece for each in told for piece in await self._told(each)])
+            finally:
+                taking.cancel()
+                stopping.cancel()
+
+    def _ready(self) -> bytes:
+        sessions = self._watch.sessions
+        if self._own is not None:
+            self._parting = Parting(self._own, sessions)
+            sessions = self._parting.sessions(sessions)
+        told = [{**each, "since": _iso(each["since"])} for each in sessions[-MOST_SESSIONS_TOLD:]]
+        ready = {"workers": self._context.workers, "boot": self._boot, "sessions": told}
+        return b"retry: 1000\n" + _event("ready", ready)
+
+    async def _may_go_on(self) -> bool:
+        now = time.monotonic()
+        if now - self._checked > CHECKED:
+            self._checked = now
+            try:
+                await self._check()
+            except MailError:
+                return False
+        return True
+
+    async def _told(self, told: Told) -> list[bytes]:
+        if self._parting is None:
+            return [self._one(told.number, told, told_of(told.event))]
+        seen = await self._parting.take(told)
+        first = APART * told.number + APART - len(seen)
+        numbered = enumerate(seen, first)
+        return [self._one(number, each.told, each.data) for number, each in numbered if number > self._after]
+
+    def _one(self, number: int, told: Told, found: Mapping[str, Any]) -> bytes:
+        event = told.event
+        more = dict(found)
+        if (ident := more.pop("id", None)) is not None:
+            more["queue_id"] = ident
+        # Its own members last: whatever an event tells, it is counted by its number.
+        data = {
+            **more,
+            "id": number,
+            "at": _iso(event.time),
+            "time": round(event.time, 6),
+            "session": event.session,
+            "door": event.door,
+            "name": event.name,
+        }
+        return f"id: {self._boot}-{number}\n".encode() + _event(None, data)
 
 
 def _iso(seconds: float) -> str:

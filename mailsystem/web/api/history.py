@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from pydantic import Field
 
+from mailsystem.mail.account import Account
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mail.objectid import emailid
 from mailsystem.store import Note, SessionRecord
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, Found
 from mailsystem.web.context import Context
+from mailsystem.web.parting import Conversation, Own
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Moment, Shape, moment
 from mailsystem.web.visitors import ADMIN, Doorkeeper
@@ -22,6 +25,10 @@ _NEW: Final = 3.0
 _TRIES: Final = 20
 _REST: Final = 0.1
 """Seconds."""
+_MOST_LOOKED_AT: Final = 2000
+"""Sessions among which those of a space are looked for at one time."""
+_MOST_AT_ONCE: Final = 200
+_ADDRESS: Final = re.compile(r"RCPT TO:\s*<([^<>]*)>", re.IGNORECASE)
 
 
 class Said(Shape):
@@ -112,16 +119,37 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["history"])
     asked, journal = Asked(context, keeper), context.store.journal
 
-    async def may_see_all(request: Request) -> None:
-        """In a server an envelope tells who else got it, and a session what others sent."""
+    async def own_of(request: Request) -> Own | None:
+        """What the visitor may see of envelopes and sessions; None where that is all. An envelope tells who else got it, and a
+        session what others sent."""
         visitor = await asked.visitor(request)
-        if not context.is_sink:
-            visitor.must(ADMIN)
+        if visitor.space:
+            return Own(context, visitor.space)
+        visitor.must(ADMIN)
+        return None
+
+    async def found_session(request: Request, id_: str) -> tuple[SessionRecord, list[Said]]:
+        """A session, and what may be seen of it. Raises `Problem`."""
+        own = await own_of(request)
+        found = await journal.session(id_) if len(id_) == 16 else None
+        said = [] if found is None else _said(found) if own is None else await _said_here(found, own)
+        if found is None or (own is not None and not said):
+            raise Problem(404, "there is no such session (any more)")
+        return found, said
+
+    async def concerns(session: SessionRecord, own: Own, account: Account) -> bool:
+        """Whether anything of a session is a space's, by what is known without reading it."""
+        if own.is_in(session.login or ""):
+            return True
+        for content in session.messages:
+            if await context.store.mailboxes.whereabouts(account.id, content):
+                return True
+        return False
 
     @router.get("/messages/{id}/envelope")
     async def envelope(request: Request, id: str, account: AccountName = None) -> EnvelopeShape:  # noqa: A002
         """The envelope, and the session in which the message came."""
-        await may_see_all(request)
+        own = await own_of(request)
         one = await asked.message(await asked.account(request, account), id, EVERYWHERE)
         evidence = await journal.evidence(one.content)
         if evidence is None and await _is_new(one):
@@ -133,11 +161,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         if evidence is None:
             raise Problem(404, "how the message came is not known: it was put here, or came too long ago")
         session = await journal.session(evidence.session) if evidence.session else None
+        seen = None if own is None else await own.recipients(evidence)
         return EnvelopeShape(
             mail_from=evidence.sender,
             parameters=dict(evidence.parameters),
             rcpt_to=[
-                RecipientShape(address=each.address, parameters=dict(each.parameters)) for each in evidence.recipients
+                RecipientShape(address=each.address, parameters=dict(each.parameters))
+                for each in evidence.recipients
+                if seen is None or each.address in seen
             ],
             helo=evidence.helo,
             peer=evidence.peer,
@@ -148,7 +179,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             size=evidence.octets,
             queue_id=evidence.id,
             session=session.id if session else None,
-            transcript=_said(session) if session else [],
+            transcript=[] if session is None else _said(session) if own is None else await _said_here(session, own),
         )
 
     @router.get("/messages/{id}/journey")
@@ -159,7 +190,10 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         one = await asked.message(whose, id, EVERYWHERE)
         life = await journal.life(one.content)
         notes = life.notes if life else []
-        if not context.is_sink and ADMIN not in visitor.scopes:
+        if visitor.space:
+            here = [await Own(context, visitor.space).note(note) for note in notes]
+            notes = [note for note in here if note is not None]
+        elif ADMIN not in visitor.scopes:
             # What others do with theirs is theirs.
             notes = [note for note in notes if note.data.get("login") == whose.login]
         return Journey(events=[_happened(note) for note in notes])
@@ -172,21 +206,43 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         before: Annotated[str | None, Parameter(pattern=r"^[0-9a-f]{16}$")] = None,
     ) -> Sessions:
         """The latest sessions by SMTP, submission and LMTP, those that brought nothing included."""
-        await may_see_all(request)
-        found = await journal.sessions(limit=limit, before=before, only="refused" if refused else "all")
+        own = await own_of(request)
+        only: Literal["refused", "all"] = "refused" if refused else "all"
+        found = await journal.sessions(limit=limit, before=before, only=only)
+        earlier = found[-1].id if len(found) == limit else None
+        if own is None:
+            return Sessions(sessions=[SessionSummary(**_session(each)) for each in found], before=earlier)
+        whose = await asked.account(request, None)
+        there = [each for each in found if await concerns(each, own, whose)]
+        looked = 0
+        while len(there) < limit and earlier is not None and looked < _MOST_LOOKED_AT:
+            found = await journal.sessions(limit=_MOST_AT_ONCE, before=earlier, only=only)
+            earlier = found[-1].id if len(found) == _MOST_AT_ONCE else None
+            looked += len(found)
+            there += [each for each in found if await concerns(each, own, whose)]
+        if len(there) > limit:
+            there = there[:limit]
+            earlier = there[-1].id
         return Sessions(
-            sessions=[SessionSummary(**_session(each)) for each in found],
-            before=found[-1].id if len(found) == limit else None,
+            sessions=[SessionSummary(**await _session_here(each, own, whose)) for each in there], before=earlier
         )
 
     @router.get("/sessions/{id}")
     async def session(request: Request, id: str) -> SessionShape:  # noqa: A002
         """One session with every line."""
-        await may_see_all(request)
-        found = await journal.session(id) if len(id) == 16 else None
-        if found is None:
-            raise Problem(404, "there is no such session (any more)")
-        return SessionShape(**_session(found), transcript=_said(found))
+        found, said = await found_session(request, id)
+        own = await own_of(request)
+        told = _session(found) if own is None else await _session_here(found, own, await asked.account(request, None))
+        return SessionShape(**told, transcript=said)
+
+    async def _session_here(session: SessionRecord, own: Own, account: Account) -> dict[str, Any]:
+        """What is told of a session to a space: which of its messages are there, and who of it was refused."""
+        told = _session(session)
+        of = [each for each in session.messages if await context.store.mailboxes.whereabouts(account.id, each)]
+        told["messages"] = [emailid(content) for content in of]
+        if not own.is_in(session.login or ""):
+            told["refused"] = [each for each in told["refused"] if await own.has(_named(each.command))]
+        return told
 
     async def _is_new(one: Found) -> bool:
         place = one.places[0]
@@ -195,6 +251,26 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         return any(0 <= now - max(row.savedate, row.internaldate) < _NEW for row in rows)
 
     return router
+
+
+async def _said_here(session: SessionRecord, own: Own) -> list[Said]:
+    """What a space sees of a session: all that was said after somebody had logged in into it, and what led to that; else what
+    is about its own recipients."""
+    talk: Conversation[Said] = Conversation(own, session.door)
+    is_in, seen, proving = own.is_in(session.login or ""), [], False
+    for each in _said(session):
+        proving = proving or (each.who == "C" and each.text[:4].upper() == "AUTH")
+        if is_in and proving and each.who == "S" and each.text.startswith("235"):
+            talk.enter(session.login or "")
+        shown = await talk.hear(each, each.who, each.text)
+        seen += [one if instead is None else Said(at_ms=one.at_ms, who=one.who, text=instead) for one, instead in shown]
+    return seen if talk.is_own else []
+
+
+def _named(command: str) -> str:
+    """The address in a command that was refused; empty where there is none."""
+    found = _ADDRESS.search(command)
+    return found[1] if found else ""
 
 
 def _said(session: SessionRecord) -> list[Said]:

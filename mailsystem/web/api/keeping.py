@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
 
 from mailsystem.mail.address import normal_domain
-from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, SyntaxFault
+from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, NotPermitted, SyntaxFault
 from mailsystem.mail.keeping import Keep
 from mailsystem.mail.objectid import emailid
-from mailsystem.mail.space import PREFIX, space_name
+from mailsystem.mail.space import PREFIX, login_of, space_name
 from mailsystem.store import Old, SpaceSummary
 from mailsystem.web.api.asked import AccountName, Asked
 from mailsystem.web.context import Context
@@ -19,14 +19,23 @@ from mailsystem.web.shapes import (
     GoneShape,
     Kept,
     Limits,
+    MadeToken,
     NewSpace,
+    NewToken,
     NextShape,
+    OpenedSpace,
     Retention,
+    SpaceChange,
     Spaces,
     SpaceShape,
+    Tokens,
+    TokenShape,
     moment,
 )
-from mailsystem.web.visitors import READ, WRITE, Doorkeeper
+from mailsystem.web.visitors import ADMIN, OWN, READ, WRITE, Doorkeeper, Visitor
+
+FIRST: Final = "first"
+"""The token that is made with its space."""
 
 SpaceName = Annotated[str, Path(description="Its name.", max_length=200)]
 
@@ -56,24 +65,32 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             ],
         )
 
-    async def allowed(request: Request, scope: str) -> None:
+    async def allowed(request: Request, scope: str) -> Visitor:
         if not context.is_sink:
             raise Problem(404, "only a sink has spaces")
-        await asked.visitor(request, scope)
+        return await asked.visitor(request, scope)
+
+    async def known(request: Request, scope: str, text: str) -> str:
+        """The name of a space, where the visitor may do that with it. Raises `NoSuchRecipient`, `NotPermitted`."""
+        visitor = await allowed(request, scope)
+        name = _known(text)
+        if not visitor.sees(login_of(name)):
+            raise NotPermitted(f"that is not the space {visitor.space}")
+        return name
 
     @router.get("/spaces")
     async def spaces(request: Request) -> Spaces:
-        """All spaces."""
-        await allowed(request, READ)
-        return Spaces(spaces=[_shape(each) for each in await store.spaces.list()])
+        """All spaces; with a space's token, that one."""
+        visitor = await allowed(request, READ)
+        summaries = await store.spaces.list()
+        return Spaces(spaces=[_shape(each) for each in summaries if visitor.sees(each.space.account.login)])
 
     @router.post("/spaces", status_code=201)
-    async def create(request: Request, wanted: NewSpace) -> SpaceShape:
+    async def create(request: Request, wanted: NewSpace) -> OpenedSpace:
         """Open a space: mailboxes of its own, which are gone `ttl` seconds after their last use."""
-        await allowed(request, WRITE)
+        await allowed(request, ADMIN)
         name = space_name(wanted.name)
         domains = [_domain(each) for each in wanted.domains]
-        own = wanted.retention
         try:
             await store.spaces.add(
                 name,
@@ -81,24 +98,60 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
                 by_login=wanted.login,
                 by_tag=wanted.tag,
                 domains=domains,
-                keep=Keep(own.age, own.messages, own.octets) if own is not None else Keep(),
+                keep=_keep(wanted.retention),
             )
         except MailboxExists as error:
             raise Problem(409, f"{error}: {name}" if "domains" not in str(error) else str(error)) from None
-        return _shape(await store.spaces.summary(name))
+        token = await store.access_tokens.add(login_of(name), FIRST, OWN) if wanted.token else None
+        return OpenedSpace(**_told(await store.spaces.summary(name)), token=token)
 
     @router.get("/spaces/{name}")
     async def one(request: Request, name: SpaceName) -> SpaceShape:
         """One space."""
-        await allowed(request, READ)
-        return _shape(await store.spaces.summary(_known(name)))
+        return _shape(await store.spaces.summary(await known(request, READ, name)))
+
+    @router.patch("/spaces/{name}")
+    async def change(request: Request, name: SpaceName, wanted: SpaceChange) -> SpaceShape:
+        """Let a space last otherwise, or keep otherwise; a `retention` of null is what holds for all."""
+        there = await known(request, WRITE, name)
+        keep = _keep(wanted.retention) if "retention" in wanted.model_fields_set else None
+        await store.spaces.change(there, ttl=wanted.ttl, keep=keep)
+        return _shape(await store.spaces.summary(there))
 
     @router.delete("/spaces/{name}", status_code=204)
     async def remove(request: Request, name: SpaceName) -> Response:
         """Remove a space at once, with all its mail, for good."""
-        await allowed(request, WRITE)
-        await store.spaces.remove(_known(name))
+        await store.spaces.remove(await known(request, WRITE, name))
         await store.spaces.clear()
+        return Response(status_code=204)
+
+    @router.get("/spaces/{name}/tokens")
+    async def tokens(request: Request, name: SpaceName) -> Tokens:
+        """The tokens of a space, without what they are shown by."""
+        there = await known(request, ADMIN, name)
+        return Tokens(
+            tokens=[
+                TokenShape(
+                    name=each.name, scopes=sorted(each.scopes), created=moment(each.created), used=moment(each.used)
+                )
+                for each in await store.access_tokens.of(login_of(there))
+            ]
+        )
+
+    @router.post("/spaces/{name}/tokens", status_code=201)
+    async def add_token(request: Request, name: SpaceName, wanted: NewToken) -> MadeToken:
+        """Make a token that opens this space and nothing else, and that ends with it."""
+        there = await known(request, ADMIN, name)
+        try:
+            secret = await store.access_tokens.add(login_of(there), wanted.name, wanted.scopes)
+        except MailboxExists:
+            raise Problem(409, f"there is a token {wanted.name} already") from None
+        return MadeToken(name=wanted.name, scopes=sorted(set(wanted.scopes)), token=secret)
+
+    @router.delete("/spaces/{name}/tokens/{token}", status_code=204)
+    async def remove_token(request: Request, name: SpaceName, token: str) -> Response:
+        """Let nobody in by that token any more."""
+        await store.access_tokens.remove(login_of(await known(request, ADMIN, name)), token)
         return Response(status_code=204)
 
     return router
@@ -134,10 +187,18 @@ def _domain(text: str) -> str:
     return ("*." if below else "") + normal_domain(text[2:] if below else text)
 
 
+def _keep(limits: Limits | None) -> Keep:
+    return Keep(limits.age, limits.messages, limits.octets) if limits is not None else Keep()
+
+
 def _shape(summary: SpaceSummary) -> SpaceShape:
+    return SpaceShape(**_told(summary))
+
+
+def _told(summary: SpaceSummary) -> dict[str, Any]:
     space = summary.space
     told: dict[str, Any] = {} if space.keep == Keep() else {"retention": limits_of(space.keep)}
-    return SpaceShape(
+    return dict(
         name=space.name,
         account=space.account.login,
         ttl=space.ttl,

@@ -23,6 +23,7 @@ from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope
 from mailsystem.mail.errors import MailError, NotPermitted, SyntaxFault, TooLarge
 from mailsystem.mail.mailbox import SEEN
+from mailsystem.mail.space import PREFIX
 from mailsystem.mail.words import text
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
@@ -131,7 +132,11 @@ class _Sending:
         away: list[Address] = []
         for each in recipients:
             try:
-                places = await context.directory.resolve(each, sending=relaying is not None)
+                places = await context.directory.resolve(
+                    each,
+                    sending=relaying is not None,
+                    login=self._visitor.account.login if self._visitor.space else None,
+                )
             except MailError as error:
                 raise Problem(422, f"{each}: {error}") from None
             if Away(each) in places:
@@ -185,7 +190,7 @@ def _as_it_is(octets: bytes, sender: str | None, to: list[str]) -> tuple[Address
 
 
 def _made(letter: Letter, visitor: Visitor, context: Context) -> tuple[Address, list[Address], bytes]:
-    login = visitor.account.login
+    login = visitor.account.login.removeprefix(PREFIX)
     sender = letter.sender or (login if "@" in login else f"{login}@{context.hostname}")
     message = EmailMessage(policy=policy.SMTP)
     try:

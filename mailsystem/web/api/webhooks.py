@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from pydantic import Field
 
+from mailsystem.mail.account import Account
 from mailsystem.mail.errors import NoSuchRecipient, SyntaxFault
 from mailsystem.mail.query import parse
 from mailsystem.mail.webhook import (
@@ -28,7 +29,7 @@ from mailsystem.store import Delivery, Webhook
 from mailsystem.web.api.asked import AccountName, Asked
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Moment, Shape, moment
-from mailsystem.web.visitors import ADMIN, Doorkeeper
+from mailsystem.web.visitors import Doorkeeper
 
 _MOST_QUERY: Final = 2000
 _MOST_LISTED: Final = 500
@@ -150,10 +151,24 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         parse(text, now=context.store.clock.now())
         return text
 
+    async def whose(request: Request, login: str | None) -> Account:
+        visitor = await asked.visitor(request)
+        visitor.must_own()
+        return await keeper.account(visitor, login)
+
+    async def known(request: Request, ident: str) -> Webhook:
+        """One that the visitor may see to. Raises `NoSuchRecipient`."""
+        visitor = await asked.visitor(request)
+        visitor.must_own()
+        hook = await store.find(ident)
+        if not visitor.sees(hook.login):
+            raise NoSuchRecipient("no such webhook")
+        return hook
+
     @router.post("", status_code=201)
     async def add(request: Request, new: NewWebhook) -> Made:
         """Tell an address from now on what comes to pass. Each POST is signed as Standard Webhooks say."""
-        account = await asked.account(request, new.account, ADMIN)
+        account = await whose(request, new.account)
         events = events_of(new.events, query(new.query))
         secret = new_secret() if new.secret is None else good_secret(new.secret)
         hook = await store.add(
@@ -170,21 +185,20 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     @router.get("")
     async def all_(request: Request, account: AccountName = None) -> Webhooks:
         """All webhooks, or those about somebody's mail, the oldest first."""
-        await asked.visitor(request, ADMIN)
-        login = None if account is None else (await asked.account(request, account, ADMIN)).login
-        return Webhooks(webhooks=[_shape(hook) for hook in await store.all(login)])
+        visitor = await asked.visitor(request)
+        visitor.must_own()
+        login = None if account is None else (await whose(request, account)).login
+        return Webhooks(webhooks=[_shape(hook) for hook in await store.all(login) if visitor.sees(hook.login)])
 
     @router.get("/{id}")
     async def one(request: Request, id: str) -> WebhookShape:  # noqa: A002
         """One webhook, and how it fares."""
-        await asked.visitor(request, ADMIN)
-        return _shape(await store.find(id))
+        return _shape(await known(request, id))
 
     @router.patch("/{id}")
     async def change(request: Request, id: str, change: WebhookChange) -> WebhookShape:  # noqa: A002
         """Change it, stop it, or let it go on where it stopped."""
-        await asked.visitor(request, ADMIN)
-        before = await store.find(id)
+        before = await known(request, id)
         changes: dict[str, Any] = {}
         if change.url is not None:
             changes["url"] = check(change.url)
@@ -208,14 +222,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     @router.delete("/{id}", status_code=204)
     async def remove(request: Request, id: str) -> Response:  # noqa: A002
         """Tell it no more; what waits for it is gone."""
-        await asked.visitor(request, ADMIN)
+        await known(request, id)
         await store.remove(id)
         return Response(status_code=204)
 
     @router.post("/{id}/retry")
     async def retry(request: Request, id: str) -> Retried:  # noqa: A002
         """Try at once, what was given up included; that comes first."""
-        await asked.visitor(request, ADMIN)
+        await known(request, id)
         return Retried(again=await store.retry(id, lifetime=context.webhook_lifetime))
 
     @router.get("/{id}/deliveries")
@@ -226,14 +240,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         limit: Annotated[int, Parameter(ge=1, le=_MOST_LISTED)] = 50,
     ) -> Deliveries:
         """What waits for it, or was given up."""
-        await asked.visitor(request, ADMIN)
+        await known(request, id)
         there = await store.deliveries(id, failed=state == "failed", limit=limit)
         return Deliveries(deliveries=[_delivery(one) for one in there])
 
     @router.delete("/{id}/deliveries/{delivery}", status_code=204)
     async def drop(request: Request, id: str, delivery: int) -> Response:  # noqa: A002
         """Never tell this one, so that those behind it need not wait."""
-        await asked.visitor(request, ADMIN)
+        await known(request, id)
         if not 0 < delivery < 1 << 62:
             raise NoSuchRecipient("no such delivery")
         await store.drop(id, delivery)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from mailsystem.finding.cursor import Cursor
 from mailsystem.finding.finder import Hit
@@ -14,7 +15,8 @@ from mailsystem.mail.account import Account
 from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, Tag, every
-from mailsystem.store import FlagOp
+from mailsystem.mail.space import login_within, space_of
+from mailsystem.store import Evidence, FlagOp
 from mailsystem.web.api.asked import LATEST, Asked, Found, Place, content_of
 from mailsystem.web.api.changing import Changing, by_mailbox
 from mailsystem.web.context import Context
@@ -22,8 +24,9 @@ from mailsystem.web.mailpit.plainly import Refusal
 from mailsystem.web.mailpit.shapes import evidences
 from mailsystem.web.mailpit.tags import keyword_of, tags_of
 from mailsystem.web.mailpit.translating import BLIND, people_in, translated, zone_of
+from mailsystem.web.parting import Own
 from mailsystem.web.problems import Problem
-from mailsystem.web.visitors import READ, Doorkeeper
+from mailsystem.web.visitors import READ, Doorkeeper, Visitor
 
 _PORTION: Final = 1000
 _MOST_BLIND: Final = 200
@@ -46,11 +49,17 @@ class Box:
 
     def __init__(self, context: Context, keeper: Doorkeeper) -> None:
         self.context = context
+        self.keeper = keeper
         self._asked = Asked(context, keeper)
         self.changing = Changing(context, self._asked)
 
     async def account(self, request: Request, scope: str = READ) -> Account:
         return await self._asked.account(request, None, scope)
+
+    async def visitor(self, connection: HTTPConnection, scope: str = READ) -> Visitor:
+        visitor = await self.keeper.visitor(connection)
+        visitor.must(scope)
+        return visitor
 
     async def mailbox(self, account: Account) -> Mailbox:
         return await self.context.store.mailboxes.find(account.id, INBOX)
@@ -70,17 +79,20 @@ class Box:
         people = people_in(search)
         if len(people) > _MOST_PEOPLE:
             raise Refusal(f"a search may look for {_MOST_PEOPLE} people by {' and '.join(BLIND)}")
-        blind = {who: await self._blind_copies(who) for who in people}
+        blind = {who: await self._blind_copies(account, who) for who in people}
         return translated(search, now=self.context.store.clock.now(), tz=zone_of(zone), blind=blind)
 
-    async def _blind_copies(self, who: str) -> list[str]:
-        """Ids of messages that went to somebody whom they do not name. Raises `Refusal` where there are too many."""
+    async def _blind_copies(self, account: Account, who: str) -> list[str]:
+        """Ids of messages that went to somebody whom they do not name; in the space of `account`, if it has one. Raises
+        `Refusal` where there are too many."""
         store = self.context.store
         address = Addressed("addressed", who).address
         if address is None:
             return []
         try:
-            theirs = await store.accounts.find(self.context.directory.login_key(str(address)))
+            login = self.context.directory.login_key(str(address))
+            space = space_of(account.login)
+            theirs = await store.accounts.find(login_within(space, login) if space else login)
             inbox = await store.mailboxes.find(theirs.id, INBOX)
         except (NoSuchRecipient, NoSuchMailbox):
             return []
@@ -162,6 +174,19 @@ class Box:
     def tagged(self, tag: str) -> Query:
         keyword = keyword_of(tag)
         return Tag(keyword) if keyword is not None else Not(EVERYTHING)
+
+    async def came(self, account: Account, contents: Sequence[ContentId]) -> Mapping[ContentId, Evidence]:
+        """How messages came, as far as that is still known; in a space, to whom there."""
+        found = await evidences(self.context.store, contents)
+        space = space_of(account.login)
+        if not space:
+            return found
+        own = Own(self.context, space)
+        narrowed: dict[ContentId, Evidence] = {}
+        for content, came in found.items():
+            there = await own.recipients(came)
+            narrowed[content] = replace(came, recipients=[each for each in came.recipients if each.address in there])
+        return narrowed
 
     async def sender_of(self, content: ContentId) -> str:
         """The return path of a message, as it came; empty for the null one, or where nobody knows any more."""

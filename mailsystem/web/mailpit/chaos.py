@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -23,9 +24,9 @@ def add_to(router: APIRouter, box: Box) -> None:
             raise Refusal("Chaos is not enabled")
         return box.context.faults
 
-    async def told(codes: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    async def told(codes: Mapping[str, int], space: str) -> dict[str, dict[str, int]]:
         found = {name: {"ErrorCode": codes[name], "Probability": 0} for name in _STAGES}
-        for one in await faults().all():
+        for one in await faults().all(space):
             for name in _STAGES:
                 if _is_of(one.rule, name):
                     found[name] = {
@@ -36,22 +37,22 @@ def add_to(router: APIRouter, box: Box) -> None:
 
     @router.get("/api/v1/chaos")
     async def triggers(request: Request) -> dict[str, dict[str, int]]:
-        await box.account(request)
-        return await told({name: code for name, (_, code) in _STAGES.items()})
+        space = (await box.visitor(request)).space
+        return await told({name: code for name, (_, code) in _STAGES.items()}, space)
 
     @router.put("/api/v1/chaos")
     async def change(request: Request) -> dict[str, dict[str, int]]:
-        await box.account(request, WRITE)
+        space = (await box.visitor(request, WRITE)).space
         own = faults()
         body = await body_of(request)
         wanted = {name: _trigger(body.get(name.lower()), name) for name in _STAGES}
-        for one in await own.all():
+        for one in await own.all(space):
             if any(_is_of(one.rule, name) for name in _STAGES):
                 await own.remove(one.id)
         for name, (code, percent) in wanted.items():
             if percent:
-                await own.add(_rule(name, code, percent))
-        return await told({name: code for name, (code, _) in wanted.items()})
+                await own.add(replace(_rule(name, code, percent), namespace=space))
+        return await told({name: code for name, (code, _) in wanted.items()}, space)
 
 
 def _trigger(value: object, name: str) -> tuple[int, int]:

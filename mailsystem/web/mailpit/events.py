@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
@@ -17,7 +17,7 @@ from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import INBOX, SEEN, Mailbox, Message, MessageSet, ModSeq, Uid
 from mailsystem.mail.objectid import emailid
 from mailsystem.web.mailpit.box import Box
-from mailsystem.web.mailpit.shapes import evidences, rows, summary
+from mailsystem.web.mailpit.shapes import rows, summary
 from mailsystem.web.mailpit.tags import tags_of
 from mailsystem.web.mailpit.telling import VERSION
 
@@ -38,9 +38,17 @@ class _Known(NamedTuple):
 def add_to(router: APIRouter, box: Box) -> None:
     @router.websocket("/api/events")
     async def events(socket: WebSocket) -> None:
-        account = await box.context.store.accounts.ensure(box.context.everybody or "")
+        try:
+            visitor = await box.visitor(socket)
+        except MailError:
+            await socket.close(1008)
+            return
         await socket.accept()
-        telling = asyncio.create_task(_Telling(box, account, socket).run())
+
+        async def check() -> None:
+            await box.keeper.check_again(socket, visitor, visitor.account)
+
+        telling = asyncio.create_task(_Telling(box, visitor.account, socket, check).run())
         hearing = asyncio.create_task(_heard_out(socket))
         stopping = asyncio.create_task(box.context.stopping.wait())
         each = (telling, hearing, stopping)
@@ -64,8 +72,10 @@ async def _heard_out(socket: WebSocket) -> None:
 class _Telling:
     """Tells one who listens."""
 
-    def __init__(self, box: Box, account: Account, socket: WebSocket) -> None:
+    def __init__(self, box: Box, account: Account, socket: WebSocket, check: Callable[[], Awaitable[None]]) -> None:
         self._box = box
+        self._check = check
+        """Raises a `MailError` once they may hear no more."""
         self._store = box.context.store
         self._account = account
         self._socket = socket
@@ -85,6 +95,10 @@ class _Telling:
         while True:
             await bell.wait(heard, (self._account.id, inbox.id))
             heard = bell.rung
+            try:
+                await self._check()
+            except MailError:
+                return
             try:
                 inbox = await self._store.mailboxes.find(self._account.id, INBOX)
                 if inbox.modseq > self._since:
@@ -136,7 +150,7 @@ class _Telling:
         if not fresh:
             return
         found = [told async for told in rows(self._store, inbox, [message.uid for message in fresh])]
-        came = await evidences(self._store, [told[Kept.CONTENT] for told in found])
+        came = await self._box.came(self._account, [told[Kept.CONTENT] for told in found])
         for told in found:
             await self._tell("new", summary(told, came.get(told[Kept.CONTENT])))
         self._remember(fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -40,7 +41,7 @@ def add_to(router: APIRouter, box: Box) -> None:
             "messages_unread": counts[1],
             "start": start,
             "tags": list(counted.tags),
-            "messages": await summaries(box.context.store, hits),
+            "messages": await summaries(box.context.store, hits, partial(box.came, account)),
         }
 
     @router.get("/api/v1/messages")

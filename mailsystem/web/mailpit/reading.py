@@ -60,7 +60,8 @@ def add_to(router: APIRouter, box: Box) -> None:
         # As in Mailpit, whoever asks for it has read it.
         await box.mark(found.account, found.places, read=True)
         told = await told_of(box, found)
-        return await message(store, told, await words_of(box, found, told))
+        came = (await box.came(found.account, [found.content])).get(found.content)
+        return await message(store, told, await words_of(box, found, told), came)
 
     @router.get("/api/v1/message/{id}/headers")
     async def fields(request: Request, id: str) -> dict[str, list[str]]:  # noqa: A002

@@ -50,11 +50,14 @@ def add_to(router: APIRouter, box: Box) -> None:
     @router.post("/api/v1/send")
     async def send(request: Request) -> JSONResponse:
         try:
-            account = await box.account(request, SEND)
+            visitor = await box.visitor(request, SEND)
+            account, login = visitor.account, visitor.account.login if visitor.space else None
             body = await body_of(request)
             written = _Written(body)
             octets = await asyncio.to_thread(written.octets, context.hostname)
-            content = await delivered(context, written.sender, written.recipients, octets, peer_of(request))
+            content = await delivered(
+                context, written.sender, written.recipients, octets, peer_of(request), login=login
+            )
             keywords = frozenset(filter(None, (keyword_of(tag) for tag in texts_in(body, "Tags", 100))))
             if keywords:
                 await box.tag(account, await box.named(account, [f"M{content}"]), keywords)
@@ -108,13 +111,22 @@ async def _released_to(request: Request) -> list[Address]:
 
 
 async def delivered(
-    context: Context, sender: Address, recipients: Sequence[Address], octets: bytes, peer: Peer
+    context: Context,
+    sender: Address,
+    recipients: Sequence[Address],
+    octets: bytes,
+    peer: Peer,
+    *,
+    login: str | None = None,
 ) -> ContentId:
-    """Deliver a message as if it had come by SMTP, and say which it has become. Raises what `Delivery.deliver` raises."""
+    """Deliver a message as if it had come by SMTP from who has logged in so, and say which it has become. Raises what
+    `Delivery.deliver` raises."""
     if len(octets) > context.largest_message:
         raise Refusal(f"the message has more than {context.largest_message} octets", 413)
-    envelope = Envelope(sender, tuple(recipients), peer, "web", "HTTP", body="8BITMIME", utf8=not octets.isascii())
-    trace = context.trace.child("web", peer=str(peer))
+    envelope = Envelope(
+        sender, tuple(recipients), peer, "web", "HTTP", login=login, body="8BITMIME", utf8=not octets.isascii()
+    )
+    trace = context.trace.child("web", peer=str(peer), **({"login": login} if login else {}))
     become: list[ContentId] = []
 
     def hear(event: Event) -> None:

@@ -7,7 +7,7 @@ import base64
 import datetime
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -60,8 +60,10 @@ async def rows(store: Store, mailbox: Mailbox, uids: Iterable[Uid]) -> AsyncIter
             yield told
 
 
-async def summaries(store: Store, hits: Sequence[Hit]) -> list[dict[str, Any]]:
-    """`MessageSummary` of each, in the same order."""
+async def summaries(
+    store: Store, hits: Sequence[Hit], came_by: Callable[[Sequence[ContentId]], Awaitable[Mapping[ContentId, Evidence]]]
+) -> list[dict[str, Any]]:
+    """`MessageSummary` of each, in the same order; `came_by` tells how they came."""
     boxes: dict[MailboxId, Mailbox] = {hit.mailbox.id: hit.mailbox for hit in hits}
     found: dict[tuple[MailboxId, Uid], dict[Kept, Any]] = {}
     for box in boxes.values():
@@ -69,7 +71,7 @@ async def summaries(store: Store, hits: Sequence[Hit]) -> list[dict[str, Any]]:
         async for told in rows(store, box, uids):
             found[box.id, told[Kept.UID]] = told
     there = [one for hit in hits if (one := found.get((hit.mailbox.id, hit.message.uid))) is not None]
-    came = await evidences(store, [one[Kept.CONTENT] for one in there])
+    came = await came_by([one[Kept.CONTENT] for one in there])
     return [summary(one, came.get(one[Kept.CONTENT])) for one in there]
 
 
@@ -110,11 +112,10 @@ def _both(told: Told, fields: Fields, came: Evidence | None) -> dict[str, Any]:
     }
 
 
-async def message(store: Store, told: Told, words: Mapping[str, str]) -> dict[str, Any]:
-    """`Message`; `words` are its Text and its HTML."""
+async def message(store: Store, told: Told, words: Mapping[str, str], came: Evidence | None) -> dict[str, Any]:
+    """`Message`; `words` are its Text and its HTML, `came` is how it did."""
     fields = Fields(told[Kept.HEAD])
     content = told[Kept.CONTENT]
-    came = (await evidences(store, [content])).get(content)
     parts = parts_of(told)
     each = [(one.inline, await _attachment(store, content, one, parts[one.part])) for one in attached(told)]
     return_path = fields.said(b"return-path")
