@@ -23,7 +23,7 @@ INSIDE: Final = frozenset({"web"})
 """Doors where each event says whose it is, and none belongs to a session."""
 MOST_HELD: Final = 60
 """Lines of a session, and of a transaction, that are held until it is known whose they are."""
-MOST_SESSIONS: Final = 10_000
+MOST_STRANGE: Final = 1000
 LEFT_OUT: Final = "[not of this space]"
 _PATH: Final = re.compile(r"RCPT TO:\s*<(?:@[^:>]*:)?([^<>]*)>", re.IGNORECASE)
 _NAMES_SOMEBODY: Final = frozenset({"VRFY", "EXPN"})
@@ -81,6 +81,7 @@ class Conversation(Generic[T]):
     def __init__(self, own: Own, door: str, *, login: str = "") -> None:
         self._own = own
         self._sends = door in SENDING
+        self._login = login
         self.is_in = own.is_in(login)
         """Whether who has logged in is in the space."""
         self.is_own = self.is_in
@@ -96,6 +97,7 @@ class Conversation(Generic[T]):
 
     def enter(self, login: str) -> None:
         """Somebody has logged in, or with an empty name out."""
+        self._login = login
         self.is_in = self._own.is_in(login)
         self._open = self._ours = False
         self._held.clear()
@@ -115,7 +117,8 @@ class Conversation(Generic[T]):
             self._strange = False
             if verb == "RCPT":
                 path = _PATH.match(text)
-                if path is not None and await self._own.has(path[1]):
+                # What comes from another space stays there, whatever the address says.
+                if path is not None and await self._own.has(path[1], self._login):
                     self._open = self._ours = True
                     return self._shown(item, None)
                 instead, self._strange = f"RCPT TO:<{LEFT_OUT}>", True
@@ -164,7 +167,10 @@ class Parting:
     def __init__(self, own: Own, sessions: Sequence[Mapping[str, Any]]) -> None:
         """`sessions` are those that are open already."""
         self._own = own
-        self._known: OrderedDict[int, Conversation[Told]] = OrderedDict()
+        self._ours: dict[int, Conversation[Told]] = {}
+        """Sessions of which something was seen."""
+        self._strange: OrderedDict[int, Conversation[Told]] = OrderedDict()
+        """Those that may still turn out to be of that kind, as far as there is room for them."""
         for each in sessions:
             self._begin(each["session"], each["door"], str(each.get("login", "")))
 
@@ -180,7 +186,7 @@ class Parting:
             return [await self._seen(told, None, is_in=True)] if is_own else []
         if not event.session or event.door in ("app", "queue"):
             return []
-        known = self._known.get(event.session)
+        known = self._ours.get(event.session) or self._strange.get(event.session)
         if known is None or event.name == "connected":
             known = self._begin(event.session, event.door, "")
         match event.name:
@@ -189,17 +195,24 @@ class Parting:
             case "logged out":
                 known.enter("")
             case "disconnected":
-                del self._known[event.session]
+                self._ours.pop(event.session, None)
+                self._strange.pop(event.session, None)
                 return [await self._seen(told, None, is_in=True)] if known.is_own else []
         line = (str(event.data["who"]), str(event.data["text"])) if event.name == "line" else ("", "")
         heard = await known.hear(told, *line)
+        if known.is_own and self._strange.pop(event.session, None) is not None:
+            self._ours[event.session] = known
         return [await self._seen(one, instead, is_in=known.is_in) for one, instead in heard]
 
     def _begin(self, session: int, door: str, login: str) -> Conversation[Told]:
         made: Conversation[Told] = Conversation(self._own, door, login=login)
-        self._known[session] = made
-        if len(self._known) > MOST_SESSIONS:
-            self._known.popitem(last=False)
+        self._ours.pop(session, None)
+        if made.is_own:
+            self._ours[session] = made
+        else:
+            self._strange[session] = made
+            if len(self._strange) > MOST_STRANGE:
+                self._strange.popitem(last=False)
         return made
 
     async def _seen(self, told: Told, instead: str | None, *, is_in: bool) -> Seen:
@@ -208,7 +221,7 @@ class Parting:
             data["text"] = instead
         if not is_in:
             if isinstance(each := data.get("recipients"), list):
-                data["recipients"] = await self._own.among(each)
+                data["recipients"] = await self._own.among(each, str(data.get("login", "")))
             if told.event.name == "fault":  # a rule may name others
                 data = {name: data[name] for name in data if name not in ("fault", "recipient")}
         return Seen(told, data)

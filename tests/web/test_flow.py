@@ -288,7 +288,7 @@ async def test_a_space_sees_its_own_sessions_and_nothing_of_others(house: House)
 
     def all_of_it() -> None:
         smtp(None, canary)
-        smtp("canary", ("a@b.test", ["canary@shop.test"]))
+        smtp("canary", ("a@b.test", ["canary@shop.test"]), ("a@b.test", ["theirs+mine@shop.test"]))
         imap("canary")
         pop3("canary@b.test")
         imap("ann@shop.test/canary")
@@ -304,6 +304,7 @@ async def test_a_space_sees_its_own_sessions_and_nothing_of_others(house: House)
         stream_of_all = list(stream.told)
     assert "canary" not in stream.raw
     assert "demo.test" not in stream.raw
+    assert "theirs" not in stream.raw
     told = stream_of_all[1:]
     numbers = [one["id"] for one in told]
     assert numbers == sorted(set(numbers))

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import imaplib
 import poplib
+import smtplib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import program
 import pytest
 from outside import Tool, missing
-from web_house import PATIENCE, House, letter
+from pydantic import SecretStr
+from web_house import PATIENCE, House, letter, sink
+
+from mailsystem.settings import Web
 
 pytestmark = pytest.mark.judge
 
@@ -229,3 +234,107 @@ async def test_on_paper_all_of_it_is_there(browser: Browser, house: House) -> No
         assert await visit.page.evaluate("getComputedStyle(document.body).overflow") == "visible"
         assert await visit.page.is_hidden("header.top")
         assert await visit.page.evaluate("document.documentElement.scrollHeight > innerHeight")
+
+
+async def struck(house: House) -> int:
+    """Mail that meets faults: a reply of a rule, of an address, one that comes late, and none at all. The rule's number."""
+    await house.client.post(
+        "/v1/faults", json={"line": "smtp RCPT to=*@shop.test 'reply=451 4.7.1 come again' times=1"}
+    )
+    await house.client.post("/v1/faults", json={"line": "smtp NOOP disconnect=before"})
+    place = house.running.bound["smtp"]
+
+    def send() -> None:
+        with smtplib.SMTP(place.host, place.port, timeout=PATIENCE) as smtp:
+            smtp.ehlo("shop.test")
+            smtp.mail("shop@shop.test")
+            for to in ("ann@shop.test", "550+x@shop.test", "ann@shop.test"):
+                smtp.rcpt(to)
+            smtp.data(b"Subject: x\r\n\r\nx\r\n")
+        with smtplib.SMTP(place.host, place.port, timeout=PATIENCE) as smtp:
+            smtp.ehlo("shop.test")
+            with pytest.raises(smtplib.SMTPServerDisconnected):
+                smtp.noop()
+
+    await asyncio.to_thread(send)
+    return int((await house.get("/v1/faults"))["faults"][0]["id"])
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_what_a_fault_has_made_is_marked(browser: Browser, house: House, width: int) -> None:
+    async with visiting(browser, base_of(house), width) as visit:
+        await visit.go("/flow")
+        rule = await struck(house)
+        await visit.page.wait_for_selector(".struck:has-text('hung up instead of an answer')")
+        marks = await visit.page.evaluate(
+            "[...document.querySelectorAll('summary .fault, .row:not(details .row) .fault')].map(one => one.innerText)"
+        )
+        assert [mark.split("\n")[0] for mark in marks] == [f"fault rule {rule}", "fault address"]
+        before = "summary .fault, .row:not(details .row) .fault"
+        replies = await visit.page.evaluate(
+            f"[...document.querySelectorAll('{before}')].map(one => one.previousElementSibling.innerText.slice(0, 3))"
+        )
+        assert replies == ["451", "550"]
+        assert 'reply="451 4.7.1 come again"' in marks[0]
+        await visit.press("o")
+        opened = await visit.page.evaluate(
+            "[...document.querySelectorAll('.steps .said:has(.fault)')].map(one => one.innerText)"
+        )
+        assert ["451" in opened[0], "550" in opened[1], len(opened)] == [True, True, 2]
+        needs = await visit.page.evaluate(
+            "document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth"
+        )
+        assert needs == 0
+
+
+async def test_sessions_at_all_workers_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    with program.sink(tmp_path, args=["--workers", "2"]) as running:
+        place = running.ready["web"]
+
+        def idle(number: int) -> imaplib.IMAP4:
+            client = imaplib.IMAP4(*running.imap, timeout=PATIENCE)
+            client.login(f"device{number}@shop.test", "x")
+            client.select()
+            return client
+
+        # Each worker takes in whoever comes while it has the fewest connections.
+        devices = [await asyncio.to_thread(idle, number) for number in range(6)]
+        async with visiting(browser, f"http://{place['host']}:{place['port']}") as visit:
+            await visit.go("/flow")
+            for device in devices:
+                await asyncio.to_thread(device.noop)
+            for number in range(4):
+                await asyncio.to_thread(_send_to, running.smtp, f"sender{number}.test")
+
+            async def all_there() -> bool:
+                text = await visit.text(".lines")
+                return (
+                    text.count("NOOP completed") == 6 and text.count("opens SMTP") == 4 and text.count("queued as") == 4
+                )
+
+            await until(all_there)
+            assert "processes" not in await visit.text("main")
+        for device in devices:
+            await asyncio.to_thread(device.logout)
+
+
+def _send_to(place: tuple[str, int], name: str) -> None:
+    with smtplib.SMTP(*place, local_hostname=name, timeout=PATIENCE) as smtp:
+        smtp.sendmail("a@shop.test", ["b@shop.test"], b"Subject: x\r\n\r\nx\r\n")
+
+
+async def test_who_has_the_token_of_a_space_sees_that_space(browser: Browser, tmp_path: Path) -> None:
+    web = Web(port=0, tls=False, auth=SecretStr("ann:a"))
+    async with sink(tmp_path, web=web) as house:
+        made = await house.client.post("/v1/spaces", json={"name": "mine", "token": True}, auth=("ann", "a"))
+        credentials = {"username": "mine", "password": made.json()["token"]}
+        async with visiting(browser, base_of(house), http_credentials=credentials) as visit:
+            await visit.go("/flow")
+            assert await visit.page.is_hidden("header [data-run=demo]")
+            await house.send(letter("out"))
+            await house.send(letter("in"), to=["x+mine@shop.test"])
+            await visit.page.wait_for_selector("code:has-text('x+mine')", state="attached")
+            assert "ann@shop.test" not in await visit.page.inner_text(".lines")
+            assert await visit.page.locator(".opens").count() == 1
+            await visit.go("/")
+            await visit.shows("in")

@@ -303,6 +303,16 @@ async def test_a_session_that_brought_mail_for_others_too_shows_its_own_transact
     assert [word.upper() for word in said] == ["EHLO", "MAIL", "RCPT", "DATA", "[" + str(said[4])[1:].upper(), "QUIT"]
 
 
+async def test_what_another_space_sends_to_a_tag_stays_there_and_is_not_told(held: Held) -> None:
+    await held.house.client.delete("/v1/faults")
+    await asyncio.to_thread(by_smtp, held.house, "canary", "x+mine@shop.test", login="canary-space")
+    assert (await held.get("/v1/messages"))["total"] == 0
+    assert (await held.house.get("/v1/messages", account="canary-space"))["total"] == 2
+    [session, *_] = (await held.house.get("/v1/sessions"))["sessions"]
+    assert session["login"] == "space:canary-space"
+    await held.ask("GET", f"/v1/sessions/{session['id']}", 404)
+
+
 async def test_events_are_of_its_account_alone(held: Held) -> None:
     async with held.client.stream("GET", "/v1/events") as answer:
         lines = answer.aiter_lines()

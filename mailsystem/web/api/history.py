@@ -241,7 +241,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         of = [each for each in session.messages if await context.store.mailboxes.whereabouts(account.id, each)]
         told["messages"] = [emailid(content) for content in of]
         if not own.is_in(session.login or ""):
-            told["refused"] = [each for each in told["refused"] if await own.has(_named(each.command))]
+            told["refused"] = [
+                each for each in told["refused"] if await own.has(_named(each.command), session.login or "")
+            ]
         return told
 
     async def _is_new(one: Found) -> bool:
@@ -254,14 +256,15 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
 
 
 async def _said_here(session: SessionRecord, own: Own) -> list[Said]:
-    """What a space sees of a session: all that was said after somebody had logged in into it, and what led to that; else what
+    """What a space sees of a session: all that was said once somebody had logged in into it, and what led to that; else what
     is about its own recipients."""
     talk: Conversation[Said] = Conversation(own, session.door)
-    is_in, seen, proving = own.is_in(session.login or ""), [], False
+    seen: list[Said] = []
+    proving = False
     for each in _said(session):
         proving = proving or (each.who == "C" and each.text[:4].upper() == "AUTH")
-        if is_in and proving and each.who == "S" and each.text.startswith("235"):
-            talk.enter(session.login or "")
+        if session.login and proving and each.who == "S" and each.text.startswith("235"):
+            talk.enter(session.login)
         shown = await talk.hear(each, each.who, each.text)
         seen += [one if instead is None else Said(at_ms=one.at_ms, who=one.who, text=instead) for one, instead in shown]
     return seen if talk.is_own else []

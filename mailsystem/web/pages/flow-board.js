@@ -87,7 +87,7 @@ export class Board {
     if (said.length) {
       // What became of the message says more than the goodbye.
       const last = said.length > 1 && said.at(-1).lines[0].startsWith("221") ? said.at(-2) : said.at(-1), whole = last.lines.length > 1 && last.lines.at(-1) === "." ? last.lines.slice(0, -1) : last.lines;
-      parts.push(this.part(row, { ...last, faults: said.flatMap((arrow) => arrow.faults), ms: said.some((arrow) => arrow.ms !== null) ? said.reduce((sum, arrow) => sum + (arrow.ms ?? 0), 0) : null }, whole.length <= SHORT ? whole : whole.slice(-1)));
+      parts.push(this.part(row, { ...last, struck: said.filter((arrow) => arrow !== last && arrow.faults.length), ms: said.some((arrow) => arrow.ms !== null) ? said.reduce((sum, arrow) => sum + (arrow.ms ?? 0), 0) : null }, whole.length <= SHORT ? whole : whole.slice(-1)));
     }
     return this.line(row, row.way + news, parts);
   }
@@ -102,9 +102,11 @@ export class Board {
     const [from, to] = from_lane ? [lane, SERVER] : [SERVER, lane];
     const name = (key) => visible(this.flow.lanes.get(key)?.title || "");
     return h("div", { class: "part", vars: this.span(from, to) },
-      h("div", { class: "said" }, h("span", { class: "away" }, `${name(from)} to ${name(to)}, ${row.way}: `), lines.map((line) => h("code", { class: /^\[.*\]$/.test(line) ? "left-out" : "" }, visible(line))), arrow.faults.map((fault) => this.fault(fault))),
+      h("div", { class: "said" }, h("span", { class: "away" }, `${name(from)} to ${name(to)}, ${row.way}: `), (arrow.struck || []).map((one) => [this.said(one.lines.at(-1)), one.faults.map((fault) => this.fault(fault))]), lines.map((line) => this.said(line)), arrow.faults.map((fault) => this.fault(fault))),
       this.shaft(from, to, arrow.ms));
   }
+
+  said(line) { return h("code", { class: /^\[.*\]$/.test(line) ? "left-out" : "" }, visible(line)); }
 
   /** Why it was said: not the server's own mind, but a rule or an address that asks for it. */
   fault({ by, text }) { return h("p", { class: "fault" }, h("b", {}, "fault"), ` ${visible(by)}`, text ? h("code", {}, visible(text)) : null); }
