@@ -51,3 +51,16 @@ def test_a_server_has_no_spaces(cli: Cli) -> None:
     cli("domain", "add", "example.org")
     assert "only a sink has spaces" in cli("space", "add", "a", status=1).err
     assert cli("space", "list").out == "there are no spaces\n"
+
+
+def test_tokens_of_a_space_are_shown_once(cli: Cli) -> None:
+    told = cli("space", "add", "a", "--token", "--json").json
+    assert told["token"].startswith("ms_")
+    assert "ms_" in cli("space", "add", "b", "--token").out
+    more = cli("space", "token", "a", "watcher", "--scope", "read", "--json").json
+    assert (more["space"], more["name"], more["scopes"]) == ("a", "watcher", ["read"])
+    assert more["token"] not in (told["token"], "")
+    assert "read, send, write" in cli("space", "token", "a", "all").out
+    assert "take another name" in cli("space", "token", "a", "first", status=1).err
+    assert "there is no space c" in cli("space", "token", "c", "x", status=1).err
+    assert "can be printed" in cli("space", "token", "a", "\x07", status=1).err

@@ -160,3 +160,50 @@ async def test_mail_that_is_on_its_way_to_a_space_that_goes_is_not_taken(vault: 
     with pytest.raises(NoSuchMailbox):
         await post(vault, space, "late")
     await vault.here.spaces.clear()
+
+
+async def test_its_tokens_end_with_it_and_are_none_of_the_next_one(vault: Vault) -> None:
+    space = await vault.here.spaces.add("ci-1", ttl=HOUR)
+    secret = await vault.here.access_tokens.add(space.account.login, "first", ["read"])
+    access = await vault.there.access_tokens.find(secret)
+    assert access is not None
+    assert access.account.login == "space:ci-1"
+    await vault.there.spaces.remove("ci-1")
+    assert await vault.here.access_tokens.find(secret) is None
+    again = await vault.here.spaces.add("ci-1", ttl=HOUR)
+    assert await vault.here.access_tokens.find(secret) is None
+    assert await vault.here.access_tokens.of(again.account.login) == []
+    await vault.here.access_tokens.add(again.account.login, "first", ["read"])
+
+
+async def test_how_long_it_lasts_and_what_it_keeps_can_be_changed_apart(vault: Vault) -> None:
+    await vault.here.spaces.add("a", ttl=HOUR, keep=Keep(messages=5))
+    await vault.there.spaces.change("a", ttl=60.0)
+    found = await vault.here.spaces.find("a")
+    assert (found.ttl, found.keep) == (60.0, Keep(messages=5))
+    await vault.there.spaces.change("a", keep=Keep(age=9))
+    found = await vault.here.spaces.find("a")
+    assert (found.ttl, found.keep) == (60.0, Keep(age=9))
+    with pytest.raises(NoSuchRecipient):
+        await vault.here.spaces.change("b", ttl=1.0)
+
+
+async def test_addresses_that_ask_for_a_fault_are_counted_in_each_for_itself(vault: Vault) -> None:
+    def once(seen: int, hits: int) -> bool:
+        return hits < 1
+
+    for name in ("a", "b", "ba"):
+        await vault.here.spaces.add(name, ttl=HOUR)
+    each = ("", "a", "b", "ba")
+    faults = vault.here.faults
+    assert [await faults.match_address("x@a.test", once, namespace=name) for name in each] == [True] * 4
+    assert [await faults.match_address("x@a.test", once, namespace=name) for name in each] == [False] * 4
+    await vault.there.spaces.remove("a")
+    assert [await faults.match_address("x@a.test", once, namespace=name) for name in each] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+    await vault.there.faults.reset(namespace="ba")
+    assert [await faults.match_address("x@a.test", once, namespace=name) for name in each] == [False] * 3 + [True]

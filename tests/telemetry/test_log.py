@@ -64,6 +64,11 @@ def test_a_line_is_shown_with_who_said_it() -> None:
     assert as_text(event("line", who=CLIENT, text="EHLO x"), date=False).endswith("#3     C:               EHLO x")
 
 
+def test_a_line_that_a_fault_has_caused_says_so() -> None:
+    event = Event(0.0, "line", "smtp", 7, {"who": "S", "text": "451 later", "fault": "rule 3"})
+    assert as_text(event).endswith("451 later  [fault: rule 3]")
+
+
 def test_a_traceback_follows_in_lines_of_its_own() -> None:
     text = as_text(event("bug", traceback="Traceback\n  File x\nBoom: 1\n"))
     assert text.splitlines()[1:] == ["    Traceback", "      File x", "    Boom: 1"]

@@ -132,3 +132,13 @@ def test_a_voice_in_another_room_begins_no_session() -> None:
     trace.at("hooks").event("told")
     assert trace.child("smtp").session == first + 1
     assert (heard[0].door, heard[0].session) == ("hooks", 0)
+
+
+def test_what_the_server_says_next_is_marked_and_nothing_else() -> None:
+    heard: list[Event] = []
+    trace = Trace([heard.append], lines=True).child("smtp")
+    trace.mark = "rule 3"
+    trace.line(CLIENT, b"[9 octets]")
+    trace.line(SERVER, b"451-one\r\n451 two")
+    trace.line(SERVER, b"250 ok")
+    assert [event.data.get("fault") for event in heard] == [None, "rule 3", "rule 3", None]
