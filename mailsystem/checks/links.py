@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -19,7 +18,7 @@ from urllib.parse import urljoin
 from mailsystem.checks.authentication import Missing
 from mailsystem.checks.rule import Finding, Findings, shown
 from mailsystem.checks.rules import sending
-from mailsystem.net.public import is_public
+from mailsystem.net.public import addresses, is_public
 
 if TYPE_CHECKING:
     import ssl
@@ -67,19 +66,13 @@ class _Stopped(Exception):
         self.absent = absent
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """By the means of this machine. Raises `OSError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 async def try_links(
     urls: Iterable[str],
     *,
     allow_private: bool = False,
     at_once: int = AT_ONCE,
     timeout: float = TIMEOUT,
-    resolve: Resolve = resolved,
+    resolve: Resolve = addresses,
     verify: ssl.SSLContext | None = None,
 ) -> list[Tried]:
     """Ask for each address once, by HEAD and if need be by GET; in the order in which they were first named.

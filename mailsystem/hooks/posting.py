@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from mailsystem.net.public import is_allowed
+from mailsystem.net.public import addresses, is_allowed
 
 if TYPE_CHECKING:
     import httpx
@@ -43,12 +42,6 @@ class _Refused(Exception):
     """There is nothing that may be connected to; the text says why."""
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """By the means of this machine. Raises `OSError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
 class Poster:
     """Posts to receivers; it may be shared by all."""
 
@@ -58,7 +51,7 @@ class Poster:
         private: bool,
         timeout: float,
         name: str,
-        resolve: Resolve = resolved,
+        resolve: Resolve = addresses,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         """With `private`, addresses of this machine and its network will do, and http. `timeout` is in seconds, for all of one

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -44,3 +49,34 @@ def is_allowed(address: str, *, private: bool) -> bool:
         return True
     plain = getattr(ip, "ipv4_mapped", None) or ip
     return private and "%" not in address and not (plain.is_multicast or plain.is_link_local or plain in _INSIDE[1])
+
+
+async def addresses(host: str, port: int) -> Sequence[str]:
+    """Where somebody else's host is, by the means of this machine. Raises `OSError` and `UnicodeError`.
+
+    Who owns the name decides how long that takes, and it cannot be ended. So it has a thread of its own: the few that all share
+    would soon be waiting for names that never answer.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Sequence[str]] = loop.create_future()
+
+    def settle(there: Sequence[str] | Exception) -> None:
+        if found.done():
+            return  # nobody waits any more
+        if isinstance(there, Exception):
+            found.set_exception(there)
+        else:
+            found.set_result(there)
+
+    def look() -> None:
+        there: Sequence[str] | Exception
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            there = list(dict.fromkeys(str(address[0]) for *_, address in known))
+        except Exception as error:
+            there = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, there)
+
+    threading.Thread(target=look, name="lookup", daemon=True).start()
+    return await found
