@@ -59,7 +59,7 @@ def page_url(web: Bound, *, secure: bool) -> str:
 def send_line(smtp: Bound) -> str:
     """A command that sends a message, to be pasted into a shell."""
     return (
-        f"printf 'Subject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl smtp://{_reached(smtp)} "
+        f"printf 'To: {_ANN}\\r\\nSubject: Hello\\r\\n\\r\\nIt works.\\r\\n' | curl smtp://{_reached(smtp)} "
         f"--mail-from bob@example.org --mail-rcpt {_ANN} -T -"
     )
 

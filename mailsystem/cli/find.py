@@ -10,7 +10,7 @@ import typer
 from mailsystem.cli.accounts import Refused, known_login, with_store
 from mailsystem.cli.options import AsJson, Config, DataDir, examples
 from mailsystem.cli.terminal import moment, print_json, print_table, say, size
-from mailsystem.mail.space import space_of
+from mailsystem.mail.space import login_of, space_of
 
 if TYPE_CHECKING:
     from mailsystem.finding.finder import Found, Hit
@@ -127,6 +127,8 @@ async def whose(account: str | None, store: Store, settings: Settings) -> str:
     if account is not None and space_of(account):
         return account
     if account is not None and account != _SINK:
+        if "@" not in account and (space := account.casefold().partition("+")[0]) in await store.spaces.all():
+            return login_of(space)  # as it is called where one logs in
         return await known_login(account, store, settings)
     logins = [one.account.login for one in await store.accounts.list()]
     if _SINK in logins:

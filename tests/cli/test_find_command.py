@@ -127,3 +127,11 @@ def test_what_a_query_asks_for_is_explained_without_a_store(cli: Cli) -> None:
         "explanation": sentence,
     }
     assert not cli.data_dir.exists()
+
+
+def test_a_space_is_named_as_where_one_logs_in(cli: Cli) -> None:
+    filled(cli, "ann@example.org")
+    cli("space", "add", "ci-1")
+    for name in ("ci-1", "CI-1", "ci-1+job", "space:ci-1"):
+        assert cli("find", "-a", name).out == "nothing was found\n"
+    assert "not a full address" in cli("find", "-a", "ci-2", status=1).err
