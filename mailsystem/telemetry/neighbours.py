@@ -311,8 +311,9 @@ class _Outward:
         try:
             self._mouth.send(datagram.encode())
         except OSError as error:
-            # Too large for one: nobody is helped by trying it again.
-            return error.errno == errno.EMSGSIZE
+            if error.errno != errno.EMSGSIZE:
+                return False
+            self._lost += 1  # too large: nobody is helped by trying it again
         return True
 
     def flush(self, number: int) -> bool:
@@ -335,6 +336,6 @@ class _Outward:
                 self._lost = 0
             if not self.send(datagram):
                 self._waiting.extendleft(reversed(taken))
-                self._lost = lost
+                self._lost += lost if not taken[0][1] else 0
                 return True
         return False

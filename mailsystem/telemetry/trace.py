@@ -177,10 +177,11 @@ class Trace:
         where nobody reads them."""
         if self.transcript is not None:
             self.transcript.add(who, text)
-        due: dict[str, str] = {}
+        mark = ""
         if self.mark and who == SERVER:
-            due, self.mark = {"fault": self.mark}, ""
+            mark, self.mark = self.mark, ""
         if self._says_lines:
+            due = {"fault": mark} if mark else {}
             for each in text.split(b"\r\n"):
                 self.event("line", who=who, text=each.decode("utf-8", "backslashreplace"), **due)
 
