@@ -64,13 +64,14 @@ class Own:
 
     async def note(self, note: Note) -> Note | None:
         """What happened to a message as far as it did here; None where it did elsewhere."""
-        data = dict(note.data)
-        if self.is_in(str(data.get("login", ""))):
+        data, login = dict(note.data), str(note.data.get("login", ""))
+        if self.is_in(login):
             return note
-        if note.name != _ARRIVAL or data.get("login"):
+        if note.name != _ARRIVAL:
             return None
-        if isinstance(each := data.get("recipients"), list):
-            data["recipients"] = await self.among(map(str, each))
+        data["recipients"] = await self.among(map(str, data.get("recipients", ())), login)
+        if not data["recipients"]:
+            return None
         return note._replace(data={key: data[key] for key in data if key not in ("places", "session")})
 
 
@@ -191,7 +192,10 @@ class Parting:
             known = self._begin(event.session, event.door, "")
         match event.name:
             case "logged in":
-                known.enter(str(event.data.get("login", "")))
+                login = str(event.data.get("login", ""))
+                known.enter(login)
+                if space_of(login) not in ("", self._own.space):
+                    return []
             case "logged out":
                 known.enter("")
             case "disconnected":

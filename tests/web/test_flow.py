@@ -337,3 +337,23 @@ async def test_a_space_sees_its_own_sessions_and_nothing_of_others(house: House)
     for each_client in (client, other):
         await asyncio.to_thread(each_client.logout)
     assert (await house.client.post("/v1/flow/demo", headers=headers)).status_code == 403
+
+
+async def test_who_logs_in_elsewhere_after_that_is_not_followed(house: House) -> None:
+    answer = await house.client.post("/v1/spaces", json={"name": "mine", "token": True})
+    headers = {"Authorization": f"Bearer {answer.json()['token']}"}
+    await house.client.post("/v1/spaces", json={"name": "canary"})
+    place = house.running.bound["smtp"]
+
+    def send() -> None:
+        with smtplib.SMTP(place.host, place.port, timeout=PATIENCE) as smtp:
+            smtp.sendmail("a@b.test", ["x+mine@shop.test"], b"Subject: x\r\n\r\nx\r\n")
+            smtp.login("canary", "any")
+            smtp.sendmail("canary@b.test", ["y+mine@shop.test"], b"Subject: canary\r\n\r\nx\r\n")
+
+    async with looking(house, **headers) as stream:
+        await asyncio.to_thread(send)
+        await stream.until(ended("smtp"))
+    assert "x+mine" in stream.raw
+    assert "canary" not in stream.raw
+    assert "y+mine" not in stream.raw

@@ -303,6 +303,15 @@ async def test_a_session_that_brought_mail_for_others_too_shows_its_own_transact
     assert [word.upper() for word in said] == ["EHLO", "MAIL", "RCPT", "DATA", "[" + str(said[4])[1:].upper(), "QUIT"]
 
 
+async def test_who_sent_it_and_when_it_came_are_told_where_the_sender_has_logged_in_elsewhere(held: Held) -> None:
+    await asyncio.to_thread(by_smtp, held.house, "hi", "x+mine@shop.test", "canary@shop.test", login="bob@shop.test")
+    id_ = (await held.get("/v1/messages"))["messages"][0]["id"]
+    said = [each["text"] for each in (await held.get(f"/v1/messages/{id_}/envelope"))["transcript"]]
+    assert any("x+mine" in text for text in said)
+    [came] = (await held.get(f"/v1/messages/{id_}/journey"))["events"]
+    assert (came["name"], came["detail"]["recipients"]) == ("accepted", ["x+mine@shop.test"])
+
+
 async def test_what_another_space_sends_to_a_tag_stays_there_and_is_not_told(held: Held) -> None:
     await held.house.client.delete("/v1/faults")
     await asyncio.to_thread(by_smtp, held.house, "canary", "x+mine@shop.test", login="canary-space")
