@@ -72,6 +72,23 @@ def test_an_mbox_comes_in_with_its_dates_and_flags_and_only_once_if_that_is_want
     assert home("ingest", "a.mbox", "-a", ANN).out == "4 messages are in\n"
 
 
+def test_a_message_may_be_known_by_its_message_id(home: Cli) -> None:
+    Path("a").mkdir()
+    Path("a/one.eml").write_bytes(b"Message-ID: <1@x.test>\r\nSubject: one\r\n\r\nx\r\n")
+    Path("a/two.eml").write_bytes(b"Subject: without\r\n\r\nx\r\n")
+    assert home("ingest", "a", "-a", ANN).out == "2 messages are in\n"
+    Path("b").mkdir()
+    other = b"Received: from elsewhere\r\nMessage-Id:\r\n <1@x.test> (again)\r\nSubject: one\r\n\r\nx\r\n"
+    Path("b/one.eml").write_bytes(other)
+    Path("b/new.eml").write_bytes(other.replace(b"<1@", b"<2@"))
+    Path("b/new-again.eml").write_bytes(other.replace(b"<1@", b"<2@").replace(b"elsewhere", b"here"))
+    Path("b/two.eml").write_bytes(b"Subject: without\r\n\r\nx\r\n")
+    told = home("ingest", "b", "-a", ANN, "--skip-known", "--known-by", "message-id").out
+    assert told == "1 message is in, 3 were there already\n"
+    assert home("ingest", "b", "-a", ANN, "--skip-known").out == "2 messages are in, 2 were there already\n"
+    assert "it goes with that" in home.refused("ingest", "b", "-a", ANN, "--known-by", "content")
+
+
 def test_standard_input_and_single_messages_come_in(home: Cli) -> None:
     assert home("ingest", "-", "-a", ANN, stdin=MBOX.decode()).out == "2 messages are in\n"
     Path("x").mkdir()

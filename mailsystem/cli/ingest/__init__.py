@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from mailsystem.store import Spool, Store
 
 _MOST_TOLD: Final = 20
+
+
+class Known(StrEnum):
+    """By what a message is known."""
+
+    CONTENT = "content"
+    MESSAGE_ID = "message-id"
+
 
 Places = Annotated[
     list[str],
@@ -45,7 +54,15 @@ ByRecipient = Annotated[
 ]
 SkipKnown = Annotated[
     bool,
-    typer.Option("--skip-known", help="Pass over what is in the mailbox already, octet by octet: to go on, or again."),
+    typer.Option("--skip-known", help="Pass over what is in the mailbox already: to go on, or again."),
+]
+KnownBy = Annotated[
+    Known | None,
+    typer.Option(
+        "--known-by",
+        metavar="content|message-id",
+        help="Which messages --skip-known takes for the same: those that are so octet by octet, or all with one Message-ID.",
+    ),
 ]
 
 epilog = examples(
@@ -61,6 +78,7 @@ def ingest(
     mailbox: MailboxOf = None,
     by_recipient: ByRecipient = False,
     skip_known: SkipKnown = False,
+    known_by: KnownBy = None,
     json: AsJson = False,
     config: Config = None,
     data_dir: DataDir = None,
@@ -75,6 +93,9 @@ def ingest(
             "--by-recipient finds the mailboxes by itself: it goes without --account, --mailbox and --skip-known"
         )
 
+    if known_by is not None and not skip_known:
+        raise Refused("--known-by says what --skip-known passes over; it goes with that")
+
     async def work(store: Store, settings: Settings) -> Counter[str]:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -87,7 +108,7 @@ def ingest(
             ingesting = _Received(store, await _delivery(store, settings))
         else:
             owner = await store.accounts.find(await whose(account, store, settings))
-            ingesting = _Appended(store, owner, mailbox, skip_known=skip_known)
+            ingesting = _Appended(store, owner, mailbox, (known_by or Known.CONTENT) if skip_known else None)
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             try:
@@ -156,26 +177,30 @@ class _Ingesting:
 class _Appended(_Ingesting):
     """Into mailboxes of one account."""
 
-    def __init__(self, store: Store, owner: Account, mailbox: str | None, *, skip_known: bool) -> None:
+    def __init__(self, store: Store, owner: Account, mailbox: str | None, known_by: Known | None) -> None:
+        """`known_by` tells which messages are passed over; None lets all come in."""
         super().__init__(store)
         self._owner = owner
         self._mailbox = mailbox
-        self._skip_known = skip_known
-        self._known: dict[str, set[bytes]] = {}
+        self._known_by = known_by
+        self._known: dict[str, set[bytes | str]] = {}
 
     async def keep(self, letter: Letter, spool: Spool, digest: bytes) -> str:
         name = self._mailbox or letter.folder or "INBOX"
         known = self._known.get(name)
         if known is None:
             known = self._known[name] = await self._opened(name)
-        if self._skip_known and digest in known:
+        # What has no Message-ID is known by what it says.
+        id_ = _message_id(bytes(letter.head)) if self._known_by is Known.MESSAGE_ID else None
+        names: set[bytes | str] = {digest} if id_ is None else {digest, id_}
+        if self._known_by is not None and names & known:
             return "known"
         await self.store.mailboxes.append(self._owner.id, name, spool, flags=letter.flags, internaldate=letter.date)
-        if self._skip_known:
-            known.add(digest)
+        if self._known_by is not None:
+            known |= names
         return "ingested"
 
-    async def _opened(self, name: str) -> set[bytes]:
+    async def _opened(self, name: str) -> set[bytes | str]:
         """Make the mailbox where it is missing; what is in it."""
         mailboxes = self.store.mailboxes
         try:
@@ -183,7 +208,25 @@ class _Appended(_Ingesting):
         except NoSuchMailbox:
             mailbox = await mailboxes.create(self._owner.id, name)
             await mailboxes.subscribe(self._owner.id, mailbox.name, True)
-        return await mailboxes.digests(mailbox.account, mailbox.id) if self._skip_known else set()
+        known: set[bytes | str] = set()
+        if self._known_by is not None:
+            known |= await mailboxes.digests(mailbox.account, mailbox.id)
+        if self._known_by is Known.MESSAGE_ID:
+            from mailsystem.mail.kept import Kept
+            from mailsystem.mail.mailbox import STAR, MessageSet
+            from mailsystem.mail.structure import message_id
+
+            every = MessageSet(((1, STAR),))
+            async for some in self.store.fetching.columns(mailbox.account, mailbox.id, every, (Kept.ENVELOPE,)):
+                known.update(id_ for envelope in some[Kept.ENVELOPE] if (id_ := message_id(envelope)))
+        return known
+
+
+def _message_id(head: bytes) -> str | None:
+    from mailsystem.mail.header import of_structure
+    from mailsystem.mail.structure import envelope, message_id
+
+    return message_id(envelope(of_structure(head.partition(b"\r\n\r\n")[0] + b"\r\n")))
 
 
 class _Received(_Ingesting):
