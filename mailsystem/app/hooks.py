@@ -35,7 +35,11 @@ async def hooks(store: Store, settings: Settings, trace: Trace, *, sink: bool) -
     def bring() -> Means:
         from mailsystem.finding.finder import Finder
 
-        return Means(Finder(store), teller(store), poster(settings, sink=sink))
+        return Means(
+            Finder(store, store.journal.recipients if sink and settings.journal.days else None),
+            teller(store),
+            poster(settings, sink=sink),
+        )
 
     schedule = Schedule(first=own.retry_first, most=max(_MOST_BETWEEN, own.retry_first))
     worker = Worker(

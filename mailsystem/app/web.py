@@ -67,7 +67,7 @@ async def door(
                 store,
                 directory,
                 delivery,
-                Finder(store),
+                Finder(store, store.journal.recipients if sink and settings.journal.days else None),
                 trace,
                 hostname=settings.hostname,
                 gate=gate,

@@ -94,7 +94,7 @@ def dump(
 
         id_ = (await store.accounts.find(await whose(account, store, settings))).id
         boxes = await mailboxes_of(store, id_, mailbox)
-        finder, cursor, found = Finder(store), None, list[_One]()
+        finder, cursor, found = Finder(store, store.journal.recipients), None, list[_One]()
         while True:
             page = await finder.find(id_, asked, mailboxes=boxes, before=cursor, limit=_PAGE)
             for box, one in page.messages:

@@ -76,7 +76,7 @@ def find(
 
         id_ = (await store.accounts.find(await whose(account, store, settings))).id
         chosen = await mailboxes_of(store, id_, mailbox)
-        found = await Finder(store).find(id_, asked, mailboxes=chosen, limit=limit)
+        found = await Finder(store, store.journal.recipients).find(id_, asked, mailboxes=chosen, limit=limit)
         return found, await _told(store, found.messages)
 
     found, told = with_store(config, data_dir, work)

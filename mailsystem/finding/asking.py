@@ -11,7 +11,7 @@ from mailsystem.finding.key import Key
 from mailsystem.mail import query as asked
 from mailsystem.mail.haystack import Words, fold
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-from mailsystem.mail.query.values import FIELDS
+from mailsystem.mail.query.values import FIELDS, NOBODY
 
 EVERYTHING: Final = key.All()
 NOTHING: Final = key.Not(EVERYTHING)
@@ -43,6 +43,8 @@ def _leaf(leaf: asked.Leaf) -> Key:
             return _text(text, headers=False)
         case asked.Addressed():
             return _any(_people(leaf, name.upper().encode()) for name in FIELDS[leaf.word])
+        case asked.Enveloped():
+            return _envelope(leaf)
         case asked.Field(name, text):
             return key.Field(name.upper().encode("utf-8", "replace"), fold(text))
         case asked.Tag(name):
@@ -73,6 +75,17 @@ def _text(text: str, *, headers: bool) -> Key:
     needle = fold(text)
     # The empty string is in every text, even where there is none.
     return key.Text(Words(needle, headers)) if needle else EVERYTHING
+
+
+def _envelope(leaf: asked.Enveloped) -> Key:
+    is_sender = leaf.word == "envelope-from"
+    if leaf.who == NOBODY:
+        return key.Enveloped(is_sender, None, None, "", is_null=True)
+    if (address := leaf.address) is not None:
+        return key.Enveloped(is_sender, fold(address.local), address.domain, "")
+    if (domain := leaf.domain) is not None:
+        return key.Enveloped(is_sender, None, domain, "")
+    return key.Enveloped(is_sender, None, None, fold(leaf.who))
 
 
 def _people(leaf: asked.Addressed, name: bytes) -> Key:

@@ -16,7 +16,7 @@ from mailsystem.finding.cursor import Cursor, Place, cursor_at, place_of
 from mailsystem.finding.key import Key, Known
 from mailsystem.finding.orders import Order, Orders
 from mailsystem.finding.searching import Searching
-from mailsystem.finding.sifting import Sifted, Within
+from mailsystem.finding.sifting import Glances, Recipients, Sifted, Within
 from mailsystem.finding.those import ALL, NONE, Those
 from mailsystem.finding.uids import Uids
 from mailsystem.mail.errors import NoSuchMailbox
@@ -97,8 +97,11 @@ class _Source:
 class Finder:
     """Answers queries about the mail of one store; it may be shared by everybody who asks."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, recipients: Recipients | None = None) -> None:
+        """`recipients` tells to whom messages were sent, where everybody who asks may know that: also of blind copies. Without
+        it `envelope-to:` finds what was sent to one alone, as the message itself tells."""
         self._store = store
+        self._recipients = recipients
         self._orders = Orders()
 
     async def find(
@@ -119,16 +122,17 @@ class Finder:
         Raises `NoSuchMailbox` where one of `mailboxes` is not there, and `SyntaxFault` for a bad cursor.
         """
         place = None if before is None else place_of(before)
+        keys = {mailbox: key_of(query, mailbox.shown) for mailbox in await self._mailboxes(account, mailboxes)}
+        keys = {mailbox: key for mailbox, key in keys.items() if key != NOTHING}
+        glances = Glances(self._store.index, account, keys.values())
         sources: list[_Source] = []
-        for mailbox in await self._mailboxes(account, mailboxes):
-            key = key_of(query, mailbox.shown)
-            if key != NOTHING:
-                try:
-                    sources.append(await self._source(mailbox, key, actor or account))
-                except NoSuchMailbox:
-                    if mailboxes is not None:
-                        raise
-                    # It went a moment ago, with all its mail.
+        for mailbox, key in keys.items():
+            try:
+                sources.append(await self._source(mailbox, key, actor or account, glances))
+            except NoSuchMailbox:
+                if mailboxes is not None:
+                    raise
+                # It went a moment ago, with all its mail.
         entries = heapq.merge(*(source.backwards(place) for source in sources), reverse=True, key=_place_of)
         hits: list[_Entry] = []
         portion = limit + 1
@@ -167,7 +171,8 @@ class Finder:
         verdicts = {uid: key.holds(Known(uid, message=message)) for uid, message in messages.items()}
         unsure = sorted(uid for uid, verdict in verdicts.items() if verdict is None)
         if unsure:
-            within = Within(self._store, account, mailbox, Uids(messages), actor or account)
+            view = Uids(messages)
+            within = Within(self._store, account, mailbox, view, actor or account, recipients=self._recipients)
             settled = frozenset(await Searching(within, key).settled(list(unsure)))
             verdicts.update((uid, uid in settled) for uid in unsure)
         return [message for uid, message in messages.items() if verdicts[uid]]
@@ -182,13 +187,14 @@ class Finder:
         except KeyError:
             raise NoSuchMailbox from None
 
-    async def _source(self, mailbox: Mailbox, key: Key, actor: AccountId) -> _Source:
+    async def _source(self, mailbox: Mailbox, key: Key, actor: AccountId, glances: Glances) -> _Source:
         roll = await self._store.mailboxes.roll(mailbox.account, mailbox.id, actor=actor)
         if roll is None:
             raise NoSuchMailbox
         # The roll moves on while we wait.
         view, dates = Uids(roll.lent()), roll.dates[:]
-        searching = Searching(Within(self._store, mailbox.account, mailbox.id, view, actor), key)
+        where = Within(self._store, mailbox.account, mailbox.id, view, actor, glances, self._recipients)
+        searching = Searching(where, key)
         sifted = Sifted(ALL, NONE) if key == EVERYTHING else await searching.sifted()
         may_be = sifted.either
         if may_be.but or len(may_be.uids) * _SPARSE > view.exists:

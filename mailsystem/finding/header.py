@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from mailsystem.mail.address import normal_domain
@@ -15,6 +16,12 @@ from mailsystem.mail.words import decoded
 __all__ = ["Header", "Words", "date_of", "fold"]
 
 _DATE = re.compile(rb"(?<![0-9])([0-9]{1,2})[ \t-]+([A-Za-z]{3})[A-Za-z]*[ \t-]+([0-9]{2,4})(?![0-9])")
+_RETURN_PATH = re.compile(rb"Return-Path:[ \t]*<([^\r\n]*)>[ \t]*\r\n", re.IGNORECASE)
+_ALONE = re.compile(
+    rb"Return-Path:[^\r\n]*+\r\nReceived:[^\r\n]*+\r\n(?:[ \t](?!for <)[^\r\n]*+\r\n)*+[ \t]for <([^\r\n<>]*+)>;",
+    re.IGNORECASE,
+)
+"""The two fields that are put in front, and of the second one the line that is there for a single recipient."""
 _MONTHS: Final = {name: i for i, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 
 
@@ -66,6 +73,19 @@ class Header:
         for value in self._raw(b"DATE"):
             return date_of(value)
         return None
+
+    def sender(self) -> str | None:
+        """Who was named by MAIL FROM, as the field says that is put in front of what comes in (RFC 5321 4.4); empty for nobody.
+
+        None where no such field is the first: what stands further down, whoever wrote the message may have put there.
+        """
+        found = _RETURN_PATH.match(self.block)
+        return found[1].decode("utf-8", "replace") if found is not None else None
+
+    def recipient(self) -> Sequence[str]:
+        """Who was named by RCPT TO, if it was one alone: then the Received field tells that is put in front."""
+        found = _ALONE.match(self.block)
+        return (found[1].decode("utf-8", "replace"),) if found is not None else ()
 
     def _raw(self, name: bytes) -> list[bytes]:
         return [value for _, value in fields(picker((name,), False)(self.block))]

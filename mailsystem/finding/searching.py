@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from mailsystem.finding.apart import apart
 from mailsystem.finding.header import Header
-from mailsystem.finding.key import Cost, Key, Known, Text, leaves, scope
+from mailsystem.finding.key import Cost, Enveloped, Key, Known, Text, leaves, scope
 from mailsystem.finding.mustering import columns, is_for_the_roll, mustered
 from mailsystem.finding.sifting import Sifted, Sifting, Within
 from mailsystem.finding.those import NONE, Those
@@ -18,11 +18,15 @@ from mailsystem.finding.uids import Uids
 from mailsystem.mail.attachment import attachments
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.haystack import Words, at_once, blocks, found_in, pieces
-from mailsystem.mail.mailbox import MessageSet
+from mailsystem.mail.mailbox import ContentId, MessageSet
 from mailsystem.store import Fetched, Want
 
 _CHEAP: Final = 8
 """So many messages of a column are as soon looked at as one row."""
+_NEW: Final = 3.0
+_TRIES: Final = 20
+_REST: Final = 0.1
+"""Seconds: who were the recipients of a message that is newer is asked again, so many times, after a rest."""
 
 
 class Searching:
@@ -41,6 +45,9 @@ class Searching:
         self._words = frozenset(leaf.words for leaf in found if isinstance(leaf, Text))
         self._longest = max((len(words.needle) for words in self._words), default=0)
         self._is_of_parts = any(leaf.cost is Cost.PARTS for leaf in found)
+        self._asks_recipients = where.recipients is not None and any(
+            isinstance(leaf, Enveloped) and not leaf.is_sender for leaf in found
+        )
         self._candidates: list[int] = []
         """UIDs, ascending."""
         self._hits: list[int] = []
@@ -115,15 +122,43 @@ class Searching:
         async for read in where.store.mailboxes.fetch(where.account, where.mailbox, uids, want, actor=where.actor):
             slice_ = [each for each in read if each.message.uid in candidates]
             if want is Want.NONE:
-                weigh = partial(self._weighed, slice_, want)
+                weigh = partial(self._weighed, slice_, want, {})
                 self._settle(await apart(len(slice_) * self._conditions, weigh))
             else:
+                sent_to = (
+                    await self._recipients(slice_) if self._asks_recipients and want & (Want.HEAD | Want.RAW) else {}
+                )
                 # To decode and fold takes its time, and the loop serves others meanwhile.
-                self._settle(await asyncio.to_thread(self._weighed, slice_, want))
+                self._settle(await asyncio.to_thread(self._weighed, slice_, want, sent_to))
                 if want & Want.RAW:
                     for each in slice_:
                         if each.raw is None and each.facts is not None:
-                            self._settle([(each.message.uid, await self._weigh_file(each, each.facts))])
+                            self._settle([(each.message.uid, await self._weigh_file(each, each.facts, sent_to))])
+
+    async def _recipients(self, slice_: Sequence[Fetched]) -> Mapping[ContentId, Sequence[str]]:
+        """To whom these were sent, as far as that is known."""
+        ask, clock = self._where.recipients, self._where.store.clock
+        if ask is None:
+            return {}
+        known = dict(await ask([each.message.content for each in slice_]))
+        now = clock.now()
+        # It is told right after a message is on disk, in another process perhaps, and of one that somebody put here never.
+        new = [
+            each.message.content
+            for each in slice_
+            if 0 <= now - each.message.savedate < _NEW
+            and each.message.content not in known
+            and each.head is not None
+            and (header := Header(each.head)).sender() is not None
+            and not header.recipient()
+        ]
+        for _ in range(_TRIES):
+            if not new:
+                break
+            await asyncio.sleep(_REST)
+            known |= await ask(new)
+            new = [content for content in new if content not in known]
+        return known
 
     def _settle(self, verdicts: Iterable[tuple[int, bool | None]]) -> None:
         for uid, verdict in verdicts:
@@ -134,7 +169,9 @@ class Searching:
             if verdict is not None:
                 self._done(1)
 
-    def _weighed(self, slice_: Sequence[Fetched], want: Want) -> list[tuple[int, bool | None]]:
+    def _weighed(
+        self, slice_: Sequence[Fetched], want: Want, sent_to: Mapping[ContentId, Sequence[str]]
+    ) -> list[tuple[int, bool | None]]:
         """What the key says of these, each seen with all that was read of it; texts in files are left out."""
         verdicts: list[tuple[int, bool | None]] = []
         for fetched in slice_:
@@ -147,18 +184,25 @@ class Searching:
                 if len(told) < len(self._words):
                     cut = pieces(Part.load(fetched.facts.parts), self._longest)
                     found |= found_in(self._words - told.keys(), cut, fetched.raw, 0)
-            verdicts.append((fetched.message.uid, self._verdict(fetched, found)))
+            verdicts.append((fetched.message.uid, self._verdict(fetched, found, sent_to)))
         return verdicts
 
-    def _verdict(self, fetched: Fetched, found: set[Words] | None) -> bool | None:
+    def _verdict(
+        self, fetched: Fetched, found: set[Words] | None, sent_to: Mapping[ContentId, Sequence[str]]
+    ) -> bool | None:
         uid = fetched.message.uid
         header = Header(fetched.head) if fetched.head is not None else None
         attached = attachments(fetched.facts) if self._is_of_parts and fetched.facts is not None else None
+        recipients = sent_to.get(fetched.message.content)
         return self._key.holds(
-            Known(uid, self._view.is_recent(uid), fetched.message, header, found, self._sifting.told, attached)
+            Known(
+                uid, self._view.is_recent(uid), fetched.message, header, found, self._sifting.told, attached, recipients
+            )
         )
 
-    async def _weigh_file(self, fetched: Fetched, facts: Facts) -> bool | None:
+    async def _weigh_file(
+        self, fetched: Fetched, facts: Facts, sent_to: Mapping[ContentId, Sequence[str]]
+    ) -> bool | None:
         """As `_weighed`, for one message that is too large to be read at once."""
         root = await asyncio.to_thread(Part.load, facts.parts)
         found: set[Words] = set()
@@ -169,7 +213,7 @@ class Searching:
             start = block[0].start
             octets = await self._where.store.contents.read(fetched.message.content, start, block[-1].end)
             found |= await asyncio.to_thread(found_in, missing, block, octets, start)
-        return self._verdict(fetched, found)
+        return self._verdict(fetched, found, sent_to)
 
 
 def _nobody(count: int) -> None:

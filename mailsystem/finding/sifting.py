@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from mailsystem.finding.apart import MANY, apart
 from mailsystem.finding.key import (
@@ -21,6 +22,7 @@ from mailsystem.finding.key import (
     Attached,
     Correspondent,
     Cost,
+    Enveloped,
     Every,
     Field,
     Flagged,
@@ -36,9 +38,9 @@ from mailsystem.finding.those import ALL, NONE, Those
 from mailsystem.finding.uids import Uids
 from mailsystem.mail.haystack import Words
 from mailsystem.mail.headings import NAMES
-from mailsystem.mail.mailbox import AccountId, Flag, MailboxId, MessageSet
+from mailsystem.mail.mailbox import AccountId, ContentId, Flag, MailboxId, MessageSet
 from mailsystem.mail.terms import Probe, probe_field, probe_words
-from mailsystem.store import Having, Said, Store
+from mailsystem.store import Glance, Having, Index, Said, Store
 from mailsystem.store import Told as IndexTold
 
 _FEW: Final = 20
@@ -61,6 +63,27 @@ class Sifted(NamedTuple):
         return self.yes | self.maybe if self.maybe else self.yes
 
 
+class Glances:
+    """Asks the index of an account once for all its mailboxes."""
+
+    def __init__(self, index: Index, account: AccountId, keys: Iterable[Key]) -> None:
+        """`keys` are what is looked for in them; it is asked when somebody needs to know."""
+        self._index = index
+        self._account = account
+        self._probes = list(dict.fromkeys(probe for key in dict.fromkeys(keys) for probe in probes_of(key).values()))
+        self._known: Glance | None = None
+
+    async def known(self) -> Glance:
+        """What it says about all of the keys."""
+        if self._known is None:
+            self._known = await self._index.glance(self._account, self._probes)
+        return self._known
+
+
+Recipients: TypeAlias = Callable[[Sequence[ContentId]], Awaitable[Mapping[ContentId, Sequence[str]]]]
+"""Tells of contents to which addresses each was sent, as RCPT TO named them; of some of them nothing may be known."""
+
+
 class Within(NamedTuple):
     """Where is searched."""
 
@@ -72,6 +95,10 @@ class Within(NamedTuple):
     """The messages there."""
     actor: AccountId
     """Who searches."""
+    glances: Glances | None = None
+    """Shared by those who search in several mailboxes of the account at once."""
+    recipients: Recipients | None = None
+    """Who tells to whom messages were sent; None where that is nobody's business but what they tell themselves."""
 
 
 class Sifting:
@@ -81,7 +108,7 @@ class Sifting:
         self._where = where
         self._view = where.view
         self._key = key
-        self._probes: dict[Key, Probe] = {leaf: probe for leaf in leaves(key) if (probe := _probe(leaf)) is not None}
+        self._probes = probes_of(key)
         self._index: IndexTold | None = None
         self._said: Said | None = None
         self._has_asked = False
@@ -131,7 +158,7 @@ class Sifting:
                 return Sifted(sure, unsure)
             case Field() if key.name in NAMES:
                 return await self._by_headings(key, among)
-            case Field() | Text() | Correspondent() | Attached():
+            case Field() | Text() | Correspondent() | Attached() | Enveloped():
                 return await self._by_index(key, among)
         if key.cost is Cost.NUMBERS:
             holds, recent = key.holds, self._view.is_recent
@@ -187,9 +214,17 @@ class Sifting:
         if self._index is None:
             # It is asked once, for all that the keys look for.
             where, probes = self._where, list(dict.fromkeys(self._probes.values()))
-            self._index = await where.store.index.look(where.account, where.mailbox, probes, actor=where.actor)
+            glance = None if where.glances is None else await where.glances.known()
+            self._index = await where.store.index.look(
+                where.account, where.mailbox, probes, actor=where.actor, glance=glance
+            )
         hits, unknown = among & Those(self._index.found[probe]), among & Those(self._index.unknown)
         return Sifted(hits, unknown - hits) if probe.exact else Sifted(NONE, hits | unknown)
+
+
+def probes_of(key: Key) -> dict[Key, Probe]:
+    """What the index may be asked about each condition of a key, where it may be asked at all."""
+    return {leaf: probe for leaf in leaves(key) if (probe := _probe(leaf)) is not None}
 
 
 def _probe(leaf: Key) -> Probe | None:
@@ -200,6 +235,11 @@ def _probe(leaf: Key) -> Probe | None:
             return probe_field(leaf.name, leaf.needle)
         case Correspondent():
             probe = probe_field(leaf.name, leaf.spelled)
+            return None if probe is None else replace(probe, exact=False)
+        case Enveloped():
+            # The sender stands in the index as a field; of most recipients nothing is written in the message.
+            spelled = leaf.part or "@".join(filter(None, [leaf.local, leaf.domain]))
+            probe = probe_field(b"RETURN-PATH", spelled) if leaf.is_sender and spelled.isascii() else None
             return None if probe is None else replace(probe, exact=False)
         case Attached():
             # Names of files stand in the index beside the headers of their parts.

@@ -167,6 +167,8 @@ def found_in(wanted: Iterable[Words], block: Iterable[Piece], octets: bytes, sta
 
 
 _RECORD = re.compile(rb'\["([^"]*+)","[^"]*+",[0-9]++,([0-9]++),([0-9]++),[0-9]++,"([^"]*+)",(?:null|"([^"]*+)"),')
+_WRITTEN_SO: Final = frozenset(map(chr, range(0x20, 0x7F))) - set('"\\')
+"""Characters that JSON writes as they are, as the names of files stand in the tree."""
 _AS_THEY_ARE: Final = frozenset([b"7bit", b"8bit", b"binary"])
 
 
@@ -181,13 +183,22 @@ def at_once(wanted: Iterable[Words], parts: bytes, octets: bytes) -> dict[Words,
     if len(records) != parts.count(b"[") - 1 or not all(map(_is_plain, records)):
         return {}
     lower, names = octets.lower(), parts.lower()
+    dense: tuple[bytes, bytes] | None = None
     kind, start, end, _, _ = records[0]
     told: dict[Words, bool] = {}
     for words in wanted:
-        run = run_of(words.needle)
-        if not run:
+        needle = words.needle
+        if not _WRITTEN_SO.issuperset(needle) or not needle.strip(" "):
             continue
-        if run not in lower and run not in names:
+        run = needle.encode()
+        if needle.isalnum():
+            is_there = run in lower or run in names
+        else:
+            # White space is all that folds and ends of lines change.
+            dense = dense or (lower.translate(None, b" \t\r\n"), names.translate(None, b" "))
+            letters = run.translate(None, b" ")
+            is_there = letters in dense[0] or letters in dense[1]
+        if not is_there:
             told[words] = False
         elif len(records) == 1 and kind == b"text" and lower.find(run, int(start), int(end)) >= 0:
             told[words] = True

@@ -17,7 +17,7 @@ from mailsystem.store.deliveries import HOOKS, Delivery, Mark, News
 from mailsystem.store.downloads import Handled
 from mailsystem.store.faults import RULES
 from mailsystem.store.headings import Said, Sayings
-from mailsystem.store.index import Index, Told
+from mailsystem.store.index import Glance, Index, Told
 from mailsystem.store.indexing import Counted
 from mailsystem.store.leaving import QUEUE, Leaving
 from mailsystem.store.lives import Life, Note, Whereabouts
@@ -91,6 +91,7 @@ __all__ = [
     "Fetched",
     "FlagOp",
     "Folder",
+    "Glance",
     "Gone",
     "Handled",
     "Having",

@@ -67,6 +67,16 @@ class Told:
     """UIDs of messages of which it says nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the shelves of an account say, whatever mailbox the messages are in."""
+
+    found: Mapping[Probe, Set[int]]
+    """Contents in which no clue of the probe is missing."""
+    shelves: frozenset[int]
+    """Those that were looked at."""
+
+
 class _Known(NamedTuple):
     """What was worked out for a mailbox, and stays true of these shelves and up to this message."""
 
@@ -128,28 +138,23 @@ class Index:
     # -- looking
 
     async def look(
-        self, account: AccountId, mailbox: MailboxId, probes: Sequence[Probe], *, actor: AccountId | None = None
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        probes: Sequence[Probe],
+        *,
+        actor: AccountId | None = None,
+        glance: Glance | None = None,
     ) -> Told:
         """What is known of a mailbox, each shelf as it is when we come to it; some UIDs may have been expunged.
 
-        `actor` is who asks, if that is not the owner. Raises as `Mailboxes.fetch` does.
+        With a `glance`, which knows all the `probes`, as it was at that time: what came since is unknown. `actor` is who asks,
+        if that is not the owner. Raises as `Mailboxes.fetch` does.
         """
         listed = await self._contents_of(account, mailbox, actor)
-        found: dict[Probe, set[int]] = {probe: set() for probe in probes}
-        seen: set[int] = set()
-        # A shelf may be merged into another one before we come to it: then that one is looked at, too.
-        for _ in range(3):
-            there = await self._database.read(indexing.counts([account]), brief=True)
-            ids = [shelf for _, shelf, _, _ in there if shelf not in seen]
-            if not ids:
-                break
-            for at in range(0, len(ids), _SHELVES):
-                unit = looking.look(account, ids[at : at + _SHELVES], list(found))
-                looked = await self._database.read(unit)
-                seen.update(looked.shelves)
-                for probe, contents in zip(found, looked.found, strict=True):
-                    found[probe].update(contents)
-        unknown = await self._unknown(account, mailbox, frozenset(seen), listed)
+        glance = glance or await self.glance(account, probes)
+        found = {probe: glance.found[probe] for probe in probes}
+        unknown = await self._unknown(account, mailbox, glance.shelves, listed)
         if len(unknown) >= _TOO_MANY:
             self._asked.set()
         every = set().union(*found.values())
@@ -168,6 +173,24 @@ class Index:
             }
 
         return Told(await asyncio.to_thread(apart) if len(listed.uids) > _FEW else apart(), unknown)
+
+    async def glance(self, account: AccountId, probes: Sequence[Probe]) -> Glance:
+        """What all shelves of an account say, each as it is when we come to it."""
+        found: dict[Probe, set[int]] = {probe: set() for probe in probes}
+        seen: set[int] = set()
+        # A shelf may be merged into another one before we come to it: then that one is looked at, too.
+        for _ in range(3):
+            there = await self._database.read(indexing.counts([account]), brief=True)
+            ids = [shelf for _, shelf, _, _ in there if shelf not in seen]
+            if not ids:
+                break
+            for at in range(0, len(ids), _SHELVES):
+                unit = looking.look(account, ids[at : at + _SHELVES], list(found))
+                looked = await self._database.read(unit)
+                seen.update(looked.shelves)
+                for probe, contents in zip(found, looked.found, strict=True):
+                    found[probe].update(contents)
+        return Glance(found, frozenset(seen))
 
     async def _unknown(
         self, account: AccountId, mailbox: MailboxId, shelves: frozenset[int], listed: _Contents

@@ -145,6 +145,13 @@ class Journal:
         await self.settled()
         return await self._database.read(transcripts.evidences(contents))
 
+    async def recipients(self, contents: Sequence[ContentId]) -> Mapping[ContentId, Sequence[str]]:
+        """To whom these messages were sent, as RCPT TO named them, of those of which it is still kept."""
+        return {
+            content: [each.address for each in one.recipients]
+            for content, one in (await self.evidences(contents)).items()
+        }
+
     async def evidence(self, content: ContentId) -> Evidence | None:
         """How a message came."""
         return (await self.evidences([content])).get(content)

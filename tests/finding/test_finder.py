@@ -18,7 +18,7 @@ from mailsystem.finding.finder import Finder, Found, Hit
 from mailsystem.mail.errors import NoSuchMailbox, SyntaxFault
 from mailsystem.mail.mailbox import DELETED, SEEN, Flag, MessageSet, Uid
 from mailsystem.mail.query import EVERYTHING, parse
-from mailsystem.store import FlagOp
+from mailsystem.store import FlagOp, looking
 from mailsystem.store.mailboxes import Mailboxes
 
 _COUNT = 200
@@ -165,6 +165,25 @@ async def test_no_more_is_read_than_the_page_takes(vault: Vault, monkeypatch: py
     assert found.next is not None
     assert found.total is None
     assert min(read) > 180
+
+
+async def test_the_index_is_asked_once_for_all_mailboxes(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sifting, "_FEW", 0)
+    for name in ("Work", "Old"):
+        await vault.here.mailboxes.create(vault.ann.id, name)
+    for name in ("INBOX", "Work", "Old"):
+        await post(vault, "alpha", "beta", mailbox=name)
+    await vault.here.index.catch_up()
+    asked: list[object] = []
+    look = looking.look
+    monkeypatch.setattr(looking, "look", lambda *of: asked.append(of) or look(*of))  # type: ignore[func-returns-value]
+    finder = Finder(vault.here)
+    found = await finder.find(vault.ann.id, parse("alpha OR (in:Work beta) OR (in:Old gamma)", now=0), limit=9)
+    assert sorted(named(found.messages)) == [("INBOX", 1), ("Old", 1), ("Work", 1), ("Work", 2)]
+    assert len(asked) == 1, "also for what is asked of some of them alone"
+    # What came since is read.
+    await post(vault, "alpha again", mailbox="Old")
+    assert len((await finder.find(vault.ann.id, parse("alpha", now=0), limit=9)).messages) == 4
 
 
 @pytest.mark.parametrize(

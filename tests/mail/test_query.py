@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailsystem.mail.query import (
@@ -16,6 +16,7 @@ from mailsystem.mail.query import (
     AttachedType,
     Before,
     Body,
+    Enveloped,
     Field,
     Has,
     Id,
@@ -84,6 +85,9 @@ def read(text: str) -> Query:
         ("to:<ann@shop.test>", Addressed("to", "ann@shop.test")),
         ("cc:a bcc:b", And((Addressed("cc", "a"), Addressed("bcc", "b")))),
         ("reply-to:a addressed:b", And((Addressed("reply-to", "a"), Addressed("addressed", "b")))),
+        ("envelope-from:ann@shop.test", Enveloped("envelope-from", "ann@shop.test")),
+        ("Envelope-To:<ann@shop.test>", Enveloped("envelope-to", "ann@shop.test")),
+        ("envelope-from:<>", Enveloped("envelope-from", "<>")),
         ("subject:hello", Field("subject", "hello")),
         ("message-id:<1@x>", Field("message-id", "<1@x>")),
         ("header:X-Mailer", Field("x-mailer", "")),
@@ -213,6 +217,11 @@ LEAVES: st.SearchStrategy[Leaf] = st.one_of(
         st.sampled_from(sorted(FIELDS)),
         VALUE.filter(lambda who: not (who.startswith("<") and who.endswith(">"))),
     ),
+    st.builds(
+        Enveloped,
+        st.sampled_from(["envelope-from", "envelope-to"]),
+        VALUE.filter(lambda who: who == "<>" or not (who.startswith("<") and who.endswith(">"))),
+    ),
     st.builds(Field, st.sampled_from(["subject", "message-id", "from", "x-mailer"]), st.one_of(st.just(""), VALUE)),
     st.builds(Tag, VALUE),
     st.builds(Is, st.sampled_from(STATES)),
@@ -237,6 +246,7 @@ QUERIES: st.SearchStrategy[Query] = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(QUERIES)
 def test_every_query_has_one_spelling(query: Query) -> None:
     assert read(str(query)) == query
@@ -261,6 +271,9 @@ def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
         ("from:ann@shop.test is:unread", "Messages that are from ann@shop.test and are not read."),
         ("to:@shop.test", "Messages that are to somebody at shop.test."),
         ("cc:ann", "Messages that are copied to somebody with “ann” in name or address."),
+        ("envelope-from:<>", "Messages that have no sender in their envelope."),
+        ("-envelope-to:@b.test", "Messages that do not have somebody at b.test as a recipient in their envelope."),
+        ("envelope-from:ann@shop.test", "Messages that have ann@shop.test as a sender in their envelope."),
         ("a OR b c", "Messages that say “a” anywhere or (say “b” anywhere and say “c” anywhere)."),
         ("-(a OR is:draft)", "Messages that do not say “a” anywhere and are not drafts."),
         ("-(since:2026-01-01 -subject:x)", "Messages that came before 2026-01-01 UTC or have “x” in the subject."),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from mailsystem.mail.query.values import (
+    NOBODY,
     Addressed,
     And,
     Attached,
     AttachedType,
     Before,
     Body,
+    Enveloped,
     Field,
     Has,
     Id,
@@ -84,6 +86,11 @@ def _leaf(leaf: Leaf) -> str:
             return f"say “{text}” in their text"
         case Addressed():
             return f"{_PEOPLE[leaf.word]} {_who(leaf)}"
+        case Enveloped(word, who):
+            way = "sender" if word == "envelope-from" else "recipient"
+            if who == NOBODY:
+                return f"have no {way} in their envelope"
+            return f"have {_who(leaf)} as a {way} in their envelope"
         case Field(name, text):
             named = _FIELDS.get(name, f"header field {name.title()}")
             return f"have “{text}” in the {named}" if text else f"have a {named}"
@@ -112,7 +119,7 @@ def _leaf(leaf: Leaf) -> str:
             return f"have the id {id_}"
 
 
-def _who(leaf: Addressed) -> str:
+def _who(leaf: Addressed | Enveloped) -> str:
     if leaf.address is not None:
         return str(leaf.address)
     if leaf.domain is not None:

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.query.moments import OutOfCalendar, Span, span
 from mailsystem.mail.query.values import (
+    ENVELOPE,
     EVERYTHING,
     FIELDS,
     STATES,
@@ -28,6 +29,7 @@ from mailsystem.mail.query.values import (
     AttachedType,
     Before,
     Body,
+    Enveloped,
     Field,
     Has,
     Id,
@@ -250,7 +252,7 @@ class _Reader:
     def people(self, word: str, value: str) -> Query:
         if value.startswith("<") and value.endswith(">") and len(value) > 2:
             value = value[1:-1]
-        return Addressed(word, value)
+        return Enveloped(word, value) if word in ENVELOPE else Addressed(word, value)
 
     def header(self, value: str) -> Query:
         name, _, text = value.partition("=")
@@ -311,7 +313,7 @@ def _people(word: str) -> Callable[[_Reader, str], Query]:
 
 
 _OPERATORS: Final[dict[str, Callable[[_Reader, str], Query]]] = {
-    **{word: _people(word) for word in FIELDS},
+    **{word: _people(word) for word in (*FIELDS, *ENVELOPE)},
     "subject": lambda _, value: Field("subject", value),
     "message-id": lambda _, value: Field("message-id", value),
     "header": _Reader.header,

@@ -24,6 +24,10 @@ FIELDS: Final = {
     "addressed": ("from", "to", "cc", "bcc", "reply-to"),
 }
 """The words that ask for people, and the header fields in which each looks for them."""
+ENVELOPE: Final = ("envelope-from", "envelope-to")
+"""The words that ask for whom the client named when it brought the message: MAIL FROM and RCPT TO."""
+NOBODY: Final = "<>"
+"""The null sender, as a query has it."""
 STATES: Final = ("read", "flagged", "answered", "draft", "deleted", "tagged")
 """What `is:` knows, but for other names of the same."""
 EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -90,11 +94,8 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Addressed:
-    """It is an address of one of the people in these fields, or part of a name or address."""
-
+class _People:
     word: str
-    """One of `FIELDS`."""
     who: str
 
     @property
@@ -117,6 +118,21 @@ class Addressed:
 
     def __str__(self) -> str:
         return f"{self.word}:{value(self.who)}"
+
+
+class Addressed(_People):
+    """It is an address of one of the people in these fields, or part of a name or address; `word` is one of `FIELDS`."""
+
+    __slots__ = ()
+
+
+class Enveloped(_People):
+    """It came from this address, or for it, as the client said that brought it; or this is a part of the address.
+
+    `word` is one of `ENVELOPE`, and `who` may be `NOBODY`.
+    """
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +267,7 @@ Leaf: TypeAlias = (
     Text
     | Body
     | Addressed
+    | Enveloped
     | Field
     | Tag
     | Is

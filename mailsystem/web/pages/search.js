@@ -5,6 +5,7 @@ import { emit, on, state } from "./state.js";
 
 const OPERATORS = [
   ["from:", "who it is from", "from:ann@shop.test"], ["to:", "who it is to", "to:@shop.test"], ["cc:", "a copy to"], ["bcc:", "a hidden copy to"], ["reply-to:", "answers go to"], ["addressed:", "anybody it names"],
+  ["envelope-from:", "who sent it, by the envelope", "envelope-from:@shop.test"], ["envelope-to:", "for whom it came, by the envelope", "envelope-to:ann@shop.test"],
   ["subject:", "in the subject", 'subject:"your order"'], ["body:", "in the text"], ["header:", "in a header field", "header:X-Mailer=php"],
   ["is:unread", "not read yet"], ["is:read", "read"], ["is:pinned", "pinned"], ["is:answered", "answered"], ["is:tagged", "with any tag"], ["tag:", "with this tag", "tag:invoice"],
   ["has:attachment", "with attachments"], ["has:inline", "with inline parts"], ["attachment:", "a file’s name", "attachment:*.pdf"], ["type:", "a file’s type", "type:image/*"],
