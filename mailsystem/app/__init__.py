@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem.app import web
@@ -85,6 +85,8 @@ class Running:
     certificates: Certificates | None = None
     faults: Faults | None = None
     """What goes wrong on demand: in a sink."""
+    limits: Limits = field(default_factory=Limits)
+    """Count the connections that are open."""
 
     def reload(self) -> None:
         """Read again what may change while the program runs: the certificates."""
@@ -103,6 +105,7 @@ async def running(
     share: Share | None = None,
     movable: Collection[Listener] = (),
     keys: Certificates | None = None,
+    lasting: bool = True,
 ) -> AsyncIterator[Running]:
     """Open the store and the doors named by `roles`; yields when every listener is bound. Leaving it is a graceful stop.
 
@@ -111,7 +114,7 @@ async def running(
     a moment later. With a `share`, this is one of several processes that do the same work: it takes its part of it, at the
     doors that were opened for all of them. Doors that are `movable` take a free port where their own is in use; so far the web
     door can. With `keys`, these are shown, whatever the settings name, and what is to be made of them is made in the first
-    handshake. Raises `StartupError`.
+    handshake. Without `lasting`, nothing waits for the disk: the data are thrown away. Raises `StartupError`.
     """
     made_early = keys is None
     wanted = doors_of(roles, settings)
@@ -134,7 +137,9 @@ async def running(
         part = {} if share is None else {"indexed": share.indexes, "housekeeping": share.keeps_house}
         # What goes out of a sink makes room at once: nobody keeps its mail for ever.
         grace = SINK_GRACE if sink else None
-        store = await stack.enter_async_context(opened(settings, trace, recorder, parents=sink, grace=grace, **part))
+        store = await stack.enter_async_context(
+            opened(settings, trace, recorder, parents=sink, grace=grace, lasting=lasting, **part)
+        )
         await _check_relaying(store, settings, sink=sink)
         if keys is None:
             keys = await asyncio.to_thread(certificates, settings, own=sink or own_certificate, trace=trace)
@@ -245,7 +250,7 @@ async def running(
         if share is None:  # of many, it is said once
             trace.event("listening", **{name: str(place) for name, place in bound.items()})
             stack.callback(trace.event, "stopping")
-        yield Running(store, directory, bound, keys, faults)
+        yield Running(store, directory, bound, keys, faults, limits)
     if share is None:
         trace.event("stopped")
 

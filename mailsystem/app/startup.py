@@ -29,6 +29,7 @@ async def opened(
     indexed: bool = True,
     housekeeping: bool = True,
     grace: float | None = None,
+    lasting: bool = True,
 ) -> AsyncIterator[Store]:
     """The store alone, as the commands for accounts need it: without a `trace` they leave its chores to the servers. Of
     several processes of one server, one is `indexed` and one does the `housekeeping`; `grace` is how many seconds what was
@@ -47,6 +48,7 @@ async def opened(
             "housekeeping": housekeeping and trace is not None,
             "keep": Keep(settings.retention.age, settings.retention.messages, settings.retention.octets),
             **({} if grace is None else {"grace": grace}),
+            "lasting": lasting,
         }
         if trace is not None:
             own |= {

@@ -63,8 +63,9 @@ _Outcome: TypeAlias = tuple[Any] | BaseException
 class SqliteDatabase:
     """One database file, `mail.db` in `directory`. Make it with `open_sqlite`."""
 
-    def __init__(self, directory: Path, lock: int, trace: Trace) -> None:
+    def __init__(self, directory: Path, lock: int, trace: Trace, *, lasting: bool = True) -> None:
         self._lock = lock
+        self._lasting = lasting
         self._trace = trace
         self._bell = Bell()
         self._doorbell = Doorbell(directory / "bells", self._bell.ring)
@@ -197,6 +198,7 @@ class SqliteDatabase:
         outcomes: list[_Outcome] = []
         topics: set[Topic] = set()
         before = connection.total_changes
+        durable &= self._lasting
         if durable is not self._durable:
             execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
@@ -273,12 +275,15 @@ class SqliteDatabase:
 
 
 @asynccontextmanager
-async def open_sqlite(directory: Path, trace: Trace) -> AsyncIterator[SqliteDatabase]:
-    """Open `mail.db` in `directory`, made where it is missing; the schema is the caller's matter."""
+async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) -> AsyncIterator[SqliteDatabase]:
+    """Open `mail.db` in `directory`, made where it is missing; the schema is the caller's matter.
+
+    What is not `lasting` is thrown away soon: no commit waits for the disk.
+    """
     path = directory / "mail.db"
     lock = os.open(directory / "mail.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        database = SqliteDatabase(directory, lock, trace)
+        database = SqliteDatabase(directory, lock, trace, lasting=lasting)
         await asyncio.to_thread(_prepare, path, lock)
         database._writer = await _connect(path, lock, read_only=False)
         try:

@@ -99,6 +99,7 @@ async def open_store(
     journal_days: float | None = None,
     keep: Keep = AS_ELSEWHERE,
     grace: float = GRACE,
+    lasting: bool = True,
 ) -> AsyncIterator[Store]:
     """Open the store in `directory`, made where it is missing; any number of processes on one host may.
 
@@ -110,14 +111,14 @@ async def open_store(
     last seconds, the end of a process none.
 
     `keep` is what accounts keep where nothing else is said. What no message names any more gives its space free after `grace`
-    seconds.
+    seconds. What is not `lasting` is of no use after a power cut: nothing waits for the disk.
 
     Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
     """
     clock = clock or SystemClock()
     trace = trace or Trace()
     await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-    async with sqlite.open_sqlite(directory, trace) as database:
+    async with sqlite.open_sqlite(directory, trace, lasting=lasting) as database:
         await _migrate(database)
         await database.write(boots.noticed(await asyncio.to_thread(boots.current)))
         contents = Contents(
@@ -193,6 +194,10 @@ async def open_store(
 
 async def _migrate(database: Database) -> None:
     have = await database.write(migrations.applied())
+    if not have:
+        # Nothing is there that each step must find as the one before has left it: all of them are one transaction.
+        await database.write(migrations.apply_all(SPELLING))
+        return
     for step in migrations.pending(have):
         await database.write(migrations.apply(step, SPELLING))
 

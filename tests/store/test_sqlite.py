@@ -483,3 +483,24 @@ async def test_the_bell_tells_of_an_account_as_a_whole_and_of_several_things_at_
     sleeper.cancel()
     await asyncio.gather(sleeper, return_exceptions=True)
     assert not bell._sleepers
+
+
+async def test_a_new_database_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = migrations.Migration(1_000_000, "no step at all", ("THIS IS NOT SQL",))
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", (*migrations.MIGRATIONS, broken))
+        with pytest.raises(Unavailable):
+            async with open_store(tmp_path):
+                raise AssertionError
+    with sqlite3.connect(tmp_path / "mail.db") as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("migrations",)]
+    async with open_store(tmp_path) as store:
+        assert await store.accounts.list() == []
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+async def test_what_does_not_last_waits_for_no_disk(tmp_path: Path, lasting: bool) -> None:
+    async with open_sqlite(tmp_path, Trace(), lasting=lasting) as database:
+        await database.write(make(), durable=True)
+        [[synchronous]] = database._writer._conn.execute("PRAGMA synchronous").fetchall()
+        assert (synchronous == 2) is lasting, "FULL is 2, and with that each commit waits"

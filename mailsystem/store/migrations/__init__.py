@@ -18,7 +18,7 @@ from mailsystem.store.migrations.from_11 import FROM_11
 from mailsystem.store.migrations.step import Migration
 from mailsystem.store.migrations.until_10 import UNTIL_10
 
-__all__ = ["MIGRATIONS", "Migration", "applied", "apply", "pending"]
+__all__ = ["MIGRATIONS", "Migration", "applied", "apply", "apply_all", "pending"]
 
 MIGRATIONS: Final = (*UNTIL_10, *FROM_11)
 
@@ -47,3 +47,9 @@ def apply(step: Migration, spelling: dict[str, str]) -> Unit[None]:
     for statement in step.statements:
         yield Sql(statement.format_map(spelling))
     yield Sql("INSERT INTO migrations (number, title) VALUES ($1, $2)", step.number, step.title)
+
+
+def apply_all(spelling: dict[str, str]) -> Unit[None]:
+    """All steps, for a new database."""
+    for step in MIGRATIONS:
+        yield from apply(step, spelling)
