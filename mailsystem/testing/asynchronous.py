@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from email.message import Message as Parsed
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
+from mailsystem.testing.alone import OURS
 from mailsystem.testing.driving import led_async
 from mailsystem.testing.expecting import Expected
 from mailsystem.testing.failing import hidden
 from mailsystem.testing.inbox import Belongings
-from mailsystem.testing.matching import Pattern, Wanted
+from mailsystem.testing.matching import Asked
 from mailsystem.testing.message import Message
-from mailsystem.testing.postbox import QUIET, TIMEOUT, Order
+from mailsystem.testing.postbox import Expecting
 
 __tracebackhide__ = hidden
 
@@ -34,82 +36,32 @@ class AsyncInbox(Belongings):
         """Forget all messages, and remove them from what their recipients read by POP3 and IMAP."""
         await led_async(self._box.clear())
 
+    # One message is asked for by far the most often.
     @overload
-    async def expect(  # type: ignore[overload-overlap] # one message is asked for by far the most often
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: Literal[1] = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> Message: ...
+    async def expect(self, *, count: Literal[1] = 1, **asked: Unpack[Expecting]) -> Message: ...  # type: ignore[overload-overlap]
     @overload
-    async def expect(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> list[Message]: ...
-    async def expect(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> Message | list[Message]:
+    async def expect(self, *, count: int, **asked: Unpack[Expecting]) -> list[Message]: ...
+    async def expect(self, *, count: int = 1, **asked: Unpack[Expecting]) -> Message | list[Message]:
         """The one message that is like this, or with a `count` all those; see `Inbox.expect`."""
-        wanted = Wanted(subject, from_, to, query)
-        messages = await led_async(self._box.expect(wanted, count=count, order=order, timeout=timeout))
+        messages = await led_async(self._box.expect(count, **asked))
         return messages[0] if count == 1 else messages
 
     @asynccontextmanager
-    async def expecting(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> AsyncIterator[Expected]:
+    async def expecting(self, *, count: int = 1, **asked: Unpack[Expecting]) -> AsyncIterator[Expected]:
         """The same of what comes because of the block, and not before: it is waited for at the block's end."""
         after = await led_async(self._box.mark())
         self._box.is_idle = False
         expected = Expected()
         yield expected
-        wanted = Wanted(subject, from_, to, query)
-        steps = self._box.expect(wanted, count=count, order=order, timeout=timeout, after=after)
-        expected.fill(await led_async(steps))
+        expected.fill(await led_async(self._box.expect(count, after, **asked)))
 
-    async def none(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        within: float = QUIET,
-    ) -> None:
-        """Nothing like this has come, nor comes until it has been quiet for `within` seconds, or at once after `idle()`."""
-        await led_async(self._box.none(Wanted(subject, from_, to, query), within=within))
+    async def none(self, *, within: float | None = None, **asked: Unpack[Asked]) -> None:
+        """Nothing like this has come, nor is anybody left who could send it; see `Inbox.none`."""
+        await led_async(self._box.none(within, **asked))
 
     async def deliver(self, message: Parsed | bytes, *, to: str | None = None, from_: str | None = None) -> Message:
         """Let a message arrive, for whoever reads mail; see `Inbox.deliver`."""
         after = await led_async(self._box.mark())
-        await asyncio.to_thread(self._send, message, to, from_)
-        steps = self._box.expect(Wanted(), count=1, order="arrival", timeout=TIMEOUT, after=after)
-        return (await led_async(steps))[0]
+        with ThreadPoolExecutor(1, OURS) as thread:
+            await asyncio.wrap_future(thread.submit(self._send, message, to, from_))
+        return (await led_async(self._box.expect(after=after)))[0]

@@ -14,7 +14,7 @@ from mailsystem.testing.arrival import Envelope, Line, Session
 _MOST_SESSIONS: Final = 2000
 """The last of which the lines are kept."""
 _MOST_LINES: Final = 20_000
-_HEARD: Final = frozenset({"line", "secured", "logged in", "delivered", "reported"})
+_HEARD: Final = frozenset({"line", "secured", "logged in", "delivered", "reported", "connected", "disconnected"})
 
 
 @dataclass(slots=True)
@@ -49,6 +49,8 @@ class Hearing:
         self._tell = tell
         self._lock = threading.Lock()
         self._sessions: OrderedDict[int, _Said] = OrderedDict()
+        self.readers = 0
+        """Sessions now by which mail is read: none of them brings any to whoever waits for it."""
 
     def wants(self, name: str) -> bool:
         return name in _HEARD
@@ -56,6 +58,8 @@ class Hearing:
     def __call__(self, event: Event) -> None:
         if event.name in ("delivered", "reported"):
             self._delivered(event)
+        elif event.door in ("imap", "pop3"):
+            self.readers += {"connected": 1, "disconnected": -1}.get(event.name, 0)
         elif event.door == "smtp":
             with self._lock:
                 self._said(event)

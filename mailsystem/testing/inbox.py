@@ -11,17 +11,17 @@ from contextlib import AbstractContextManager, contextmanager
 from email.message import Message as Parsed
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, Unpack, overload
 
 from mailsystem.testing.clients import Clients, Security, octets_of
 from mailsystem.testing.driving import led
 from mailsystem.testing.expecting import Expected
 from mailsystem.testing.failing import hidden
 from mailsystem.testing.faulting import Door, rules_for
-from mailsystem.testing.matching import Pattern, Wanted
+from mailsystem.testing.matching import Asked
 from mailsystem.testing.message import Message
 from mailsystem.testing.place import Where
-from mailsystem.testing.postbox import QUIET, TIMEOUT, Order, Postbox
+from mailsystem.testing.postbox import Expecting, Postbox
 
 __tracebackhide__ = hidden
 
@@ -44,7 +44,10 @@ class Belongings:
         return self._box.fresh_address(name)
 
     def domain(self, name: str | None = None) -> str:
-        """A domain of which all mail comes to this test: `shop.test`, or without a name one that nobody else has."""
+        """A domain of which all mail comes to this test: `shop.test`, or without a name one that nobody else has.
+
+        Where several workers of pytest-xdist share a server, it is one below that name: use what this returns.
+        """
         return self._box.claim_domain(name)
 
     @property
@@ -155,81 +158,38 @@ class Inbox(Belongings):
         """Forget all messages, and remove them from what their recipients read by POP3 and IMAP."""
         led(self._box.clear())
 
+    # One message is asked for by far the most often.
     @overload
-    def expect(  # type: ignore[overload-overlap] # one message is asked for by far the most often
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: Literal[1] = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> Message: ...
+    def expect(self, *, count: Literal[1] = 1, **asked: Unpack[Expecting]) -> Message: ...  # type: ignore[overload-overlap]
     @overload
-    def expect(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> list[Message]: ...
-    def expect(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> Message | list[Message]:
-        """The one message that is like this, here already or within `timeout` seconds; with a `count`, all those.
+    def expect(self, *, count: int, **asked: Unpack[Expecting]) -> list[Message]: ...
+    def expect(self, *, count: int = 1, **asked: Unpack[Expecting]) -> Message | list[Message]:
+        """The one message that is like this, here already or within `timeout` seconds; with a `count`, all of so many, in an
+        `order`.
 
         `subject` is a part of it, `from_` and `to` are whole addresses in the message or its envelope, with `*` for any
         letters; each may be a compiled expression instead. `query` is in the language of searches. Fails where there are more.
         """
-        wanted = Wanted(subject, from_, to, query)
-        messages = led(self._box.expect(wanted, count=count, order=order, timeout=timeout))
+        messages = led(self._box.expect(count, **asked))
         return messages[0] if count == 1 else messages
 
     @contextmanager
-    def expecting(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        count: int = 1,
-        order: Order = "arrival",
-        timeout: float = TIMEOUT,
-    ) -> Iterator[Expected]:
+    def expecting(self, *, count: int = 1, **asked: Unpack[Expecting]) -> Iterator[Expected]:
         """The same of what comes because of the block, and not before: it is waited for at the block's end."""
         after = led(self._box.mark())
         self._box.is_idle = False
         expected = Expected()
         yield expected
-        wanted = Wanted(subject, from_, to, query)
-        expected.fill(led(self._box.expect(wanted, count=count, order=order, timeout=timeout, after=after)))
+        expected.fill(led(self._box.expect(count, after, **asked)))
 
-    def none(
-        self,
-        *,
-        subject: Pattern | None = None,
-        from_: Pattern | None = None,
-        to: Pattern | None = None,
-        query: str | None = None,
-        within: float = QUIET,
-    ) -> None:
-        """Nothing like this has come, nor comes until it has been quiet for `within` seconds, or at once after `idle()`."""
-        led(self._box.none(Wanted(subject, from_, to, query), within=within))
+    def none(self, *, within: float | None = None, **asked: Unpack[Asked]) -> None:
+        """Nothing like this has come, nor is anybody left who could send it.
+
+        At once after `idle()`, or if nobody is connected to the mail server and nothing else runs in this process: no other
+        thread, task or child. Otherwise once it has been quiet for 0.3 seconds. With `within`, in any case once it has been
+        quiet for so many seconds.
+        """
+        led(self._box.none(within, **asked))
 
     def deliver(self, message: Parsed | bytes, *, to: str | None = None, from_: str | None = None) -> Message:
         """Let a message arrive, for whoever reads mail: octets as they are, to this test's address or another one of it.
@@ -238,4 +198,4 @@ class Inbox(Belongings):
         """
         after = led(self._box.mark())
         self._send(message, to, from_)
-        return led(self._box.expect(Wanted(), count=1, order="arrival", timeout=TIMEOUT, after=after))[0]
+        return led(self._box.expect(after=after))[0]

@@ -6,25 +6,34 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from mailsystem.testing.message import Message
 
 Pattern: TypeAlias = "str | re.Pattern[str]"
 
 
+class Asked(TypedDict, total=False):
+    """What may be asked for."""
+
+    subject: Pattern | None
+    """A part of it, without regard to case; or an expression that is found in it."""
+    from_: Pattern | None
+    """The whole address in From or in the envelope; `*` and `?` stand for any letters."""
+    to: Pattern | None
+    """The whole address of somebody in To, Cc or the envelope; `*` and `?` as before."""
+    query: str | None
+    """In the language of searches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All of these; what is None is not asked for."""
+    """All that was `Asked` for; what is None is not."""
 
     subject: Pattern | None = None
-    """A part of it, without regard to case; or an expression that is found in it."""
     from_: Pattern | None = None
-    """The whole address in From or in the envelope; `*` and `?` stand for any letters."""
     to: Pattern | None = None
-    """The whole address of somebody in To, Cc or the envelope; `*` and `?` as before."""
     query: str | None = None
-    """In the language of searches."""
     found: frozenset[str] | None = None
     """The ids of what that query finds."""
 

@@ -37,6 +37,8 @@ class Server(Protocol):
     """A running sink."""
 
     where: Where
+    is_shared: bool
+    """Whether others, who know nothing of us, may use it at the same time."""
 
     def watch(self, claims: Claims) -> AbstractContextManager[Arrivals]:
         """For as long as this is entered, what comes for these is told."""
@@ -44,6 +46,10 @@ class Server(Protocol):
 
     def settled(self) -> Future[None]:
         """Is done once all that had come when this was called has been told."""
+        ...
+
+    def still(self) -> Future[None] | None:
+        """Is done once nobody is connected who could bring mail; None where that cannot be known."""
         ...
 
     def found(self, query: str, ids: frozenset[str]) -> Future[frozenset[str]]:

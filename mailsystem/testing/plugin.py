@@ -85,6 +85,7 @@ def _mailsystem_box(request: pytest.FixtureRequest, mailsystem_server: Server) -
             arrivals,
             hint=request.node.name.removeprefix("test_"),
             worker=os.environ.get("PYTEST_XDIST_WORKER", ""),
+            run=os.environ.get("PYTEST_XDIST_TESTRUNUID", "")[:6],
             domain=config.getini("mail_domain"),
             snapshots=snapshots,
         )

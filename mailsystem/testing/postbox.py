@@ -7,14 +7,15 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, Unpack
 
 from mailsystem.mail.address import Address, normal_domain
+from mailsystem.testing.alone import is_alone
 from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals
 from mailsystem.testing.driving import Steps, Wait
 from mailsystem.testing.failing import MailFailure, Row, hidden, table
-from mailsystem.testing.matching import Wanted
+from mailsystem.testing.matching import Asked, Wanted
 from mailsystem.testing.message import Comparing, Message
 from mailsystem.testing.place import Server
 
@@ -27,6 +28,16 @@ TIMEOUT: Final = 5.0
 """Seconds that an expected message may take."""
 QUIET: Final = 0.3
 """Seconds without a message after which none is believed to come."""
+
+
+class Expecting(Asked, total=False):
+    """What may be said to those who wait for messages."""
+
+    order: Order
+    timeout: float
+    """Seconds; 5 unless something else is said."""
+
+
 _PATIENCE: Final = 30.0
 """Seconds that a server may take to say what it has."""
 _LONGEST: Final = 24
@@ -47,16 +58,18 @@ class Postbox:
         *,
         hint: str = "",
         worker: str = "",
+        run: str = "",
         domain: str = "example.org",
         snapshots: Comparing | None = None,
     ) -> None:
-        """`hint` is what addresses begin with; `worker` tells apart those who share a server."""
+        """`hint` is what addresses begin with; `worker` and `run` tell apart those who share a server."""
         self.server = server
         self.arrivals = arrivals
         self.snapshots = snapshots
         self.is_idle = False
         self._hint = hint
         self._worker = worker
+        self._run = run
         self._domain = domain
         self._messages: list[Message] = []
         self._start = 0
@@ -69,7 +82,12 @@ class Postbox:
         return self.arrivals.claims.addresses[-1]
 
     def claim_domain(self, name: str | None) -> str:
-        """All of a domain is ours from here on; without a name it is one that nobody else has. Raises `SyntaxFault`."""
+        """All of a domain is ours from here on; without a name it is one that nobody else has.
+
+        Of workers that share a server, each has a part of its own below the name. Raises `SyntaxFault`.
+        """
+        if name is not None and self._worker and self.server.is_shared:
+            name = f"{'-'.join(filter(None, [self._worker, self._run]))}.{name}"
         name = normal_domain(name or f"{'-'.join(filter(None, ['shop', self._worker, secrets.token_hex(3)]))}.test")
         self.arrivals.claims.domains.append(name)
         return name
@@ -127,9 +145,16 @@ class Postbox:
             yield Wait(future, _PATIENCE)
 
     def expect(
-        self, wanted: Wanted, *, count: int, order: Order, timeout: float, after: int | None = None
+        self,
+        count: int = 1,
+        after: int | None = None,
+        *,
+        order: Order = "arrival",
+        timeout: float = TIMEOUT,
+        **asked: Unpack[Asked],
     ) -> Steps[list[Message]]:
         """Wait for exactly so many. Raises `MailFailure` where there are more, or not enough in time."""
+        wanted = Wanted(**asked)
         if count < 1:
             raise ValueError("count should be at least 1; none() expects that nothing comes")
         if order not in _ORDERS:
@@ -148,10 +173,15 @@ class Postbox:
                 raise self._failure(_told(wanted, count, len(hits), timeout), wanted, messages)
             yield from self._more_than(seen, left)
 
-    def none(self, wanted: Wanted, *, within: float, after: int | None = None) -> Steps[None]:
-        """Wait until it has been quiet for so long; not at all where the application is idle. Raises `MailFailure`."""
-        yield from self.settled()
+    def none(self, within: float | None = None, after: int | None = None, **asked: Unpack[Asked]) -> Steps[None]:
+        """Wait until it has been quiet for so long; not at all where the application is idle. Where nothing is said, it is seen
+        whether anybody is left who could send something, and only then waited. Raises `MailFailure`."""
+        wanted = Wanted(**asked)
+        sees, quiet = within is None, QUIET if within is None else within
         while True:
+            since, before = time.monotonic(), len(self.arrivals.all())
+            is_over = self.is_idle or quiet <= 0 or (sees and (yield from self._is_still(quiet)))
+            yield from self.settled()
             seen = len(self.arrivals.all())
             messages = self.now(after)
             wanted = yield from self._looked(wanted, messages)
@@ -159,8 +189,19 @@ class Postbox:
                 said = f"expected no message{_with(wanted)}; {len(hits)} came"
                 # Here it is those that are as they should not be that are told of.
                 raise MailFailure(f"{said}:\n{table([row_of(each) for each in hits])}")
-            if self.is_idle or within <= 0 or not (yield from self._more_than(seen, within)):
+            left = quiet if seen > before else quiet - (time.monotonic() - since)
+            if is_over or left <= 0 or not (yield from self._more_than(seen, left)):
                 return
+
+    def _is_still(self, seconds: float) -> Steps[bool]:
+        """Whether nobody is left who could send: what was sent by then is on its way here, and nothing follows."""
+        if not is_alone() or (still := self.server.still()) is None:
+            return False
+        try:
+            yield Wait(still, seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def _more_than(self, seen: int, seconds: float) -> Steps[bool]:
         """Wait for another message; whether one came."""

@@ -51,6 +51,8 @@ class Refused(Exception):
 class RemoteServer:
     """A running sink. Every method may be called in any thread."""
 
+    is_shared = True
+
     def __init__(self, url: str) -> None:
         """Raises `ConnectionError` where no sink answers."""
         self._url = urlsplit(url if "://" in url else f"http://{url}")
@@ -160,6 +162,9 @@ class RemoteServer:
 
     def settled(self) -> Future[None]:
         return self._pool.submit(self._settle)
+
+    def still(self) -> None:
+        """Who sends there may be anywhere."""
 
     def _settle(self) -> None:
         there = self._modseq()

@@ -9,8 +9,8 @@ import ssl
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ from mailsystem.net import Certificates, Pair
 from mailsystem.settings import Settings, sink_defaults
 from mailsystem.store import FlagOp
 from mailsystem.testing import authority
+from mailsystem.testing.alone import OURS
 from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals, Claims
 from mailsystem.testing.failing import Row
@@ -42,10 +43,15 @@ _STARTING: Final = 30.0
 _PATIENCE: Final = 30.0
 """Seconds that it may take to change what goes wrong."""
 _MOST_STRAYS: Final = 30
+_ROUNDS: Final = 4
+_LOOK: Final = 0.001
+"""Seconds between two looks whether somebody is connected still: it is never long."""
 
 
 class LocalServer:
     """A sink in this process. Every method may be called in any thread."""
+
+    is_shared = False
 
     def __init__(self, *, page: bool = False) -> None:
         """Started when this returns; with a `page` to look at the mail. Raises `StartupError`."""
@@ -57,8 +63,9 @@ class LocalServer:
         self._strays: deque[Row] = deque(maxlen=_MOST_STRAYS)
         self._uids: dict[str, int] = {}
         """Of each message, in the mailbox of whoever has a copy of all mail."""
+        self._sent_to: dict[ContentId, tuple[str, ...]] = {}
         self._ready: Future[Where] = Future()
-        self._thread = threading.Thread(target=self._run, name="mailsystem", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=OURS, daemon=True)
         self._thread.start()
         try:
             self.where = self._ready.result(_STARTING)
@@ -92,8 +99,11 @@ class LocalServer:
         roles: list[Role] = ["smtp", "pop3", "imap"]
         if self._page:
             roles.append("web")
-        hearing = Hearing(self._heard.put_nowait)
-        async with running(self._settings(), roles, sink=True, sinks=[hearing], keys=self._keys()) as house:
+        self._hearing = Hearing(self._heard.put_nowait)
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=OURS))
+        async with running(
+            self._settings(), roles, sink=True, sinks=[self._hearing], keys=self._keys(), lasting=False
+        ) as house:
             self._house = house
             self._everybody = await house.store.accounts.ensure(SINK_LOGIN)
             reading = asyncio.create_task(self._hand_over())
@@ -126,6 +136,7 @@ class LocalServer:
         while True:
             delivered = await self._heard.get()
             id_ = emailid(ContentId(delivered.content))
+            self._sent_to[ContentId(delivered.content)] = delivered.envelope.rcpt
             self._uids.update((id_, uid) for owner, _, uid in delivered.places if owner == self._everybody.id)
             try:
                 # What a client has expunged meanwhile is read all the same: contents stay for days.
@@ -170,6 +181,16 @@ class LocalServer:
     def settled(self) -> Future[None]:
         return self._do(self._heard.join())
 
+    def still(self) -> Future[None]:
+        return self._do(self._still())
+
+    async def _still(self) -> None:
+        # Who has connected just now is let in when the loop comes round.
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        while self._house.limits.open > self._hearing.readers:  # noqa: ASYNC110 - nobody rings when a connection is gone
+            await asyncio.sleep(_LOOK)
+
     def strays(self) -> list[Row]:
         with self._lock:
             return list(self._strays)
@@ -202,8 +223,11 @@ class LocalServer:
             raise ValueError(f"query: {error}") from None
         everything = await store.mailboxes.find(self._everybody.id, INBOX)
         uids = MessageSet.of(self._uids[each] for each in ids if each in self._uids)
-        found = await Finder(store).matching(self._everybody.id, everything.id, wanted, uids)
+        found = await Finder(store, self._recipients).matching(self._everybody.id, everything.id, wanted, uids)
         return frozenset(emailid(each.content) for each in found)
+
+    async def _recipients(self, contents: Sequence[ContentId]) -> Mapping[ContentId, Sequence[str]]:
+        return {each: self._sent_to[each] for each in contents if each in self._sent_to}
 
     @contextmanager
     def faults(self, rules: list[dict[str, Any]]) -> Iterator[None]:

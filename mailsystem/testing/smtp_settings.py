@@ -63,7 +63,9 @@ class SmtpSettings:
             "MAIL_PASSWORD": self.password,
             "MAIL_USE_TLS": self.tls == "starttls",
             "MAIL_USE_SSL": self.tls == "tls",
+            # While an application is tested, the one would send nothing, and the other keep it in memory.
             "MAIL_SUPPRESS_SEND": False,
+            "MAIL_BACKEND": "smtp",
         }
 
     def fastapi_mail(self) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import poplib
 import re
 import smtplib
+import socket
+import subprocess
+import sys
 import threading
 from email.message import EmailMessage
 from typing import Any
@@ -195,6 +198,36 @@ def test_none_hears_what_comes_while_it_waits(mail: Inbox) -> None:
             mail.none(within=30)
     finally:
         timer.join()
+
+
+def test_none_waits_for_threads_and_for_children_that_may_send(mail: Inbox) -> None:
+    timer = threading.Timer(0.1, send, [mail, mail.address, "of a thread"])
+    timer.start()
+    try:
+        with pytest.raises(MailFailure, match="of a thread"):
+            mail.none()
+    finally:
+        timer.join()
+    mail.clear()
+    where = mail.server
+    sending = (
+        f"import smtplib; smtplib.SMTP({where.host!r}, {where.port('smtp')})"
+        f".sendmail('a@x.test', [{mail.address!r}], 'Subject: of a child')"
+    )
+    with subprocess.Popen([sys.executable, "-c", sending]), pytest.raises(MailFailure, match="of a child"):
+        for _ in range(30):  # one of them begins before it, and lasts longer than it takes
+            mail.none()
+
+
+def test_none_waits_for_what_is_under_way(mail: Inbox) -> None:
+    said = (
+        f"EHLO x\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<{mail.address}>\r\nDATA\r\nSubject: blindly\r\n\r\n.\r\nQUIT\r\n"
+    )
+    with socket.create_connection((mail.server.host, mail.server.port("smtp"))) as client:
+        client.sendall(said.encode())
+        client.shutdown(socket.SHUT_WR)
+        with pytest.raises(MailFailure, match="blindly"):
+            mail.none()
 
 
 def test_of_an_idle_application_nothing_is_waited_for(mail: Inbox) -> None:

@@ -185,6 +185,43 @@ def test_bad(mail): assert False
     result.stdout.fnmatch_lines(["*- mail for bad.gw*", "kept in *"])
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_where_nobody_is_left_who_could_send_none_waits_for_nobody(
+    run: Run, pytester: pytest.Pytester, workers: str
+) -> None:
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    result = run(
+        SEND
+        + """
+import asyncio
+from mailsystem.testing import postbox
+postbox.QUIET = 10_000.0
+
+def test_it(mail, smtp_settings):
+    mail.imap()
+    send(smtp_settings, mail.address)
+    mail.none(subject="Other")
+    with pytest.raises(AssertionError, match="1 came"):
+        mail.none(subject="Hello")
+
+async def test_in_a_coroutine(amail):
+    await amail.deliver(b"Subject: Hello\\r\\n\\r\\n")
+    await amail.none(subject="Other")
+
+async def test_tasks_may_send(amail, smtp_settings):
+    async def later():
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await amail.none(subject="Other")
+    await asyncio.gather(later(), later())
+""",
+        *(["-n2"] if workers == "2" else ["-p", "no:xdist"]),
+        apart=True,
+    )
+    result.assert_outcomes(passed=3)
+
+
 def test_a_child_process_does_not_end_its_parents_server(run: Run) -> None:
     result = run(
         SEND

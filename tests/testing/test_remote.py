@@ -100,6 +100,23 @@ def test_clear_removes_this_tests_mail_and_no_other(mail: Inbox, remote: RemoteS
         assert other.pop3().stat()[0] == 1
 
 
+def test_workers_that_share_it_have_domains_of_their_own(remote: RemoteServer) -> None:
+    with remote.watch(Claims()) as ours, remote.watch(Claims()) as theirs:
+        boxes = [
+            Postbox(remote, each, worker=worker, run="c0ffee") for each, worker in ((ours, "gw0"), (theirs, "gw1"))
+        ]
+        with closing(Inbox(boxes[0])) as mail, closing(Inbox(boxes[1])) as other:
+            assert (mail.domain("Shop.test"), other.domain("shop.test")) == (
+                "gw0-c0ffee.shop.test",
+                "gw1-c0ffee.shop.test",
+            )
+            send(mail, "anybody@gw0-c0ffee.shop.test")
+            mail.expect(to="anybody@gw0-c0ffee.shop.test")
+            assert other.messages == []
+    with remote.watch(Claims()) as alone, closing(Inbox(Postbox(remote, alone))) as mail:
+        assert mail.domain("shop.test") == "shop.test", "who is alone has it as it is"
+
+
 def test_what_goes_wrong_there_ends_with_its_block(mail: Inbox) -> None:
     with mail.faults(at="RCPT", reply="451 4.7.1 later"), pytest.raises(smtplib.SMTPRecipientsRefused, match="later"):
         send(mail, mail.address)
