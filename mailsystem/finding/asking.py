@@ -7,6 +7,7 @@ from math import inf
 from typing import Final
 
 from mailsystem.finding import key
+from mailsystem.finding.enveloped import Enveloped
 from mailsystem.finding.key import Key
 from mailsystem.mail import query as asked
 from mailsystem.mail.haystack import Words, fold
@@ -80,12 +81,12 @@ def _text(text: str, *, headers: bool) -> Key:
 def _envelope(leaf: asked.Enveloped) -> Key:
     is_sender = leaf.word == "envelope-from"
     if leaf.who == NOBODY:
-        return key.Enveloped(is_sender, None, None, "", is_null=True)
+        return Enveloped(is_sender, None, None, "", is_null=True)
     if (address := leaf.address) is not None:
-        return key.Enveloped(is_sender, fold(address.local), address.domain, "")
+        return Enveloped(is_sender, fold(address.local), address.domain, "")
     if (domain := leaf.domain) is not None:
-        return key.Enveloped(is_sender, None, domain, "")
-    return key.Enveloped(is_sender, None, None, fold(leaf.who))
+        return Enveloped(is_sender, None, domain, "")
+    return Enveloped(is_sender, None, None, fold(leaf.who))
 
 
 def _people(leaf: asked.Addressed, name: bytes) -> Key:

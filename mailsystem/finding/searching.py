@@ -9,8 +9,9 @@ from functools import partial
 from typing import Final
 
 from mailsystem.finding.apart import apart
+from mailsystem.finding.enveloped import Enveloped
 from mailsystem.finding.header import Header
-from mailsystem.finding.key import Cost, Enveloped, Key, Known, Text, leaves, scope
+from mailsystem.finding.key import Cost, Key, Known, Text, leaves, scope
 from mailsystem.finding.mustering import columns, is_for_the_roll, mustered
 from mailsystem.finding.sifting import Sifted, Sifting, Within
 from mailsystem.finding.those import NONE, Those

@@ -14,6 +14,7 @@ from math import inf
 from typing import Final, NamedTuple, TypeAlias
 
 from mailsystem.finding.apart import MANY, apart
+from mailsystem.finding.enveloped import Enveloped
 from mailsystem.finding.key import (
     All,
     Among,
@@ -22,7 +23,6 @@ from mailsystem.finding.key import (
     Attached,
     Correspondent,
     Cost,
-    Enveloped,
     Every,
     Field,
     Flagged,

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, compress
-from operator import lt
 from typing import Final, NamedTuple
 
 from mailsystem.mail.clock import Clock
@@ -29,6 +28,7 @@ from mailsystem.store import indexing, looking, rights
 from mailsystem.store.contents import WHOLE, Contents
 from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
+from mailsystem.store.listed import Listed
 from mailsystem.store.shelves import SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
 from mailsystem.telemetry import Trace
 
@@ -88,40 +88,6 @@ class _Known(NamedTuple):
     """UIDs and contents of those that lie on none."""
 
 
-class _Contents(NamedTuple):
-    """The messages of a mailbox: UIDs, ascending, and the content of each. Some of them may have been expunged."""
-
-    uids: array[int]
-    contents: array[int]
-    by_content: tuple[array[int], array[int]] | None = None
-    """Contents, ascending, and the UID of each; None where the contents themselves ascend, as in most mailboxes: then nothing
-    was ever moved there from elsewhere."""
-
-    def and_more(self, rows: Sequence[Row]) -> _Contents:
-        """With these too; others, for somebody else may be reading this one."""
-        uids, more = array("I", [row[0] for row in rows]), array("Q", [row[1] for row in rows])
-        known, contents = self.uids + uids, self.contents + more
-        if self.by_content is not None and len(rows) <= _FEW:
-            ordered, of = self.by_content[0][:], self.by_content[1][:]
-            for uid, content in zip(uids, more, strict=True):
-                at = bisect_right(ordered, content)
-                ordered.insert(at, content)
-                of.insert(at, uid)
-            return _Contents(known, contents, (ordered, of))
-        if self.by_content is None and all(map(lt, chain(self.contents[-1:], more), more[0 if self.contents else 1 :])):
-            return _Contents(known, contents)
-        pairs = sorted(zip(contents, known, strict=True))
-        return _Contents(
-            known, contents, (array("Q", [pair[0] for pair in pairs]), array("I", [pair[1] for pair in pairs]))
-        )
-
-    def having(self, content: int) -> Sequence[int]:
-        """The UIDs of the messages with that content: copies share one."""
-        ordered, of = self.by_content or (self.contents, self.uids)
-        first = bisect_left(ordered, content)
-        return of[first : bisect_right(ordered, content, first)]
-
-
 class Index:
     """Looks into the index, and keeps it up to date."""
 
@@ -133,7 +99,7 @@ class Index:
         self._held_until = 0.0
         self._asked = asyncio.Event()
         self._known: OrderedDict[tuple[AccountId, MailboxId], _Known] = OrderedDict()
-        self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], _Contents] = OrderedDict()
+        self._of_mailbox: OrderedDict[tuple[AccountId, MailboxId], Listed] = OrderedDict()
 
     # -- looking
 
@@ -193,7 +159,7 @@ class Index:
         return Glance(found, frozenset(seen))
 
     async def _unknown(
-        self, account: AccountId, mailbox: MailboxId, shelves: frozenset[int], listed: _Contents
+        self, account: AccountId, mailbox: MailboxId, shelves: frozenset[int], listed: Listed
     ) -> Set[int]:
         """UIDs of messages that are on none of these shelves."""
         last = listed.uids[-1] if listed.uids else 0
@@ -222,9 +188,9 @@ class Index:
                 self._known.popitem(last=False)
         return known.unknown.keys()
 
-    async def _contents_of(self, account: AccountId, mailbox: MailboxId, actor: AccountId | None) -> _Contents:
+    async def _contents_of(self, account: AccountId, mailbox: MailboxId, actor: AccountId | None) -> Listed:
         # A message never changes its content, so only those beyond the last one are new.
-        listed = self._of_mailbox.get((account, mailbox), _Contents(array("I"), array("Q")))
+        listed = self._of_mailbox.get((account, mailbox), Listed(array("I"), array("Q")))
         uids = listed.uids
         rows: Sequence[Row] = ()
         for most in (_FEW, _MANY) if uids else (_MANY,):
