@@ -51,9 +51,9 @@ class AsyncInbox(Belongings):
         """The same of what comes because of the block, and not before: it is waited for at the block's end."""
         after = await led_async(self._box.mark())
         self._box.is_idle = False
-        expected = Expected()
+        expected, steps = Expected(), self._box.expect(count, after, **asked)
         yield expected
-        expected.fill(await led_async(self._box.expect(count, after, **asked)))
+        expected.fill(await led_async(steps))
 
     async def none(self, *, within: float | None = None, **asked: Unpack[Asked]) -> None:
         """Nothing like this has come, nor is anybody left who could send it; see `Inbox.none`."""

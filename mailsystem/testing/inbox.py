@@ -178,9 +178,9 @@ class Inbox(Belongings):
         """The same of what comes because of the block, and not before: it is waited for at the block's end."""
         after = led(self._box.mark())
         self._box.is_idle = False
-        expected = Expected()
+        expected, steps = Expected(), self._box.expect(count, after, **asked)
         yield expected
-        expected.fill(led(self._box.expect(count, after, **asked)))
+        expected.fill(led(steps))
 
     def none(self, *, within: float | None = None, **asked: Unpack[Asked]) -> None:
         """Nothing like this has come, nor is anybody left who could send it.

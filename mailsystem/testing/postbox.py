@@ -153,12 +153,19 @@ class Postbox:
         timeout: float = TIMEOUT,
         **asked: Unpack[Asked],
     ) -> Steps[list[Message]]:
-        """Wait for exactly so many. Raises `MailFailure` where there are more, or not enough in time."""
-        wanted = Wanted(**asked)
+        """Wait for exactly so many. Raises `MailFailure` where there are more, or not enough in time.
+
+        Raises `ValueError` at once for what makes no sense.
+        """
         if count < 1:
             raise ValueError("count should be at least 1; none() expects that nothing comes")
         if order not in _ORDERS:
             raise ValueError(f"order should be one of {', '.join(_ORDERS)}")
+        return self._expect(Wanted(**asked), count, after, order, timeout)
+
+    def _expect(
+        self, wanted: Wanted, count: int, after: int | None, order: Order, timeout: float
+    ) -> Steps[list[Message]]:
         until = time.monotonic() + timeout
         yield from self.settled()
         while True:
