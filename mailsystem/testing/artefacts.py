@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem.testing.failing import table
 from mailsystem.testing.message import Message
 from mailsystem.testing.postbox import row_of
+
+if TYPE_CHECKING:
+    import pytest
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -45,6 +49,21 @@ def write(directory: Path, test: str, messages: Sequence[Message], why: str) -> 
         message.save(place / names[-1])
     (place / "report.html").write_text(_page(test, zip(names, messages, strict=True), why), encoding="utf-8")
     return place
+
+
+def attach(config: pytest.Config, report: pytest.TestReport, place: Path) -> None:
+    """Give what was written to the reports of other plugins as well, where they are: to pytest-html and Allure."""
+    page, messages = place / "report.html", sorted(place.glob("*.eml"))
+    html: Any = config.pluginmanager.get_plugin("html")
+    if html is not None and hasattr(html, "extras"):
+        shown = [html.extras.url(each.as_uri(), name=each.name) for each in messages]
+        shown.insert(0, html.extras.url(page.as_uri(), name="mail"))
+        report.extras = [*getattr(report, "extras", []), *shown]  # type: ignore[attr-defined]
+    if config.pluginmanager.has_plugin("allure_pytest") and config.getoption("allure_report_dir", None):
+        allure: Any = import_module("allure")
+        allure.attach.file(page, name="mail", attachment_type=allure.attachment_type.HTML)
+        for each in messages:
+            allure.attach.file(each, name=each.name, attachment_type="message/rfc822", extension="eml")
 
 
 def _page(test: str, messages: Iterable[tuple[str, Message]], why: str) -> str:

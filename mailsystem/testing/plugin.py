@@ -164,6 +164,7 @@ def _tell(item: pytest.Item, box: Postbox, report: pytest.TestReport, why: str) 
     try:
         place = artefacts.write(_directory(item.config), item.nodeid, messages, why)
         text += f"\nkept in {place}"
+        artefacts.attach(item.config, report, place)
     except OSError as error:
         text += f"\nnot kept: {error}"
     if url := box.server.where.url:

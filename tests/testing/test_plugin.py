@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -72,6 +73,33 @@ def test_it(mail, smtp_settings):
     assert "C: QUIT" in page
     assert "MAIL FROM" in page
     assert "default-src 'none'" in page
+
+
+def test_reports_of_other_plugins_have_it_too(run: Run, pytester: pytest.Pytester) -> None:
+    result = run(
+        SEND
+        + """
+def test_it(mail, smtp_settings):
+    send(smtp_settings, mail.address, "Welcome")
+    mail.expect(subject="Reset", timeout=0.01)
+""",
+        "--mail-artifacts=kept",
+        "--html=told.html",
+        "--alluredir=allure",
+        "-p",
+        "no:xdist",
+        apart=True,
+    )
+    result.assert_outcomes(failed=1)
+    place = pytester.path / "kept" / "test_it.py-test_it"
+    told = (pytester.path / "told.html").read_text()
+    assert f"{place.as_uri()}/report.html" in told
+    assert f"{place.as_uri()}/01-welcome.eml" in told
+    [file] = (pytester.path / "allure").glob("*-result.json")
+    named = {each["name"]: each for each in json.loads(file.read_text())["attachments"]}
+    assert named["mail"]["type"] == "text/html"
+    octets = (pytester.path / "allure" / named["01-welcome.eml"]["source"]).read_bytes()
+    assert octets == (place / "01-welcome.eml").read_bytes()
 
 
 def test_by_default_mail_is_kept_in_the_cache(run: Run, pytester: pytest.Pytester) -> None:
