@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiosqlite
@@ -21,7 +21,7 @@ from mailsystem.mail.mailbox import AccountId, MailboxId, MessageSet
 from mailsystem.store import migrations, open_store
 from mailsystem.store.bell import Bell
 from mailsystem.store.database import Many, Ring, Sql, Unit
-from mailsystem.store.spelling import spelled
+from mailsystem.store.spelling import SPELLING, spelled
 from mailsystem.store.sqlite import SqliteDatabase, open_sqlite
 from mailsystem.telemetry import Event, Trace
 
@@ -496,6 +496,28 @@ async def test_a_new_database_is_made_whole_or_not_at_all(tmp_path: Path, monkey
         assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("migrations",)]
     async with open_store(tmp_path) as store:
         assert await store.accounts.list() == []
+
+
+async def test_a_new_database_is_what_all_steps_make_of_an_old_one(tmp_path: Path) -> None:
+    for name in ("whole", "steps"):
+        (tmp_path / name).mkdir()
+        async with open_sqlite(tmp_path / name, Trace()) as database:
+            await database.write(migrations.applied())
+            if name == "whole":
+                await database.write(migrations.apply_all(SPELLING))
+            else:
+                await database.write(migrations.apply(migrations.MIGRATIONS[0], SPELLING))
+                # Another process was quicker with one of them.
+                await database.write(migrations.apply_all(SPELLING))
+    found = []
+    for name in ("whole", "steps"):
+        with closing(sqlite3.connect(tmp_path / name / "mail.db")) as connection:
+            schema = connection.execute(
+                "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+            ).fetchall()
+            tables = [each[1] for each in schema if each[0] == "table"]
+            found.append((schema, [connection.execute(f"SELECT * FROM {each}").fetchall() for each in tables]))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("lasting", [True, False])

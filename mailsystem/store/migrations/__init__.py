@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailsystem.mail.errors import Unavailable
-from mailsystem.store.database import Sql, Unit
+from mailsystem.store.database import Many, Sql, Unit
 from mailsystem.store.migrations.from_11 import FROM_11
 from mailsystem.store.migrations.step import Migration
 from mailsystem.store.migrations.until_10 import UNTIL_10
+from mailsystem.store.migrations.whole import statements
 
 __all__ = ["MIGRATIONS", "Migration", "applied", "apply", "apply_all", "pending"]
 
@@ -50,6 +51,13 @@ def apply(step: Migration, spelling: dict[str, str]) -> Unit[None]:
 
 
 def apply_all(spelling: dict[str, str]) -> Unit[None]:
-    """All steps, for a new database."""
-    for step in MIGRATIONS:
-        yield from apply(step, spelling)
+    """All steps and their records, for a new database. If another process is at it already, those that it has not done."""
+    if (yield from applied()):
+        for step in MIGRATIONS:
+            yield from apply(step, spelling)
+        return
+    for statement in statements(MIGRATIONS):
+        yield Sql(statement.format_map(spelling))
+    yield Many(
+        "INSERT INTO migrations (number, title) VALUES ($1, $2)", [(step.number, step.title) for step in MIGRATIONS]
+    )
