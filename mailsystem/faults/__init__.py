@@ -12,7 +12,7 @@ from mailsystem.faults.faults import Faults, Told
 from mailsystem.faults.line import of_line, of_words, to_line
 from mailsystem.faults.magic import Writing
 from mailsystem.faults.narrow import Narrow, finished, hang_up, pause
-from mailsystem.faults.rule import BODY, CONNECT, STAGES, Rule, Scene, from_json, is_login, to_json
+from mailsystem.faults.rule import BODY, CONNECT, STAGES, Misruled, Rule, Scene, from_json, is_login, to_json
 
 __all__ = [
     "BODY",
@@ -20,6 +20,7 @@ __all__ = [
     "STAGES",
     "Doubting",
     "Faults",
+    "Misruled",
     "Narrow",
     "Rule",
     "Scene",

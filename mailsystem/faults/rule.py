@@ -60,6 +60,15 @@ _REPLIES: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
 }
 
 
+class Misruled(SyntaxFault):
+    """A rule makes no sense, and this is said of one of its members."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field: Final = field
+        """As JSON calls it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is known where a fault may strike."""
@@ -170,40 +179,43 @@ def _drawn(seed: int, seen: int) -> float:
 
 
 def _check(rule: Rule) -> None:
-    """Raises `SyntaxFault`, in words for whoever has written the rule."""
+    """Raises `Misruled`, in words for whoever has written the rule."""
     stages = STAGES.get(rule.door)
     if stages is None:
-        raise SyntaxFault(f"there is no door {rule.door or '(none named)'}; the doors are {', '.join(STAGES)}")
+        raise Misruled("door", f"there is no door {rule.door or '(none named)'}; the doors are {', '.join(STAGES)}")
     if rule.stage not in stages and rule.stage != ANY:
-        raise SyntaxFault(f"{rule.door} has no stage {rule.stage}; it has {', '.join(stages)}, and * for any command")
+        told = f"{rule.door} has no stage {rule.stage}; it has {', '.join(stages)}, and * for any command"
+        raise Misruled("stage", told)
     _check_whom(rule)
     _check_what(rule)
     if rule.times is not None and not 1 <= rule.times <= _MOST:
-        raise SyntaxFault("times should be at least 1")
+        raise Misruled("times", "times should be at least 1")
     if not 0 <= rule.after <= _MOST:
-        raise SyntaxFault("after should be 0 or more")
+        raise Misruled("after", "after should be 0 or more")
     if not 0 < rule.probability <= 1:
-        raise SyntaxFault("probability should be above 0 and at most 1")
+        raise Misruled("probability", "probability should be above 0 and at most 1")
     if not 0 <= rule.seed <= _MOST:
-        raise SyntaxFault("seed should be 0 or more")
+        raise Misruled("seed", "seed should be 0 or more")
 
 
 def _check_whom(rule: Rule) -> None:
     if rule.sender and (rule.door != "smtp" or rule.stage not in _NAMES_SENDER):
-        raise SyntaxFault(f"from is not known at {rule.door} {rule.stage}")
+        raise Misruled("from", f"from is not known at {rule.door} {rule.stage}")
     if rule.recipient and (rule.door != "smtp" or rule.stage not in _NAMES_RECIPIENT):
-        raise SyntaxFault(f"to is not known at {rule.door} {rule.stage}")
+        raise Misruled("to", f"to is not known at {rule.door} {rule.stage}")
     if rule.login and rule.stage == CONNECT:
-        raise SyntaxFault("login is not known at CONNECT")
+        raise Misruled("login", "login is not known at CONNECT")
     for name in ("sender", "recipient", "peer", "login", "namespace"):
         text: str = getattr(rule, name)
         if len(text) > _LONGEST_PATTERN or not text.isprintable():
-            raise SyntaxFault(f"{_SPOKEN.get(name, name)} should be at most {_LONGEST_PATTERN} printable characters")
+            spoken = _SPOKEN.get(name, name)
+            raise Misruled(spoken, f"{spoken} should be at most {_LONGEST_PATTERN} printable characters")
     if rule.peer:
         try:
             _network(rule.peer)
         except ValueError:
-            raise SyntaxFault("peer should be an address or a network such as 192.0.2.1 or 2001:db8::/32") from None
+            told = "peer should be an address or a network such as 192.0.2.1 or 2001:db8::/32"
+            raise Misruled("peer", told) from None
 
 
 _SPOKEN: Final = {"sender": "from", "recipient": "to"}
@@ -211,25 +223,26 @@ _SPOKEN: Final = {"sender": "from", "recipient": "to"}
 
 def _check_what(rule: Rule) -> None:
     if not (rule.reply or rule.delay or rule.throttle or rule.disconnect or rule.renamed or rule.truncate is not None):
-        raise SyntaxFault("nothing goes wrong; name a reply, delay, throttle, disconnect or truncate")
+        raise Misruled("reply", "nothing goes wrong; name a reply, delay, throttle, disconnect or truncate")
     if not (math.isfinite(rule.delay) and 0 <= rule.delay <= LONGEST_DELAY):
-        raise SyntaxFault(f"delay should be seconds, at most {LONGEST_DELAY:.0f}")
+        raise Misruled("delay", f"delay should be seconds, at most {LONGEST_DELAY:.0f}")
     if not 0 <= rule.throttle <= _MOST:
-        raise SyntaxFault("throttle should be octets a second")
+        raise Misruled("throttle", "throttle should be octets a second")
     if rule.disconnect not in {"", "before", "after"}:
-        raise SyntaxFault("disconnect should be before or after")
+        raise Misruled("disconnect", "disconnect should be before or after")
     if rule.truncate is not None and not 0 <= rule.truncate <= _MOST:
-        raise SyntaxFault("truncate should be a number of octets")
+        raise Misruled("truncate", "truncate should be a number of octets")
     if rule.narrows and (rule.stage in _CHANNEL or (rule.door == "smtp" and rule.stage == "AUTH")):
-        raise SyntaxFault(f"{rule.stage} cannot be throttled or truncated")
+        field = "throttle" if rule.throttle else "truncate"
+        raise Misruled(field, f"{rule.stage} cannot be throttled or truncated")
     if rule.renamed and (rule.door, rule.stage) != ("pop3", "UIDL"):
-        raise SyntaxFault("renamed is for pop3 UIDL")
+        raise Misruled("renamed", "renamed is for pop3 UIDL")
     if rule.performed and not (rule.reply or rule.disconnect == "before"):
-        raise SyntaxFault("performed goes with a reply or with disconnect=before")
+        raise Misruled("performed", "performed goes with a reply or with disconnect=before")
     if rule.performed and (rule.stage in {CONNECT, ANY} or (rule.door == "smtp" and rule.stage not in {BODY, "AUTH"})):
-        raise SyntaxFault(f"performed is not for {rule.door} {rule.stage}")
+        raise Misruled("performed", f"performed is not for {rule.door} {rule.stage}")
     if rule.performed and rule.door == "pop3" and rule.stage in _MUCH:
-        raise SyntaxFault(f"performed is not for pop3 {rule.stage}, whose answer has many lines")
+        raise Misruled("performed", f"performed is not for pop3 {rule.stage}, whose answer has many lines")
     if rule.reply:
         _check_reply(rule)
 
@@ -243,9 +256,9 @@ def _check_reply(rule: Rule) -> None:
         and all(len(line) <= _LONGEST_LINE and line.isascii() and line.isprintable() for line in lines)
     )
     if not good or (len(lines) > 1 and rule.door != "smtp"):
-        raise SyntaxFault(f"reply should be {means}")
+        raise Misruled("reply", f"reply should be {means}")
     if rule.door == "imap" and rule.stage == CONNECT and not rule.reply.startswith("BYE"):
-        raise SyntaxFault("reply at CONNECT should be BYE and its text")
+        raise Misruled("reply", "reply at CONNECT should be BYE and its text")
 
 
 def is_login(stage: str) -> bool:
@@ -303,11 +316,11 @@ def from_json(value: object) -> Rule:
         if kind is float and type(one) is int:
             one = float(one)
         if type(one) is not kind:
-            raise SyntaxFault(f"{name} should be {_KINDS[kind]}")
+            raise Misruled(name, f"{name} should be {_KINDS[kind]}")
         given[attribute] = one
     for name in ("door", "stage"):
         if name not in given:
-            raise SyntaxFault(f"a fault needs a {name}")
+            raise Misruled(name, f"a fault needs a {name}")
     return Rule(**given)
 
 

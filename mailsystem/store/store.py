@@ -40,6 +40,7 @@ from mailsystem.store.spelling import SPELLING
 from mailsystem.store.spool import SPOOL_LIMIT
 from mailsystem.store.suppression import AFTER, Suppression
 from mailsystem.store.tls_levels import DAYS, TlsLevels
+from mailsystem.store.unread import Unread
 from mailsystem.store.webhooks import Webhooks
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import Recorder
@@ -61,6 +62,7 @@ class Store:
     index: Index
     headings: Sayings
     accounts: Accounts
+    unread: Unread
     access_tokens: AccessTokens
     maildrops: Maildrops
     greylist: Greylist
@@ -159,6 +161,7 @@ async def open_store(
                 index=index,
                 headings=Sayings(database),
                 accounts=accounts,
+                unread=Unread(database),
                 access_tokens=AccessTokens(database, clock=clock),
                 maildrops=maildrops,
                 greylist=Greylist(database, clock=clock),

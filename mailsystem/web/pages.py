@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HOME: Final = Path(__file__).parent / "pages"
 DOCUMENT: Final = "index.html"
-ROUTED: Final = ("/", "/m/{rest:path}", "/sessions", "/sessions/{rest:path}")
+ROUTED: Final = ("/", "/m/{rest:path}", "/sessions", "/sessions/{rest:path}", "/faults", "/spaces", "/retention")
 """What `index.html` answers: its scripts read the rest of the address."""
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "

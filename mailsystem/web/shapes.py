@@ -150,6 +150,7 @@ class Name(Shape):
 class AccountShape(Shape):
     login: str
     messages: int
+    unread: int = Field(default=0, description="Of these, leaving out what is in Trash and in Junk.")
     octets: int
     kind: Literal["address", "sink", "space"] = Field(
         default="address", description="`sink` and `space` have a copy of everything: outside of spaces, and in one."
@@ -193,7 +194,8 @@ class Info(Shape):
     retention: Limits | None = Field(
         default=None, description="What every account keeps, but for spaces that say otherwise; null where that is all."
     )
-    faults: bool = False
+    faults: bool = Field(default=False, description="Whether things go wrong here on demand.")
+    spaces: bool = Field(default=False, description="Whether spaces can be opened here.")
 
 
 class Change(Shape):

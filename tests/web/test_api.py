@@ -26,12 +26,14 @@ async def test_what_is_here_is_told(house: House) -> None:
     assert (info["role"], info["account"], info["user"], info["sending"]) == ("sink", "sink", None, False)
     assert info["ports"] == {name: str(place) for name, place in house.running.bound.items()}
     await house.send(letter())
-    assert {one["login"]: one["messages"] for one in (await house.get("/v1/accounts"))["accounts"]} == {
-        "ann@shop.test": 1,
-        "sink": 1,
-    }
+    await house.send(letter())
+    found = (await house.get("/v1/messages", account="ann@shop.test"))["messages"]
+    change = {"add_flags": ["\\Seen"]}
+    await house.client.patch(f"/v1/messages/{found[0]['id']}", params={"account": "ann@shop.test"}, json=change)
+    told = (await house.get("/v1/accounts"))["accounts"]
+    assert {one["login"]: (one["messages"], one["unread"]) for one in told} == {"ann@shop.test": (2, 1), "sink": (2, 2)}
     [inbox] = (await house.get("/v1/mailboxes", account="ann@shop.test"))["mailboxes"]
-    assert (inbox["name"], inbox["total"], inbox["unread"]) == ("INBOX", 1, 1)
+    assert (inbox["name"], inbox["total"], inbox["unread"]) == ("INBOX", 2, 1)
 
 
 async def test_one_message_that_is_damaged_does_not_keep_a_list_from_the_others(house: House, tmp_path: Path) -> None:
@@ -448,6 +450,25 @@ async def test_faults_are_told_to_strike_and_struck(house: House) -> None:
         {"door": "smtp", "stage": "RCPT", "reply": "later"},
     ):
         assert (await house.client.post("/v1/faults", json=wrong)).status_code == 400, wrong
+    for rule, field in (
+        ({"door": "gopher", "stage": "RCPT"}, "door"),
+        ({"stage": "RCPT"}, "door"),
+        ({"line": "smtp NOWHERE reply=450"}, "stage"),
+        ({"door": "smtp", "stage": "RCPT", "reply": "later"}, "reply"),
+        ({"door": "smtp", "stage": "CONNECT", "reply": "421", "to": "*"}, "to"),
+        ({"door": "smtp", "stage": "RCPT", "reply": "450", "times": 0}, "times"),
+        ({"door": "smtp", "stage": "RCPT", "delay": "long"}, "delay"),
+        ({"door": "smtp", "stage": "AUTH", "truncate": 5}, "truncate"),
+        ({"door": "smtp", "stage": "RCPT", "reply": "450", "peer": "here"}, "peer"),
+    ):
+        problem = (await house.client.post("/v1/faults", json=rule)).json()
+        assert (problem["status"], problem["field"]) == (400, field), problem
+    listed = await house.get("/v1/faults")
+    assert ("BODY" in listed["stages"]["smtp"], "FETCH" in listed["stages"]["imap"], listed["magic"]) == (
+        True,
+        True,
+        True,
+    )
     assert (await house.client.delete(f"/v1/faults/{told['id']}")).status_code == 204
     assert (await house.client.delete(f"/v1/faults/{told['id']}")).status_code == 404
     assert (await house.client.delete("/v1/faults")).json() == {"removed": 1}

@@ -153,13 +153,14 @@ async def test_a_space_that_is_removed_is_gone_with_its_mail_and_its_clients_are
 
 
 async def test_what_is_wrong_is_told(house: House) -> None:
-    assert "letters" in (await opened(house, 400, name="a b"))["detail"]
+    assert "letters" in (told := await opened(house, 400, name="a b"))["detail"]
+    assert told["field"] == "name"
     assert "sink" in (await opened(house, 400, name="sink"))["detail"]
-    await opened(house, 400, name="a", domains=["not a domain"])
+    assert (await opened(house, 400, name="a", domains=["not a domain"]))["field"] == "domains"
     await opened(house, 400, name="a", ttl=0)
     await opened(house, name="a", domains=["a.test"])
-    assert "a" in (await opened(house, 409, name="a"))["detail"]
-    assert "domain" in (await opened(house, 409, name="b", domains=["a.test"]))["detail"]
+    assert (await opened(house, 409, name="a"))["field"] == "name"
+    assert (await opened(house, 409, name="b", domains=["a.test"]))["field"] == "domains"
     await house.get("/v1/spaces/nope", 404)
     await house.get("/v1/spaces/%20", 404)
 

@@ -20,7 +20,9 @@ _NAMED = re.compile(r'^import (?:\{ ([^}]*) \}|\* as \w+) from "\./([\w.-]+)";$'
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|class|let) ([\w$]+)", re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", ["/", "/m/INBOX", "/m/Clubs%2FRowing/M1/headers?q=x", "/sessions", "/sessions/12"])
+@pytest.mark.parametrize(
+    "path", ["/", "/m/INBOX", "/m/Clubs%2FRowing/M1/headers?q=x", "/sessions", "/sessions/12", "/faults"]
+)
 async def test_every_view_of_the_page_is_the_same_document(house: House, path: str) -> None:
     answer = await house.client.get(path)
     assert answer.status_code == 200
@@ -144,6 +146,7 @@ def test_styles_take_their_colours_from_the_tokens() -> None:
         "--width",
         "--tint",
         "--tint-soft",
+        "--part",
     }  # these, scripts set
     for name, text in STYLES.items():
         used = set(re.findall(r"var\((--[\w-]+)", text))

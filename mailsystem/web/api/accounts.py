@@ -38,6 +38,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             user=user,
             sending=context.sending,
             faults=context.faults is not None,
+            spaces=context.is_sink,
             ports={name: str(place) for name, place in context.bound().items()},
             retention=limits_of(store.retention.keep) if store.retention.keep else None,
         )
@@ -50,11 +51,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             found = [each for each in await store.accounts.list() if visitor.sees(each.account.login)]
         else:
             found = [await store.accounts.summary(visitor.account.login)]
+        unread = await store.unread.of([each.account.id for each in found])
         return Accounts(
             accounts=[
                 AccountShape(
                     login=each.account.login,
                     messages=each.messages,
+                    unread=unread.get(each.account.id, 0),
                     octets=each.size,
                     kind=_kind(each, context.everybody),
                     space=each.space,

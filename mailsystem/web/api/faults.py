@@ -11,7 +11,7 @@ from fastapi import Path as PathParameter
 from fastapi import Query as Parameter
 from pydantic import Field
 
-from mailsystem.faults import Faults, from_json, of_line, to_json
+from mailsystem.faults import STAGES, Faults, Misruled, from_json, of_line, to_json
 from mailsystem.faults.generators import Occasion, written
 from mailsystem.mail.address import Address
 from mailsystem.mail.errors import NotPermitted
@@ -43,6 +43,8 @@ class Line(Shape):
 
 class FaultList(Shape):
     faults: list[dict[str, Any]] = Field(description="Each a rule, with `id`, `seen`, `hits`, `spent` and its `line`.")
+    stages: dict[str, list[str]] = Field(description="Where something can go wrong, by door.")
+    magic: bool = Field(description="Whether addresses such as 451-twice+x@example.org ask for it by themselves.")
 
 
 class Removed(Shape):
@@ -88,12 +90,22 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def listed(request: Request, namespace: Namespace = None) -> FaultList:
         """All rules, and how often each has struck."""
         ours, within = await faults(request, namespace)
-        return FaultList(faults=[told.as_json() for told in await ours.all(within)])
+        return FaultList(
+            faults=[told.as_json() for told in await ours.all(within)],
+            stages={door: list(stages) for door, stages in STAGES.items()},
+            magic=ours.magic,
+        )
 
     @router.post("", status_code=201)
     async def add(request: Request, rule: Line | dict[str, Any]) -> dict[str, Any]:
-        """Add a rule: in one line (`{"line": …}`) or member by member. It is in force at once, in every process."""
-        made = of_line(rule.line) if isinstance(rule, Line) else from_json(rule)
+        """Add a rule: in one line (`{"line": …}`) or member by member. It is in force at once, in every process.
+
+        Where a rule makes no sense, the problem has the member of it that is wrong, as `field`."""
+        await asked.visitor(request, WRITE)
+        try:
+            made = of_line(rule.line) if isinstance(rule, Line) else from_json(rule)
+        except Misruled as error:
+            raise Problem(400, str(error), field=error.field) from None
         ours, within = await faults(request, made.namespace or None)
         if within is not None:
             made = replace(made, namespace=within)

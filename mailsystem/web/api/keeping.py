@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
@@ -89,8 +91,10 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def create(request: Request, wanted: NewSpace) -> OpenedSpace:
         """Open a space: mailboxes of its own, which are gone `ttl` seconds after their last use."""
         await allowed(request, ADMIN)
-        name = space_name(wanted.name)
-        domains = [_domain(each) for each in wanted.domains]
+        with _about("name"):
+            name = space_name(wanted.name)
+        with _about("domains"):
+            domains = [_domain(each) for each in wanted.domains]
         try:
             await store.spaces.add(
                 name,
@@ -101,7 +105,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
                 keep=_keep(wanted.retention),
             )
         except MailboxExists as error:
-            raise Problem(409, f"{error}: {name}" if "domains" not in str(error) else str(error)) from None
+            if "domains" in str(error):
+                raise Problem(409, str(error), field="domains") from None
+            raise Problem(409, f"{error}: {name}", field="name") from None
         token = await store.access_tokens.add(login_of(name), FIRST, OWN) if wanted.token else None
         return OpenedSpace(**_told(await store.spaces.summary(name)), token=token)
 
@@ -155,6 +161,15 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+@contextmanager
+def _about(field: str) -> Iterator[None]:
+    """Says of what member of a request it is that something is wrong."""
+    try:
+        yield
+    except SyntaxFault as error:
+        raise Problem(400, str(error), field=field) from None
 
 
 def limits_of(keep: Keep) -> Limits:

@@ -2,13 +2,13 @@
 import * as actions from "./actions.js";
 import { confirm, fits, menu, pick } from "./dialog.js";
 import { copy, $ } from "./dom.js";
-import { box_name, count } from "./format.js";
+import { box_name, count, keeps } from "./format.js";
 import * as list from "./list.js";
 import * as message from "./message.js";
 import { ask_to_notify, notifying } from "./notify.js";
 import { show_pane } from "./panes.js";
 import { mark, mark_all, mark_many, marked, selection, unmark } from "./selection.js";
-import { can_send, emit, on, remember, remembered, sees_all, state } from "./state.js";
+import { can_send, emit, on, remember, remembered, sees_all, sees_faults, sees_spaces, state } from "./state.js";
 import { say, take_back } from "./undo.js";
 
 const write_to = async (given) => (await import("./compose.js")).write_to(given);
@@ -44,6 +44,9 @@ export const commands = [
   { id: "mailbox", group: "Going", label: "A mailbox…", keys: ["g m"], run: () => pick_mailbox("Go to mailbox", (name) => go({ mailbox: name, query: "" })) },
   { id: "account", group: "Going", label: "Another account…", keys: ["g c"], run: pick_account, when: () => state.accounts.length > 1 },
   { id: "sessions", group: "Going", label: "SMTP sessions", keys: ["g e"], run: () => go({ view: "sessions", session: null }), when: sees_all },
+  { id: "faults", group: "Going", label: "Faults: what goes wrong on demand", keys: ["g x"], run: () => go({ view: "faults" }), when: sees_faults },
+  { id: "spaces", group: "Going", label: "Spaces", keys: ["g n"], run: () => go({ view: "spaces" }), when: sees_spaces },
+  { id: "retention", group: "Going", label: "Kept mail: how long, what goes, what went", keys: ["g k"], run: () => go({ view: "retention" }) },
   { id: "flow", group: "Going", label: "Flow: who pushes, who pulls", keys: ["g f"], run: () => { location.href = "/flow"; }, when: () => state.info?.role === "sink" },
   { id: "nav", group: "Going", label: "The list of mailboxes", keys: ["g l"], run: () => show_pane(document.body.dataset.pane === "nav" ? "list" : "nav") },
   { id: "trash", group: "Acting", label: "Move to Trash", keys: ["Delete", "#"], run: (given) => actions.trash(given) },
@@ -79,7 +82,9 @@ export const commands = [
 ];
 
 const by_id = new Map(commands.map((command) => [command.id, command]));
-export const possible = (command) => !command.when || Boolean(command.when());
+/** What is about messages does nothing while none is in sight. */
+const OF_MAIL = new Set(["Moving", "Acting", "Marking", "Reading"]), ANYWHERE = new Set(["back", "refresh", "undo"]);
+export const possible = (command) => (state.view === "mail" || !OF_MAIL.has(command.group) || ANYWHERE.has(command.id)) && (!command.when || Boolean(command.when()));
 export function run_command(id, given) {
   const command = by_id.get(id);
   if (command && possible(command)) command.run(given);
@@ -132,14 +137,14 @@ function main_menu() {
     { label: "Notify me", icon: "bell", on: notifying(), key: key("notify"), run: ask_to_notify },
     { label: "Everything", icon: "search", key: key("palette"), run: palette }, { label: "All keys", icon: "keys", key: "?", run: () => show_keys(commands) }, "-",
     sees_all() && { label: "SMTP sessions", icon: "sessions", key: key("sessions"), run: () => run_command("sessions") },
+    sees_faults() && { label: "Faults", icon: "fault", key: key("faults"), run: () => run_command("faults") }, sees_spaces() && { label: "Spaces", icon: "space", key: key("spaces"), run: () => run_command("spaces") },
     info.role === "sink" && { label: "Flow", icon: "flow", key: key("flow"), run: () => run_command("flow") },
+    { label: `Kept: ${keeps(info.retention)}`, icon: "clock", key: key("retention"), run: () => run_command("retention") },
     { label: "The interface (OpenAPI)", icon: "out", run: () => window.open("/openapi.json", "_blank", "noopener") },
     info.role === "serve" && { label: "Log out", icon: "leave", run: () => emit("logout") },
     { words: `${info.name || "mailsystem"} ${info.version || ""} · ${info.hostname || ""}` },
-    info.retention && { words: `Kept: ${retention(info.retention)}` },
   ], $(".more"));
 }
-const retention = (kept) => Object.entries(kept).filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "number" ? count(value) : value}`).join(" · ") || "for ever";
 
 const MAC = /Mac|iP(hone|ad|od)/.test(navigator.platform);
 const SIGNS = { ArrowDown: "↓", ArrowUp: "↑", Delete: "Del", Escape: "Esc", Enter: "↵", Backspace: "⌫" };
@@ -172,7 +177,7 @@ function palette() {
 const FIRST = ["Writing", "Acting", "Going", "Finding", "Marking", "Reading", "The page", "Moving"];
 const GROUP_ICONS = { Moving: "right", Finding: "search", Going: "folder", Acting: "check", Marking: "check", Writing: "write", Reading: "unread", "The page": "more" };
 const OWN = new Set(["trash", "pin", "tag", "reply", "forward", "inbox", "sent", "phone", "flow", "sessions", "undo"]);
-const icon_of = (command) => (OWN.has(command.id) ? command.id : { compose: "write", "reply-all": "replyall", pinned: "pin", bin: "trash", drafts: "draft", all: "all", account: "person", theme: "auto", notify: "bell", keys: "keys", download: "down", images: "image", width: "phone", sheet: "sun", code: "copy", logout: "leave" }[command.id] || GROUP_ICONS[command.group]);
+const icon_of = (command) => (OWN.has(command.id) ? command.id : { compose: "write", "reply-all": "replyall", pinned: "pin", bin: "trash", drafts: "draft", all: "all", account: "person", theme: "auto", notify: "bell", keys: "keys", download: "down", images: "image", width: "phone", sheet: "sun", code: "copy", logout: "leave", faults: "fault", spaces: "space", retention: "clock" }[command.id] || GROUP_ICONS[command.group]);
 
 function pick_mailbox(title, run, moving = false) {
   pick({
@@ -187,7 +192,7 @@ function pick_mailbox(title, run, moving = false) {
 export function pick_account() {
   pick({
     title: "Account", placeholder: "Whose mail?",
-    find: (words) => state.accounts.filter((one) => fits(one.login, words)).slice(0, 200).map((one) => ({ label: one.login, hint: one.unread ? `${count(one.unread)} unread of ${count(one.messages)}` : count(one.messages), icon: one.login === state.account ? "check" : "person", run: () => go({ account: one.login, mailbox: "INBOX", query: "" }) })),
+    find: (words) => state.accounts.filter((one) => fits(one.login, words)).slice(0, 200).map((one) => ({ label: one.kind === "space" ? `${one.space} (a space)` : one.kind === "sink" ? `${one.login}: everything` : one.login, hint: one.unread ? `${count(one.unread)} unread of ${count(one.messages)}` : count(one.messages), icon: one.login === state.account ? "check" : one.kind === "space" ? "space" : "person", run: () => go({ account: one.login, mailbox: "INBOX", query: "" }) })),
   });
 }
 function pick_tag() {

@@ -1,7 +1,7 @@
 // What is shown where there is nothing to show: in words that help.
 import { copy, h, icon } from "./dom.js";
 import { box_name } from "./format.js";
-import { state } from "./state.js";
+import { emit, run, state } from "./state.js";
 import { say } from "./undo.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -38,6 +38,20 @@ export function nothing_here() {
       snippet(`import smtplib\n\nsmtp = smtplib.SMTP("${host}", ${port})\nsmtp.sendmail(\n    "me@a.test", "you@b.test",\n    "Subject: Hello\\n\\nIt works.")`));
   }
   return h("div", { class: "state" }, envelope(), h("h2", {}, "Nothing here yet"), h("p", {}, `${box_name(state.mailbox)} is empty. New mail appears by itself.`));
+}
+
+/** The mailboxes that the page itself leads to, whether they have been made or not. */
+export const is_own = (name) => name === "*" || /^(inbox|trash|sent|drafts|archive|junk)$/i.test(name);
+
+/** What was asked for is not there: the mailbox, or the account. */
+export function missing(error) {
+  const account = /^there is no account/.test(error.message), home = state.info?.account?.login, everything = state.info?.role === "sink" ? "To everything" : "To my mail";
+  const back = (label, where) => h("button", { type: "button", class: "first", onclick: () => emit("go", { query: "", id: null, ...where }) }, label);
+  return h("div", { class: "state missing", role: "alert" }, icon(account ? "person" : "folder"), h("h2", {}, account ? "There is no such account" : "There is no such mailbox"),
+    account ? h("p", {}, "Nothing has come for ", h("b", { dir: "auto" }, state.account), " yet. If it was a space, nobody has used it for a while, and it is gone with its mail.")
+      : h("p", {}, h("b", { dir: "auto" }, state.mailbox), " was removed, renamed, or never made."),
+    h("div", { class: "buttons" }, account ? back(everything, { account: home, mailbox: "INBOX" }) : back("To the inbox", { mailbox: "INBOX" }), h("button", { type: "button", data: { run: account && state.accounts.length > 1 ? "account" : "refresh" } }, account && state.accounts.length > 1 ? "Another account…" : "Look again"),
+      account ? null : h("button", { type: "button", class: "bare", onclick: () => { const name = state.mailbox; emit("make-mailbox", { name, then: () => run("refresh") }); } }, "Make it")));
 }
 
 export function nothing_open() {

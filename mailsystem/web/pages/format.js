@@ -42,6 +42,18 @@ export function lapse(ms) {
   return ms < DAY ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / DAY)} d`;
 }
 
+/** A day as "25 Nov". */
+export const date = (iso) => day.format(new Date(iso));
+
+/** Seconds in words: "45 s", "20 min", "12 h", "7 days". */
+export function span(seconds) {
+  const parts = [[86_400, "day"], [3600, "h"], [60, "min"], [1, "s"]], [by, unit] = parts.find(([each]) => seconds >= each * (each === 86_400 ? 1.5 : 1)) || [1, "s"];
+  const value = seconds / by, words = count(value < 9.95 ? Math.round(value * 10) / 10 : Math.round(value));
+  return unit === "day" ? `${words} ${words === "1" ? "day" : "days"}` : `${words} ${unit}`;
+}
+/** Limits of what is kept, in words. */
+export const keeps = (limits, otherwise = "for ever") => (limits && [limits.age && span(limits.age), limits.messages && plural(limits.messages, "message"), limits.octets && size(limits.octets)].filter(Boolean).join(" · ")) || otherwise;
+
 export const who = (address) => (address ? address.name || address.address || "" : "");
 export const whole_address = (one) => (one ? (one.name ? `${one.name} <${one.address}>` : one.address) : "");
 export const subject = (message) => message.subject || "(no subject)";

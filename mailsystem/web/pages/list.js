@@ -5,7 +5,7 @@ import { Feed, key_of } from "./feed.js";
 import { age, count, plural, size, subject, time, who } from "./format.js";
 import { mark, mark_many, marked, selection } from "./selection.js";
 import { emit, on, remembered, run, state } from "./state.js";
-import { nothing_here } from "./empty.js";
+import { is_own, missing, nothing_here } from "./empty.js";
 
 const OVER = 8; // rows drawn beyond each edge
 const box = $("#list");
@@ -69,11 +69,14 @@ function changed(keep) {
 function trouble(error) {
   clear();
   if (error.status === 401) return box.replaceChildren();
-  if (error.status === 404) return box.replaceChildren(nothing_here()); // a mailbox is made when something comes into it
+  if (error.status === 404) return box.replaceChildren(is_own(state.mailbox) && !is_of_account(error) ? nothing_here() : missing(error)); // some are made when something comes into them
   box.replaceChildren(h("div", { class: "state", role: "alert" }, icon(error.status === 400 ? "search" : "error"),
     h("h2", {}, error.status === 0 ? "The server cannot be reached" : error.status === 400 ? "That search cannot be read" : "The list could not be loaded"),
     h("p", {}, error.status === 400 ? "What is wrong stands above. Text in quotes is looked for as it is." : error.message), error.status === 400 ? null : h("button", { type: "button", onclick: () => { box.replaceChildren(h("div", { class: "skeleton bones" })); feed.retry(); } }, "Try again")));
 }
+
+/** Whether it is the account that is not there. */
+export const is_of_account = (error) => /^there is no account/.test(error?.message || "");
 
 function draw(again = false) {
   if (!feed?.ready || field.parentNode !== box) return;

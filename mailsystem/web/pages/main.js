@@ -3,7 +3,7 @@ import { get, post } from "./api.js";
 import * as actions from "./actions.js";
 import { commands, possible, run_command } from "./commands.js";
 import { menu } from "./dialog.js";
-import { $, act, copy, h, icon, later } from "./dom.js";
+import { $, act, bones, copy, h, icon, later } from "./dom.js";
 import { key_of } from "./feed.js";
 import { box_name, count } from "./format.js";
 import { listen } from "./keys.js";
@@ -23,7 +23,10 @@ import { fail, say } from "./undo.js";
 const head = $(".list-head");
 const log_in = async () => (await import("./login.js")).log_in();
 const log_out = async () => (await import("./login.js")).log_out();
-const show_sessions = async (id) => (await import("./sessions.js")).show_sessions(id);
+const VIEWS = {
+  sessions: async () => (await import("./sessions.js")).show_sessions(state.session), faults: async () => (await import("./faults.js")).show_faults(),
+  spaces: async () => (await import("./spaces.js")).show_spaces(), retention: async () => (await import("./retention.js")).show_retention(),
+};
 
 async function boot() {
   $(".to-nav").append(icon("menu"));
@@ -47,6 +50,7 @@ async function boot() {
   swipes($("#list"));
   look(route.read(), true);
   nav.load_accounts();
+  nav.load_faults();
   addEventListener("popstate", () => look(route.read()));
 }
 
@@ -63,13 +67,12 @@ function look(where, first = false) {
   if (changed_account) nav.load_mailboxes(); else nav.draw();
   if (opening) show_right();
   emit("routed");
-  if (state.view === "sessions") panes.show_pane("message");
-  else if (state.id) panes.show_pane("message");
+  if (state.view !== "mail" || state.id) panes.show_pane("message");
   else panes.show_pane("list");
 }
 
 function show_right() {
-  if (state.view === "sessions") { message.close(); return show_sessions(state.session); }
+  if (state.view !== "mail") { message.close(); $(".reading").replaceChildren(h("div", { class: "loading" }, bones("24%", "60%", "72%"))); return VIEWS[state.view](); }
   if (!state.id) return message.close();
   message.show(state.id, list.the_feed()?.find(state.id) || null);
 }
@@ -109,7 +112,7 @@ on("shown", (shown) => {
   // Read is what has been looked at, not what was passed on the way.
   if (shown.unread) setTimeout(() => { if (message.shown() === shown && shown.unread && !document.hidden) actions.flag([shown], "\\Seen", true, { quiet: true }); }, 500);
 });
-on("listed", (feed) => { live_since(feed); if (state.id) list.follow(state.id); });
+on("listed", (feed) => { if (feed.error && list.is_of_account(feed.error)) return lost(); live_since(feed); if (state.id) list.follow(state.id); });
 on("search-done", () => { list.focus(); if (list.the_feed()?.length) list.move_to(0, { open: false }); });
 on("login", log_in);
 on("logout", log_out);
@@ -150,18 +153,23 @@ function draw_head() {
 // --- live -------------------------------------------------------------------------------------------------------------------
 
 let followed = null;
+/** Whose mail is asked for is not there: nothing can be followed. */
+function lost() { followed = null; live.stop(); emit("live", "nobody"); }
+/** Where a mailbox was not there, it may be by now. */
+const found_by_now = () => { if (list.the_feed()?.error?.status !== 404) return false; list.show(); return true; };
+document.addEventListener("visibilitychange", () => document.hidden || found_by_now());
 function live_since(feed) {
   if (followed === state.account) return;
   followed = state.account;
   live.follow(state.account, feed.modseq);
 }
-const LIVE = { live: "live", connecting: "connecting", reconnecting: "reconnecting…", offline: "offline" };
+const LIVE = { live: "live", connecting: "connecting", reconnecting: "reconnecting…", offline: "offline", nobody: "" };
 let was_live = false;
 on("live", (now) => {
   $(".live span").textContent = LIVE[now] || now;
   $(".live").title = now === "live" ? "New mail appears by itself" : "What is shown may be old";
   if (now === "live") was_live = true;
-  else if (now === "reconnecting" && was_live) { was_live = false; get("/v1/info").catch(() => {}); }
+  else if (now === "reconnecting" && was_live) { was_live = false; get("/v1/mailboxes", { account: state.account }).catch((error) => { if (list.is_of_account(error)) { lost(); list.show(); nav.load_mailboxes(); nav.load_accounts(); } }); }
 });
 
 const mine = (box) => state.mailbox === "*" || box === state.mailbox;
@@ -173,7 +181,7 @@ const again = later(async () => {
 on("live-arrived", (one) => {
   announce(one);
   nav.refresh();
-  if (!mine(one.mailbox)) return;
+  if (!mine(one.mailbox) || found_by_now()) return;
   for (const tag of one.tags || []) state.tags.set(tag, (state.tags.get(tag) || 0) + 1);
   if (state.query) return again();
   const top = list.the_feed()?.at(0);
@@ -195,7 +203,7 @@ on("live-gone", ({ mailbox, uids }) => {
   nav.refresh();
   recount();
 });
-on("live-mailboxes", nav.refresh);
+on("live-mailboxes", () => { nav.refresh(); found_by_now(); });
 on("live-gap", () => { resort(); nav.refresh(); });
 const recount = later(async () => {
   const feed = list.the_feed();

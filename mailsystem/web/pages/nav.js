@@ -2,8 +2,8 @@
 import { get } from "./api.js";
 import { box_icon } from "./commands.js";
 import { $, h, icon, later } from "./dom.js";
-import { box_name, count, initial, tint } from "./format.js";
-import { emit, sees_all, state } from "./state.js";
+import { box_name, count, initial, keeps, plural, tint } from "./format.js";
+import { emit, on, sees_all, sees_faults, sees_spaces, state } from "./state.js";
 
 const side = $(".side");
 const ORDER = ["INBOX", "\\Drafts", "\\Sent", "\\Archive", "\\Junk", "\\Trash"];
@@ -13,6 +13,16 @@ export async function load_accounts() {
   try { state.accounts = (await get("/v1/accounts")).accounts; } catch { state.accounts = []; }
   draw();
 }
+/** How many rules for faults are in force: whoever wonders why mail is refused shall see it. */
+export async function load_faults() {
+  if (!sees_faults()) return;
+  try { state.faults = (await get("/v1/faults")).faults; } catch { state.faults = []; }
+  draw();
+}
+on("faults", (faults) => { const before = in_force(); state.faults = faults; if (before !== in_force()) draw(); });
+const in_force = () => state.faults.filter((one) => !one.spent).length;
+document.addEventListener("visibilitychange", () => { if (!document.hidden && state.info && state.view !== "faults") load_faults(); });
+
 export async function load_mailboxes() {
   const account = state.account;
   try {
@@ -25,7 +35,7 @@ export async function load_mailboxes() {
 }
 export const refresh = later(() => { load_mailboxes(); if (state.accounts.length > 1) load_accounts(); }, 400);
 
-const entry = ({ label, name, number, on, run, title }) => h("a", { href: "#", role: "link", class: on ? "on" : "", "aria-current": on ? "page" : null, title, onclick: (event) => { event.preventDefault(); run(); } },
+const entry = ({ label, name, number, on, run, title, tone = "" }) => h("a", { href: "#", role: "link", class: `${on ? "on" : ""}${tone}`, "aria-current": on ? "page" : null, title, onclick: (event) => { event.preventDefault(); run(); } },
   icon(name), h("span", { class: "name", dir: "auto" }, label), number ? h("span", { class: "num" }, number) : null);
 const go = (where) => () => emit("go", { view: "mail", ...where });
 
@@ -33,6 +43,8 @@ export function draw() {
   if (!state.info) return;
   const mail = state.view === "mail", plain = mail && !state.query;
   const many = state.accounts.length > 1, login = state.account || state.info.account?.login || "";
+  const view = (name, label, which = name, more = {}) => entry({ label, name: which, on: state.view === name, run: () => emit("go", { view: name, session: null }), ...more });
+  const space = login.startsWith("space:"), spaces = state.accounts.filter((one) => one.kind === "space").length, faults = in_force();
   const kept = side.scrollTop, focused = side.contains(document.activeElement) ? [...side.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
   const box_entry = (box) => {
     const parent = box.name.slice(0, box.name.lastIndexOf("/")), nested = parent && state.mailboxes.some((other) => other.name === parent);
@@ -47,14 +59,16 @@ export function draw() {
   const tags = [...state.tags].sort((one, other) => other[1] - one[1]).slice(0, 12).map(([tag]) => tag).sort();
   side.replaceChildren(
     h("button", { type: "button", class: "account", "aria-haspopup": many ? "dialog" : null, title: many ? "Another account  g c" : login, data: many ? { run: "account" } : {} },
-      h("span", { class: "av", vars: { "--tint": `var(--tint-${tint(login)})`, "--tint-soft": `var(--tint-${tint(login)}-soft)` } }, initial({ address: login })),
-      h("span", { class: "name" }, login === "sink" ? "Everything" : login, h("small", {}, many ? `${count(state.accounts.length)} accounts` : state.info.hostname || "")), many ? icon("chevron") : null),
+      h("span", { class: "av", vars: { "--tint": `var(--tint-${tint(login)})`, "--tint-soft": `var(--tint-${tint(login)}-soft)` } }, space ? icon("space") : initial({ address: login })),
+      h("span", { class: "name" }, login === "sink" ? "Everything" : space ? login.slice(6) : login, h("small", {}, space ? "a space" : many ? `${count(state.accounts.length)} accounts` : state.info.hostname || "")), many ? icon("chevron") : null),
     h("div", { class: "group" }, special.slice(0, 1).map(box_entry), entry({ label: "Pinned", name: "pin", on: mail && state.query === "is:pinned", run: go({ mailbox: "*", query: "is:pinned" }) }),
       special.slice(1).map(box_entry), entry({ label: "All mail", name: "all", on: plain && state.mailbox === "*", run: go({ mailbox: "*", query: "" }) })),
     own.length ? h("h2", {}, "Folders") : "", own.length ? h("div", { class: "group" }, own.map(box_entry)) : "",
     tags.length ? h("h2", {}, "Tags") : "", tags.length ? h("div", { class: "group" }, tags.map((tag) => entry({ label: tag, name: "tag", on: mail && state.query === tag_query(tag), run: go({ mailbox: "*", query: tag_query(tag) }) }))) : "",
-    sees_all() ? h("h2", {}, "Server") : "", !sees_all() ? "" : h("div", { class: "group" }, entry({ label: "SMTP sessions", name: "sessions", on: !mail, run: () => emit("go", { view: "sessions", session: null }) }),
-      state.info.role === "sink" ? h("a", { href: "/flow" }, icon("flow"), h("span", { class: "name" }, "Flow")) : null));
+    sees_all() ? h("h2", {}, "Server") : "", !sees_all() ? "" : h("div", { class: "group" }, view("sessions", "SMTP sessions"),
+      sees_faults() && view("faults", "Faults", "fault", faults ? { number: count(faults), tone: " amiss", title: `${plural(faults, "rule")} in force` } : {}), sees_spaces() && view("spaces", "Spaces", "space", { number: spaces ? count(spaces) : "" }),
+      state.info.role === "sink" ? h("a", { href: "/flow" }, icon("flow"), h("span", { class: "name" }, "Flow")) : null),
+    h("div", { class: "group kept" }, entry({ label: `Kept: ${keeps(state.info.retention)}`, name: "clock", on: state.view === "retention", run: () => emit("go", { view: "retention", session: null }), title: "How long mail is kept, what goes next and what went" })));
   side.scrollTop = kept;
   if (focused >= 0) side.querySelectorAll("a, button")[focused]?.focus({ preventScroll: true });
 }

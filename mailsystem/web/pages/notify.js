@@ -5,11 +5,12 @@ import { say } from "./undo.js";
 
 const link = document.querySelector("link[rel=icon]");
 const plain = link.href;
+const PLACES = { sessions: "SMTP sessions", faults: "Faults", spaces: "Spaces", retention: "Kept mail" };
 let drawn = null;
 
 export function show_unread() {
   const unread = state.mailboxes.filter((box) => !/^\\(Trash|Junk|Sent|Drafts)$/.test(box.special_use || "")).reduce((sum, box) => sum + (box.unread || 0), 0);
-  const place = state.view === "sessions" ? "SMTP sessions" : state.query || box_name(state.mailbox);
+  const place = PLACES[state.view] || state.query || box_name(state.mailbox);
   document.title = `${unread ? `(${count(unread)}) ` : ""}${state.message ? `${subject(state.message)} · ` : ""}${place} · mailsystem`;
   if (unread === drawn) return;
   drawn = unread;
@@ -43,6 +44,7 @@ export async function ask_to_notify() {
 
 export function announce(message) {
   if (!notifying() || !document.hidden) return;
+  const { account } = state;
   const shown = new Notification(who(message.from) || "New mail", { body: subject(message), tag: message.id, icon: plain });
-  shown.onclick = () => { window.focus(); emit("open", { ...message, by: "pointer" }); shown.close(); };
+  shown.onclick = () => { window.focus(); emit("go", { account, mailbox: message.mailbox, query: "", id: message.id }); shown.close(); };
 }

@@ -1,11 +1,14 @@
 // The address of the page: /m/<mailbox>/<id>/<tab>?account=…&q=…, so that every view can be sent to a colleague.
 import { state } from "./state.js";
 
+/** Views of the server, beside the mail. */
+export const VIEWS = ["sessions", "faults", "spaces", "retention"];
+
 export function read() {
   const [, first, mailbox, id, tab] = location.pathname.split("/").map(decodeURIComponent);
   const asked = new URLSearchParams(location.search);
   return {
-    view: first === "sessions" ? "sessions" : "mail",
+    view: VIEWS.includes(first) ? first : "mail",
     session: first === "sessions" ? mailbox || null : null,
     mailbox: (first === "m" && mailbox) || "INBOX", id: (first === "m" && id) || null, tab: (first === "m" && tab) || "message",
     account: asked.get("account") || "", query: asked.get("q") || "",
@@ -15,7 +18,7 @@ export function read() {
 export function address(where = state) {
   const asked = new URLSearchParams();
   if (where.account && where.account !== state.info?.account?.login) asked.set("account", where.account);
-  if (where.view === "sessions") return `/sessions${where.session ? `/${encodeURIComponent(where.session)}` : ""}${asked.size ? `?${asked}` : ""}`;
+  if (where.view !== "mail") return `/${where.view}${where.session ? `/${encodeURIComponent(where.session)}` : ""}${asked.size ? `?${asked}` : ""}`;
   if (where.query) asked.set("q", where.query);
   const parts = [where.mailbox, where.id, where.id && where.tab !== "message" ? where.tab : null].filter(Boolean);
   const path = parts.length === 1 && where.mailbox === "INBOX" ? "/" : `/m/${parts.map(encodeURIComponent).join("/")}`;

@@ -2,7 +2,7 @@
 const heard = new EventTarget();
 
 export const state = {
-  info: null, accounts: [], mailboxes: [],
+  info: null, accounts: [], mailboxes: [], faults: [],
   account: "", mailbox: "INBOX", query: "", id: null, tab: "message", view: "mail",
   live: "connecting", tags: new Map(), // tags: by name, how many of the messages seen have it
 };
@@ -16,6 +16,10 @@ export const run = (command, given) => emit("run", { command, given });
 export const can_send = () => Boolean(state.info && (state.info.role === "sink" || state.info.sending || state.info.user?.scopes?.includes("send")));
 /** Whether the sessions of everybody may be seen. */
 export const sees_all = () => Boolean(state.info && (state.info.role === "sink" || state.info.user?.admin));
+
+/** Whether things go wrong here on demand, and whether spaces can be opened: only in a sink. */
+export const sees_faults = () => Boolean(state.info?.faults);
+export const sees_spaces = () => Boolean(state.info?.spaces);
 
 let kept = {};
 try { kept = JSON.parse(localStorage.getItem("mailsystem") || "{}"); } catch { /* no storage: nothing is remembered */ }
