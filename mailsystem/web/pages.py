@@ -2,11 +2,13 @@
 
 `/` and everything that the page's own scripts route are the same document; `/<name>` is `<name>.html` if there is one. What
 they load is named by what is in it: `/static/<digest>/main.js` never changes and may be kept for ever; for `/static/main.js`
-one asks each time and hears 304.
+one asks each time and hears 304. What has to be there before anything is seen can stand in the document itself, so that the
+first paint waits for one answer; the policy then names it by its digest.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import mimetypes
@@ -31,7 +33,6 @@ CSP: Final = (
     "frame-src 'self'; font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -56,9 +57,11 @@ class Shipped:
     """With gzip; none where that would not make it smaller."""
     type: str
     etag: str
+    policy: str
+    """What it may load and run."""
 
     @classmethod
-    def of(cls, name: str, octets: bytes) -> Shipped:
+    def of(cls, name: str, octets: bytes, policy: str = CSP) -> Shipped:
         kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         is_words = kind.startswith(_WORDS)
         packed = gzip.compress(octets, 9, mtime=0) if is_words else octets
@@ -67,6 +70,7 @@ class Shipped:
             packed if len(packed) < len(octets) else None,
             f"{kind}; charset=utf-8" if is_words else kind,
             f'W/"{hashlib.sha256(octets).hexdigest()[:20]}"',
+            policy,
         )
 
 
@@ -82,7 +86,7 @@ class Pages:
         read = {path.name: path.read_bytes() for path in sorted(self._home.iterdir()) if path.is_file()}
         static = f"/static/{self._digest(read)}/"
         return {
-            name: Shipped.of(name, _filled(octets, static, read) if name.endswith(".html") else octets)
+            name: _document(name, octets, static, read) if name.endswith(".html") else Shipped.of(name, octets)
             for name, octets in read.items()
         }
 
@@ -107,7 +111,7 @@ class Pages:
         if file is None:
             return None
         keep = _FOR_EVER if digest is not None and digest == self.digest else _ASK_AGAIN
-        headers = {**_HEADERS, "Cache-Control": keep, "ETag": file.etag}
+        headers = {**_HEADERS, "Content-Security-Policy": file.policy, "Cache-Control": keep, "ETag": file.etag}
         if file.etag in (each.strip() for each in request.headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
         body = file.plain
@@ -116,15 +120,29 @@ class Pages:
         return Response(body, media_type=None, headers={**headers, "Content-Type": file.type})
 
 
-def _filled(document: bytes, static: str, files: Mapping[str, bytes]) -> bytes:
-    """A document with the addresses of what it loads; `{modulepreload main.js}` names that script and all that it imports, so
-    that none of them waits for another."""
+def _document(name: str, document: bytes, static: str, files: Mapping[str, bytes]) -> Shipped:
+    """A document with the addresses of what it loads. `{modulepreload main.js}` names that script and all that it imports, so
+    that none of them waits for another; in the place of `{inline a.css b.css}`, or of a script, they stand themselves."""
+    digests: dict[str, str] = {}
 
     def preloads(found: re.Match[bytes]) -> bytes:
         names = _imported(found[1].decode(), files)
         return "\n".join(f'<link rel="modulepreload" href="{static}{name}">' for name in names).encode()
 
-    return re.sub(rb"\{modulepreload ([\w.-]+)\}", preloads, document).replace(b"{static}", static.encode())
+    def inlined(found: re.Match[bytes]) -> bytes:
+        names = found[1].decode().split()
+        element, kind = ("style", "style-src") if names[0].endswith(".css") else ("script", "script-src")
+        octets = b"".join(files[name] for name in names)
+        digest = base64.b64encode(hashlib.sha256(octets).digest()).decode()
+        digests[kind] = f"{digests.get(kind, '')} 'sha256-{digest}'"
+        return b"<%b>%b</%b>" % (element.encode(), octets, element.encode())
+
+    filled = re.sub(rb"\{modulepreload ([\w.-]+)\}", preloads, document).replace(b"{static}", static.encode())
+    filled = re.sub(rb"\{inline ([\w. -]+)\}", inlined, filled)
+    policy = CSP
+    for kind, some in digests.items():
+        policy = policy.replace(f"{kind} 'self'", f"{kind} 'self'{some}")
+    return Shipped.of(name, filled, policy)
 
 
 def _imported(first: str, files: Mapping[str, bytes]) -> list[str]:

@@ -125,7 +125,7 @@ async def test_every_field_of_a_rule_gets_to_the_server(visit: Visit, house: Hou
         "truncate": "900",
         "times": "4",
         "after": "1",
-        "probability": "25",
+        "probability": "0.25",
         "seed": "7",
     }
     for name, value in given.items():

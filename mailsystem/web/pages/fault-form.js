@@ -15,17 +15,17 @@ export function fault_form(stages, add) {
   const stage = choice([], { onchange: changed });
   const doors = h("div", { class: "choice", role: "radiogroup", "aria-label": "Door" }, DOORS.map((door) => h("label", {}, h("input", { type: "radio", name: "door", value: door, checked: door === "smtp", onchange: () => { restage(); changed(); } }), h("span", {}, door.toUpperCase()))));
   const entries = {
-    reply: field("reply", "Answer", text({ placeholder: PLACEHOLDERS.smtp }), "What the client hears in place of the usual."),
-    delay: field("delay", "Wait", text({ inputmode: "decimal", placeholder: "0" }), "seconds, before it answers"),
-    throttle: field("throttle", "Slow", text({ inputmode: "numeric", placeholder: "full speed" }), "octets a second"),
-    truncate: field("truncate", "Break off", text({ inputmode: "numeric", placeholder: "never" }), "after so many octets"),
-    disconnect: field("disconnect", "Hang up", choice([["", "no"], ["before", "before the answer"], ["after", "after the answer"]]), "ends the connection"),
+    reply: field("reply", "Reply", text({ placeholder: PLACEHOLDERS.smtp }), "what the client hears in place of the usual"),
+    delay: field("delay", "Delay", text({ inputmode: "decimal", placeholder: "0" }), "seconds, before the answer"),
+    throttle: field("throttle", "Throttle", text({ inputmode: "numeric", placeholder: "full speed" }), "octets a second"),
+    truncate: field("truncate", "Truncate", text({ inputmode: "numeric", placeholder: "never" }), "it breaks off after so many octets"),
+    disconnect: field("disconnect", "Disconnect", choice([["", "no"], ["before", "before the answer"], ["after", "after the answer"]]), "the connection ends"),
     performed: tick("performed", "Carry the command out all the same"), renamed: tick("renamed", "Give every message another name (UIDL)"),
     from: field("from", "From", text({ placeholder: "anybody" }), "the envelope’s sender; * is anything, <> nobody"), to: field("to", "To", text({ placeholder: "anybody" }), "a recipient; *@shop.test is all of them"),
-    login: field("login", "Login", text({ placeholder: "anybody" }), "who has logged in"), peer: field("peer", "Network", text({ placeholder: "any" }), "127.0.0.1, 2001:db8::/32"),
+    login: field("login", "Login", text({ placeholder: "anybody" }), "who has logged in"), peer: field("peer", "Peer", text({ placeholder: "any" }), "address or network: 2001:db8::/32"),
     namespace: field("namespace", "Space", text({ placeholder: "everywhere", list: "known-spaces" }), "only what is for that space"),
     times: field("times", "Times", text({ inputmode: "numeric", placeholder: "for ever" }), "then all is as usual"), after: field("after", "After", text({ inputmode: "numeric", placeholder: "0" }), "so many pass first"),
-    probability: field("probability", "Chance", text({ inputmode: "decimal", placeholder: "100" }), "per cent, of all matches"), seed: field("seed", "Seed", text({ inputmode: "numeric", placeholder: "0" }), "which ones: always the same"),
+    probability: field("probability", "Probability", text({ inputmode: "decimal", placeholder: "1" }), "0.3 strikes at three of ten"), seed: field("seed", "Seed", text({ inputmode: "numeric", placeholder: "0" }), "which ones: always the same"),
   };
   const sentence = h("p", { class: "sentence", "aria-live": "polite" });
   const examples = h("div", { class: "examples", role: "group", "aria-label": "Examples" }, EXAMPLES.map(([words, rule], at) => h("button", { type: "button", class: `chip is-${rule.door}`, title: told(rule), data: at === 0 ? { first: "" } : {}, onclick: () => { fill(rule); form.querySelector("[type=submit]").focus({ preventScroll: true }); } }, words)));
@@ -53,7 +53,7 @@ export function fault_form(stages, add) {
     for (const name of NUMBERS) { const value = entries[name].hidden ? undefined : number(input(name).value); if (value !== undefined) made[name] = value; }
     for (const name of WORDS) { const value = entries[name].hidden ? "" : input(name).value.trim(); if (value) made[name] = value; }
     const chance = number(input("probability").value);
-    if (chance !== undefined) made.probability = typeof chance === "number" ? chance / 100 : chance;
+    if (chance !== undefined) made.probability = chance;
     for (const name of ["performed", "renamed"]) if (!entries[name].hidden && input(name).checked) made[name] = true;
     return made;
   }
@@ -80,7 +80,7 @@ export function fault_form(stages, add) {
     for (const [name, value] of Object.entries(given)) {
       if (name === "door" || name === "stage" || !entries[name]) continue;
       if (value === true) input(name).checked = true;
-      else input(name).value = name === "probability" ? String(Math.round(value * 1e6) / 1e4) : String(value).replaceAll("\n", "\\n");
+      else input(name).value = String(value).replaceAll("\n", "\\n");
     }
     if (["from", "to", "login", "peer", "namespace"].some((name) => given[name])) whom.open = true;
     changed();

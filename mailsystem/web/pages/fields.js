@@ -30,7 +30,7 @@ export function show_wrong(form, error) {
   const closed = entry?.closest("details:not([open])");
   if (closed) closed.open = true;
   const visible = entry && !entry.hidden;
-  (visible ? entry : form).querySelector(visible ? ".wrong" : ":scope > .wrong").textContent = said;
+  (visible ? entry : form).querySelector(visible ? ".wrong" : ":scope > .wrong").textContent = `${said.charAt(0).toUpperCase()}${said.slice(1)}${/[.!?]$/.test(said) ? "" : "."}`;
   const input = visible ? entry.querySelector("input, select") : null;
   if (!input) return;
   input.setAttribute("aria-invalid", "true");
