@@ -255,7 +255,7 @@ async def test_the_page_says_what_is_kept_what_goes_and_what_went(browser: Brows
         await house.send(*(letter(f"number {n}") for n in range(5)))
         await house.running.store.retention.enforce(Trace([house.events.append]))
         await visit.go()
-        assert "Kept: 7 days · 3 messages" in await visit.text(".side .kept")
+        assert "Kept: 7 days · 3 messages" in (await visit.text(".side .kept")).replace("\xa0", " ")
         await visit.press("g", "k")
         await visit.page.wait_for_selector(".limits")
         said = await visit.text(".view")
@@ -308,6 +308,18 @@ async def test_an_account_that_is_not_there_is_not_shown_as_an_empty_one(visit: 
     await visit.page.click(".missing button:has-text('Look again')")
     await visit.shows("first")
     await visit.page.wait_for_selector("body[data-live=live]")
+    visit.wrong = [one for one in visit.wrong if "404" not in one]
+
+
+async def test_whoever_looks_at_a_space_that_is_closed_is_told(visit: Visit, house: House) -> None:
+    await house.client.post("/v1/spaces", json={"name": "ci-1"})
+    await house.send(letter("inside"), to=["ann+ci-1@shop.test"])
+    await visit.go("/?account=space:ci-1")
+    await visit.shows("inside")
+    await house.client.delete("/v1/spaces/ci-1")
+    await visit.page.wait_for_selector(".missing:has-text('space:ci-1')")
+    await visit.page.click(".missing button:has-text('To everything')")
+    await visit.page.wait_for_selector("body[data-live=live] .state:has-text('Waiting for mail')")
     visit.wrong = [one for one in visit.wrong if "404" not in one]
 
 

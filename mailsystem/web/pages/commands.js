@@ -165,7 +165,7 @@ function palette() {
       if (!words) found.sort((one, other) => FIRST.indexOf(one.group) - FIRST.indexOf(other.group));
       else {
         for (const box of state.mailboxes) { const fit = fits(box.name, words); if (fit) found.push({ fit, label: box_name(box.name), hint: `mailbox, ${count(box.total)}`, icon: box_icon(box), run: () => go({ mailbox: box.name, query: "" }) }); }
-        for (const account of state.accounts) { const fit = fits(account.login, words); if (fit) found.push({ fit, label: account.login, hint: `account, ${count(account.messages)}`, icon: "person", run: () => go({ account: account.login, mailbox: "INBOX", query: "" }) }); }
+        for (const account of state.accounts) { const fit = fits(account.login, words); if (fit) found.push({ fit, label: called(account), hint: account.unread ? `${count(account.unread)} unread of ${count(account.messages)}` : `account, ${count(account.messages)}`, icon: account.kind === "space" ? "space" : "person", run: () => go({ account: account.login, mailbox: "INBOX", query: "" }) }); }
         found.sort((one, other) => other.fit - one.fit);
         found.splice(40);
         found.push({ label: `Search for “${words}”`, icon: "search", run: () => go({ query: words }) });
@@ -189,10 +189,11 @@ function pick_mailbox(title, run, moving = false) {
     },
   });
 }
+const called = (account) => (account.kind === "space" ? `${account.space} (a space)` : account.kind === "sink" ? `${account.login}: everything` : account.login);
 export function pick_account() {
   pick({
     title: "Account", placeholder: "Whose mail?",
-    find: (words) => state.accounts.filter((one) => fits(one.login, words)).slice(0, 200).map((one) => ({ label: one.kind === "space" ? `${one.space} (a space)` : one.kind === "sink" ? `${one.login}: everything` : one.login, hint: one.unread ? `${count(one.unread)} unread of ${count(one.messages)}` : count(one.messages), icon: one.login === state.account ? "check" : one.kind === "space" ? "space" : "person", run: () => go({ account: one.login, mailbox: "INBOX", query: "" }) })),
+    find: (words) => state.accounts.filter((one) => fits(one.login, words)).slice(0, 200).map((one) => ({ label: called(one), hint: one.unread ? `${count(one.unread)} unread of ${count(one.messages)}` : count(one.messages), icon: one.login === state.account ? "check" : one.kind === "space" ? "space" : "person", run: () => go({ account: one.login, mailbox: "INBOX", query: "" }) })),
   });
 }
 function pick_tag() {

@@ -52,7 +52,7 @@ export function span(seconds) {
   return unit === "day" ? `${words} ${words === "1" ? "day" : "days"}` : `${words} ${unit}`;
 }
 /** Limits of what is kept, in words. */
-export const keeps = (limits, otherwise = "for ever") => (limits && [limits.age && span(limits.age), limits.messages && plural(limits.messages, "message"), limits.octets && size(limits.octets)].filter(Boolean).join(" · ")) || otherwise;
+export const keeps = (limits, otherwise = "for ever") => (limits && [limits.age && span(limits.age), limits.messages && plural(limits.messages, "message"), limits.octets && size(limits.octets)].filter(Boolean).map((one) => one.replaceAll(" ", "\u00a0")).join(" · ")) || otherwise;
 
 export const who = (address) => (address ? address.name || address.address || "" : "");
 export const whole_address = (one) => (one ? (one.name ? `${one.name} <${one.address}>` : one.address) : "");
