@@ -218,7 +218,9 @@ async def test_a_space_is_opened_looked_at_and_closed(visit: Visit, house: House
     await house.send(letter("inside again"), to=["bob+ci-1@shop.test"])
     await visit.shows("inside again", "inside")
     assert len(await visit.subjects()) == 2
-    await visit.press("g", "n", "j", "Delete")
+    await visit.press("g", "n")
+    await visit.page.wait_for_selector(".space-row")
+    await visit.press("j", "Delete")
     await visit.page.wait_for_selector("dialog:has-text('Its 2 messages')")
     await visit.page.click("dialog button:has-text('Close it')")
     await visit.page.wait_for_selector(".none:has-text('No space is open')")
@@ -276,6 +278,11 @@ async def test_where_all_is_kept_the_page_says_so(visit: Visit, house: House) ->
     await visit.page.click(".side .kept a")
     await visit.at("/retention")
     await visit.page.wait_for_selector(".lead:has-text('for ever')")
+    await visit.page.focus(".view summary")
+    await visit.page.evaluate("document.querySelector('.view').classList.add('old')")
+    await visit.press(".")
+    await visit.page.wait_for_selector(".view:not(.old)")
+    assert await visit.page.evaluate("document.activeElement.matches('.view summary')"), "the focus stays where it was"
     assert await visit.text(".side .kept") == "Kept: for ever"
 
 

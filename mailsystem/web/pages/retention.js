@@ -2,13 +2,13 @@
 import { get } from "./api.js";
 import { h, icon } from "./dom.js";
 import { count, date, plural, size, span, time } from "./format.js";
-import { card, frame, pane, watch } from "./server-view.js";
+import { card, frame, pane, redrawn, watch } from "./server-view.js";
 import { emit, state } from "./state.js";
 
 const WHY = { age: "too old", messages: "too many", octets: "too large" };
 const SHOWN = 12, DAYS = 30, DAY = 86_400_000;
 
-export const show_retention = () => watch("retention", () => get("/v1/retention", { account: state.account }), draw, { ms: 10_000, always: true });
+export const show_retention = () => watch("retention", () => get("/v1/retention", { account: state.account }), (said) => redrawn(() => draw(said)), { ms: 10_000, always: true });
 
 const whose = () => (state.account === "sink" ? "the copy of everything (sink)" : state.account || state.info.account?.login);
 

@@ -37,7 +37,8 @@ export async function watch(view, ask, draw, { ms = 2000, always = false } = {})
     if (stopped || state.view !== view || turn !== asked || wrong?.status === 401) return;
     if (!wrong) {
       const text = JSON.stringify(said);
-      if (always || text !== last) { last = text; draw(said); }
+      // What somebody is pressing stays where it is; the next time is soon enough.
+      if (last === null || ((always || text !== last) && !pane.querySelector(":is(a, button, summary):active"))) { last = text; draw(said); }
     } else if (last === null) {
       pane.replaceChildren(trouble("error", "This could not be loaded", wrong.message, h("button", { type: "button", onclick: () => watch(view, ask, draw, { ms, always }) }, "Try again")));
     }
@@ -47,6 +48,13 @@ export async function watch(view, ask, draw, { ms = 2000, always = false } = {})
 }
 export const look_again = () => looking?.look?.();
 document.addEventListener("visibilitychange", () => document.hidden || look_again());
+
+/** Draws anew; whoever had the focus has it on the same thing again, if the things are as many. */
+export function redrawn(draw) {
+  const all = () => [...pane.querySelectorAll("a, button, summary")], at = all().indexOf(document.activeElement);
+  draw();
+  if (at >= 0) all()[at]?.focus({ preventScroll: true });
+}
 
 /** Rows in place of what was there; whoever had the focus keeps it. */
 export function refill(list, rows) {
