@@ -496,3 +496,66 @@ async def test_every_view_can_be_read_by_weak_eyes_and_fits(browser: Browser, tm
                 )
                 assert await visit.page.evaluate(too_wide) == [0, 0], (view, width)
         visit.wrong = [one for one in visit.wrong if "404" not in one]
+
+
+async def test_a_space_is_changed_on_the_page_and_given_a_token_that_opens_it_alone(visit: Visit, house: House) -> None:
+    await house.send(letter("outside"))
+    await look(visit, "/spaces")
+    await visit.page.fill(".form [name=name]", "ci-1")
+    await visit.page.check(".form [name=token]")
+    await visit.page.click("button:has-text('Open it')")
+    token = await visit.text("dialog .token code")
+    await visit.page.click("dialog button:has-text('Done')")
+    await visit.page.click(".space-row button[title='How long it lasts, and what it keeps']")
+    await visit.page.fill("dialog [name=ttl]", "90")
+    await visit.page.select_option("dialog [name=unit]", "60")
+    await visit.page.fill("dialog [name=messages]", "few")
+    await visit.page.click("dialog button:has-text('Change it')")
+    await visit.page.wait_for_selector("dialog .entry[data-field=messages] .wrong:has-text('integer')")
+    await visit.page.fill("dialog [name=messages]", "50")
+    await visit.page.click("dialog button:has-text('Change it')")
+    await visit.page.wait_for_selector(".space-row:has-text('keeps 50')")
+    [told] = (await house.get("/v1/spaces"))["spaces"]
+    assert (told["ttl"], told["retention"]["messages"]) == (5400, 50)
+    await visit.page.click(".space-row button[title='Tokens']")
+    await visit.page.wait_for_selector("dialog .tokens li:has-text('first')")
+    await visit.page.fill("dialog [name=name]", "watcher")
+    await visit.page.uncheck("dialog [name=write]")
+    await visit.page.click("dialog button:has-text('Make it')")
+    await visit.page.wait_for_selector("dialog .tokens li:has-text('watcher')")
+    reader = await visit.text("dialog .token code")
+    for secret, status in ((token, 204), (reader, 403)):
+        told = {"Authorization": f"Bearer {secret}"}
+        assert (await house.client.get("/v1/info", headers=told)).json()["account"] == "space:ci-1"
+        assert (await house.client.get("/v1/messages", params={"account": "sink"}, headers=told)).status_code == 403
+        made = await house.client.post("/v1/faults", json={"line": "smtp RCPT reply=450"}, headers=told)
+        assert (made.status_code == 201) == (status == 204)
+    await visit.page.click("dialog button[title=Remove] >> nth=0")
+    await visit.page.wait_for_selector("dialog .tokens li:has-text('first')", state="detached")
+    await visit.page.click("dialog button:has-text('Close')")
+    await visit.page.goto(visit.base + "/retention?account=space:ci-1")
+    await visit.page.click("button:has-text('Change what it keeps')")
+    await visit.page.fill("dialog [name=messages]", "7")
+    await visit.page.click("dialog button:has-text('Change it')")
+    await visit.page.wait_for_selector(".limit .most:has-text('7')")
+    visit.wrong = [one for one in visit.wrong if "/v1/spaces" not in one]
+
+
+async def test_who_came_by_the_token_of_a_space_is_offered_that_space_alone(browser: Browser, house: House) -> None:
+    made = await house.client.post("/v1/spaces", json={"name": "ci-1", "token": True})
+    await house.client.post("/v1/spaces", json={"name": "ci-2"})
+    await house.send(letter("inside"), to=["ann+ci-1@shop.test"])
+    await house.send(letter("outside"))
+    reader = await house.client.post("/v1/spaces/ci-1/tokens", json={"name": "reader", "scopes": ["read"]})
+    for token, offered in ((made.json()["token"], True), (reader.json()["token"], False)):
+        headers = {"Authorization": f"Bearer {token}"}
+        async with visiting(browser, base_of(house), extra_http_headers=headers) as visit:
+            await visit.go()
+            await visit.shows("inside")
+            assert len(await visit.subjects()) == 1
+            assert (await visit.page.locator(".side a:has-text('Faults')").count() == 1) == offered
+            await visit.press("g", "n")
+            await visit.page.wait_for_selector(".space-row:has-text('ci-1')")
+            assert await visit.page.locator(".space-row").count() == 1
+            assert await visit.page.locator("button:has-text('Open it'), button[title=Tokens]").count() == 0
+            assert (await visit.page.locator(".space-row [data-remove]").count() == 1) == offered

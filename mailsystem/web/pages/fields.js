@@ -1,9 +1,11 @@
 // Fields of a form that say what they want, and what was wrong with what they got: the server's own words, beside the field.
 import { h } from "./dom.js";
 
+let made = 0;
+
 /** A field: its name, what one types into, and a hint below. */
 export function field(name, label, input, hint = "") {
-  const id = `field-${name}`;
+  const id = `field-${(made += 1)}`;
   input.id = id;
   input.name = name;
   if (hint) input.setAttribute("aria-describedby", `${id}-hint`);

@@ -2,8 +2,10 @@
 import { get } from "./api.js";
 import { h, icon } from "./dom.js";
 import { count, date, plural, size, span, time } from "./format.js";
-import { card, frame, pane, redrawn, watch } from "./server-view.js";
-import { emit, state } from "./state.js";
+import { card, frame, look_again, pane, redrawn, watch } from "./server-view.js";
+import { change_space } from "./space-forms.js";
+import { emit, may, state } from "./state.js";
+import { fail } from "./undo.js";
 
 const WHY = { age: "too old", messages: "too many", octets: "too large" };
 const SHOWN = 12, DAYS = 30, DAY = 86_400_000;
@@ -45,7 +47,12 @@ function went(gone) {
     h("ul", { class: "went" }, gone.slice(0, SHOWN).map((one) => h("li", {}, h("i", { class: `is-${one.why}` }), h("span", { class: "num day" }, date(one.day)), h("span", {}, WHY[one.why] || one.why), h("b", { class: "num" }, plural(one.messages, "message")), h("span", { class: "quiet num" }, size(one.octets)))))] : h("p", { class: "quiet" }, "Nothing has gone by itself."));
 }
 
-const changing = (open) => h("details", { class: "card maker plain-words", open: Boolean(open) }, h("summary", {}, h("h2", {}, "How to change it")),
+/** A space may have limits of its own, which can be changed while it is there. */
+async function change_own() {
+  try { await change_space(await get(`/v1/spaces/${encodeURIComponent(state.account.slice(6))}`), look_again); } catch (error) { fail(error); }
+}
+const is_own = () => state.account.startsWith("space:") && may("write");
+const changing = (open) => is_own() ? h("div", { class: "card plain-words" }, h("p", {}, "This is a space: it keeps what all others keep, or what you say."), h("div", { class: "buttons" }, h("button", { type: "button", onclick: change_own }, icon("draft"), "Change what it keeps…"))) : h("details", { class: "card maker plain-words", open: Boolean(open) }, h("summary", {}, h("h2", {}, "How to change it")),
   h("p", {}, "The limits are settings of the server, for every account alike; they are read when it starts:"),
   h("pre", {}, `MAILSYSTEM_RETENTION__AGE=7d MAILSYSTEM_RETENTION__MESSAGES=5000 mailsystem ${state.info?.role === "sink" ? "sink" : "serve"}`),
   h("p", { class: "quiet" }, h("code", {}, "retention.age"), " (12h, 7d), ", h("code", {}, "retention.messages"), " and ", h("code", {}, "retention.octets"), " (500 MiB). ", state.info?.spaces ? "A space may have limits of its own, said when it is opened. " : "", "It is looked at once a minute; the oldest goes first, and the age counts from when a message came to its mailbox."));

@@ -2,10 +2,11 @@
 import { get, post, remove } from "./api.js";
 import { confirm } from "./dialog.js";
 import { copy, h, icon } from "./dom.js";
-import { choice, clear_wrong, field, number, show_wrong, text, tick } from "./fields.js";
+import { field, text, tick } from "./fields.js";
 import { age, count, keeps, plural, size, span, time } from "./format.js";
 import { card, frame, look_again, pane, refill, trouble, watch } from "./server-view.js";
-import { emit, sees_spaces, state } from "./state.js";
+import { change_space, keeping, lasting, sending, show_token, space_tokens } from "./space-forms.js";
+import { emit, may, sees_spaces, state } from "./state.js";
 import { fail, say } from "./undo.js";
 
 let shown = null;
@@ -25,7 +26,7 @@ function draw({ spaces, accounts }) {
 
 function build(spaces) {
   const list = h("ul", { class: "items", "aria-label": "Spaces" });
-  const maker = h("details", { class: "card maker", open: matchMedia("(min-width: 1100px)").matches || !spaces.length }, h("summary", {}, h("h2", {}, "Open a space"), h("kbd", {}, "n")), form());
+  const maker = may("admin") && h("details", { class: "card maker", open: matchMedia("(min-width: 1100px)").matches || !spaces.length }, h("summary", {}, h("h2", {}, "Open a space"), h("kbd", {}, "n")), form());
   const view = frame("Spaces", "Several people, or several jobs of a CI, share this sink without seeing each other’s mail.", {}, h("div", { class: "two" }, h("div", { class: "main" }, list, how()), maker));
   shown = { view, list };
   pane.replaceChildren(view);
@@ -43,7 +44,10 @@ function row(one, accounts) {
       h("p", { class: "num" }, one.messages ? `${plural(one.messages, "message")}, ${size(one.octets)}` : "No mail yet", h("span", { class: "quiet" }, ` · opened ${ago(one.created)} · used ${ago(one.used)}`, one.retention ? ` · keeps ${keeps(one.retention, "as elsewhere")}` : "")),
       inside.length ? h("p", { class: "inside" }, inside.slice(0, 12).map((other) => link(other.login, [other.login.slice(0, -one.name.length - 1), h("em", { class: "num" }, other.unread ? `${count(other.unread)} / ${count(other.messages)}` : count(other.messages))], { class: "chip", title: `${plural(other.messages, "message")}, ${count(other.unread)} unread` })), inside.length > 12 ? h("span", { class: "quiet" }, `and ${count(inside.length - 12)} more`) : null) : null,
       h("p", { class: "left num", title: `gone ${time(one.expires)}, unless it is used before` }, h("span", { class: "bar-of", "aria-hidden": "true" }, h("i", { vars: { "--part": `${(part * 100).toFixed(1)}%` } })), h("span", {}, left < 1 ? "going now" : `gone in ${span(left)}`), h("span", { class: "quiet" }, ` unless it is used; it stays for ${span(one.ttl)}`))),
-    h("div", { class: "does" }, h("button", { type: "button", onclick: () => look_at(one.account) }, icon("inbox"), "Its mail"), h("button", { type: "button", class: "bare", title: "Close it  Del", "aria-label": `Close ${one.name}`, data: { remove: "" }, onclick: () => close(one) }, icon("trash"))));
+    h("div", { class: "does" }, h("button", { type: "button", onclick: () => look_at(one.account) }, icon("inbox"), "Its mail"),
+      may("admin") && h("button", { type: "button", class: "bare", title: "Tokens", "aria-label": `Tokens of ${one.name}`, onclick: () => space_tokens(one) }, icon("shield")),
+      may("write") && h("button", { type: "button", class: "bare", title: "How long it lasts, and what it keeps", "aria-label": `Change ${one.name}`, onclick: () => change_space(one, look_again) }, icon("draft")),
+      may("write") && h("button", { type: "button", class: "bare", title: "Close it  Del", "aria-label": `Close ${one.name}`, data: { remove: "" }, onclick: () => close(one) }, icon("trash"))));
 }
 const ago = (moment) => { const said = age(moment); return said === "now" ? "just now" : / min$/.test(said) ? `${said} ago` : said; };
 
@@ -56,37 +60,22 @@ function close(one) {
 }
 
 function form() {
-  const own = h("input", { type: "number", min: "1", inputmode: "numeric", placeholder: "2" });
-  const unit = choice([["60", "minutes"], ["3600", "hours"], ["86400", "days"]], { "aria-label": "Unit", name: "unit" });
-  unit.value = "3600";
-  const entry = field("ttl", "Lasts", own, "without being used; a day, or what the settings say, where nothing stands here");
-  const pair = h("span", { class: "pair" });
-  own.replaceWith(pair);
-  pair.append(own, unit);
-  const made = h("form", { class: "form", novalidate: true, onsubmit: async (event) => {
-    event.preventDefault();
-    const value = (name) => made.elements[name].value.trim(), wanted = { name: value("name"), login: made.elements.login.checked, tag: made.elements.tag.checked, domains: value("domains").split(/[\s,;]+/).filter(Boolean) };
-    if (!wanted.name) return show_wrong(made, { message: "A space needs a name.", more: { field: "name" } });
-    const ttl = number(value("ttl"));
-    if (ttl !== undefined) wanted.ttl = ttl * Number(unit.value);
-    const retention = { messages: number(value("messages")), age: number(value("age")) };
-    if (typeof retention.age === "number") retention.age *= 3600;
-    if (retention.messages !== undefined || retention.age !== undefined) wanted.retention = retention;
-    const button = made.querySelector("[type=submit]");
-    button.disabled = true;
-    clear_wrong(made);
-    try {
-      const opened = await post("/v1/spaces", wanted);
-      made.reset();
-      unit.value = "3600";
-      say(`${opened.name} is open.`, { action: { label: "Its mail", run: () => look_at(opened.account) } });
-      emit("stale");
-      await look_again();
-    } catch (error) { show_wrong(made, error); } finally { button.disabled = false; }
-  } },
-  field("name", "Name", text({ required: true, placeholder: "ci-4821", data: { first: "" } }), "letters, digits and hyphens"), entry,
+  const ttl = lasting(), kept = keeping();
+  const made = h("form", { class: "form", novalidate: true, onsubmit: sending(() => made, async () => {
+    const value = (name) => made.elements[name].value.trim(), ticked = (name) => made.elements[name].checked;
+    const wanted = { name: value("name"), login: ticked("login"), tag: ticked("tag"), token: ticked("token"), domains: value("domains").split(/[\s,;]+/).filter(Boolean), ttl: ttl.value(), retention: kept.value() };
+    if (!wanted.name) throw Object.assign(new Error("A space needs a name."), { more: { field: "name" } });
+    const opened = await post("/v1/spaces", wanted);
+    made.reset();
+    if (opened.token) show_token(opened.name, opened.token);
+    else say(`${opened.name} is open.`, { action: { label: "Its mail", run: () => look_at(opened.account) } });
+    emit("stale");
+    await look_again();
+  }) },
+  field("name", "Name", text({ required: true, placeholder: "ci-4821", data: { first: "" } }), "letters, digits and hyphens"), ttl.entry,
   h("fieldset", {}, h("legend", {}, "Which mail is for it"), tick("login", "Of whoever logs in by its name", { checked: "" }), tick("tag", "To addresses with its name as a tag", { checked: "" }), field("domains", "To domains", text({ placeholder: "none" }), "ci-4821.test, *.ci-4821.test")),
-  h("details", { class: "more" }, h("summary", {}, "What it keeps", h("span", { class: "quiet" }, "as elsewhere")), h("div", { class: "grid" }, field("age", "For", text({ inputmode: "decimal", placeholder: "as elsewhere" }), "hours"), field("messages", "At most", text({ inputmode: "numeric", placeholder: "as elsewhere" }), "messages"))),
+  h("details", { class: "more" }, h("summary", {}, "What it keeps", h("span", { class: "quiet" }, "as elsewhere")), h("div", { class: "grid" }, kept.entries)),
+  tick("token", "With a token that opens it and nothing else"),
   h("p", { class: "wrong", role: "alert" }), h("div", { class: "buttons" }, h("button", { type: "submit", class: "first" }, "Open it")));
   return made;
 }
@@ -97,5 +86,5 @@ function how() {
   return card("How mail gets into one",
     h("ol", { class: "ways" }, h("li", {}, h("b", {}, "By who logs in."), " Whoever sends it logs in by SMTP as ", h("code", {}, "ci-4821"), " or ", h("code", {}, "ci-4821+anything"), ", with any password:", snippet(`smtp = smtplib.SMTP("${host}", ${port})\nsmtp.login("ci-4821", "any")`)),
       h("li", {}, h("b", {}, "By a tag"), " of the address: ", h("code", {}, "ann+ci-4821@example.org"), ", whatever the domain."), h("li", {}, h("b", {}, "By the domain"), ", if it is one of its own: ", h("code", {}, "anybody@ci-4821.test"), ".")),
-    h("p", { class: "quiet" }, "The first that holds counts. It is read by POP3 and IMAP with the same login, and by programs with ", h("code", {}, "account=ci-4821"), ". With the setting ", h("code", {}, "spaces.logins"), " a login opens a space that is not there yet. A space is no secret: whoever reaches the sink can look into all of them."));
+    h("p", { class: "quiet" }, "The first that holds counts. It is read by POP3 and IMAP with the same login, and by programs with ", h("code", {}, "account=ci-4821"), ". With the setting ", h("code", {}, "spaces.logins"), " a login opens a space that is not there yet. By itself a space is no secret: whoever reaches the sink without a token can look into all of them."));
 }

@@ -13,12 +13,14 @@ export const emit = (name, detail) => heard.dispatchEvent(new CustomEvent(name, 
 export const run = (command, given) => emit("run", { command, given });
 
 /** Whether what is written here may go somewhere: in a sink to itself. */
-export const can_send = () => Boolean(state.info && (state.info.role === "sink" || state.info.sending || state.info.user?.scopes?.includes("send")));
+export const can_send = () => Boolean(state.info && (state.info.user ? may("send") || state.info.sending : state.info.role === "sink" || state.info.sending));
 /** Whether the sessions of everybody may be seen. */
 export const sees_all = () => Boolean(state.info && (state.info.role === "sink" || state.info.user?.admin));
 
-/** Whether things go wrong here on demand, and whether spaces can be opened: only in a sink. */
-export const sees_faults = () => Boolean(state.info?.faults);
+/** Whether who looks has that scope. In a sink everybody has all, but for who came in by the token of a space. */
+export const may = (scope) => Boolean(state.info && (state.info.user ? state.info.user.scopes.includes(scope) : state.info.role === "sink"));
+/** Whether things go wrong here on demand, and whether there can be spaces: only in a sink. */
+export const sees_faults = () => Boolean(state.info?.faults && may("write"));
 export const sees_spaces = () => Boolean(state.info?.spaces);
 
 let kept = {};
