@@ -47,10 +47,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         and for what comes of it. No secrets and no texts of messages are in it. `missed` tells how many events were lost to a
         reader that was too slow. Who comes again with Last-Event-ID hears what was said meanwhile. The token of a space
         shows what is said there, and nothing else."""
-        visitor = await asked.visitor(request, READ)
+        visitor = await keeper.visitor(request)
         space = visitor.space
-        if not space:
-            visitor.must(ADMIN)
+        visitor.must(READ if space else ADMIN)
         if watch().readers >= MOST_READERS:
             raise Problem(503, f"{MOST_READERS} look on already")
         last = request.headers.get("last-event-id", "")

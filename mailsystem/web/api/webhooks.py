@@ -26,7 +26,7 @@ from mailsystem.mail.webhook import (
 )
 from mailsystem.net.public import is_allowed
 from mailsystem.store import Delivery, Webhook
-from mailsystem.web.api.asked import AccountName, Asked
+from mailsystem.web.api.asked import AccountName
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Moment, Shape, moment
 from mailsystem.web.visitors import Doorkeeper
@@ -131,7 +131,6 @@ class Retried(Shape):
 
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
-    asked = Asked(context, keeper)
     store = context.store.webhooks
 
     def check(url: str) -> str:
@@ -152,13 +151,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         return text
 
     async def whose(request: Request, login: str | None) -> Account:
-        visitor = await asked.visitor(request)
+        visitor = await keeper.visitor(request)
         visitor.must_own()
         return await keeper.account(visitor, login)
 
     async def known(request: Request, ident: str) -> Webhook:
         """One that the visitor may see to. Raises `NoSuchRecipient`."""
-        visitor = await asked.visitor(request)
+        visitor = await keeper.visitor(request)
         visitor.must_own()
         hook = await store.find(ident)
         if not visitor.sees(hook.login):
@@ -185,7 +184,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     @router.get("")
     async def all_(request: Request, account: AccountName = None) -> Webhooks:
         """All webhooks, or those about somebody's mail, the oldest first."""
-        visitor = await asked.visitor(request)
+        visitor = await keeper.visitor(request)
         visitor.must_own()
         login = None if account is None else (await whose(request, account)).login
         return Webhooks(webhooks=[_shape(hook) for hook in await store.all(login) if visitor.sees(hook.login)])
