@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 MOST_READ: Final = 64 << 10
 """Characters of one passage that are looked through."""
+MOST_READ_OF_ALL: Final = 4 * MOST_READ
+"""Characters of all passages together: a message has one for each of its HTML parts, however many its sender makes."""
 MOST_CANDIDATES: Final = 2_000
 """Of one passage."""
 MOST_CODES: Final = 20
@@ -130,7 +132,11 @@ def codes_in(passages: Sequence[Passage]) -> tuple[Code, ...]:
     """The codes in all of them, the likeliest first; each value once."""
     best: dict[str, Code] = {}
     places: dict[str, set[int]] = {}
+    room = MOST_READ_OF_ALL
     for number, passage in enumerate(passages):
+        if room <= 0:
+            break
+        room -= min(len(passage.text), MOST_READ)
         for code in _candidates(passage):
             known = best.get(code.value)
             if known is None or code.score > known.score:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsystem.mail import codes as codes_module
-from mailsystem.mail.codes import Passage, codes_in
+from mailsystem.mail.codes import MOST_READ, MOST_READ_OF_ALL, Passage, codes_in
 from mailsystem.mail.extraction import Link, Unsubscribe, extracted, html_of, links_of, text_of, unsubscribe_of
 from mailsystem.mail.reading import read
 
@@ -259,3 +259,10 @@ def test_the_numbers_of_parts_are_those_of_imap() -> None:
     )
     assert [piece.section for piece in read(raw).pieces] == ["", "1", "2", "2", "2.1", "2.2"]
     assert [piece.section for piece in read(messages.simple()).pieces] == ["1"]
+
+
+def test_codes_are_looked_for_in_so_much_of_a_message_and_no_more() -> None:
+    code, filler = Passage("Your code is 482913.", []), Passage("a " * MOST_READ, [])
+    few = MOST_READ_OF_ALL // MOST_READ - 1
+    assert [found.value for found in codes_in([filler] * few + [code])] == ["482913"]
+    assert codes_in([filler] * (few + 1) + [code]) == ()
