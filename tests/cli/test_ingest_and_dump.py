@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailsystem.app import opened
+from mailsystem.cli.ingest import sources
 from mailsystem.mail.mailbox import FLAGGED, SEEN
 from mailsystem.settings import Settings
 
@@ -227,3 +228,19 @@ def test_one_that_is_damaged_does_not_keep_the_others_from_being_saved(home: Cli
     told = home("dump", "out", "-a", ANN, "-f", form, status=1).err
     assert "M1 in INBOX cannot be read" in told
     assert told.endswith("1 message written, 1 could not be read\n")
+
+
+def test_who_stops_it_is_told_what_was_done_and_how_it_goes_on(home: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.mbox").write_bytes(MBOX)
+    whole = sources.letters
+
+    def stopped(*known: Any) -> Any:
+        for letter in whole(*known):
+            yield letter
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sources, "letters", stopped)
+        told = home("ingest", "a.mbox", "-a", ANN, status=1).err
+    assert told == "error: stopped: 1 message is in; --skip-known goes on from there\n"
+    assert home("ingest", "a.mbox", "-a", ANN, "--skip-known").out == "1 message is in, 1 were there already\n"

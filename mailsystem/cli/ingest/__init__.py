@@ -96,7 +96,9 @@ def ingest(
     if known_by is not None and not skip_known:
         raise Refused("--known-by says what --skip-known passes over; it goes with that")
 
-    async def work(store: Store, settings: Settings) -> Counter[str]:
+    counts: Counter[str] = Counter()
+
+    async def work(store: Store, settings: Settings) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -105,27 +107,29 @@ def ingest(
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
         ingesting: _Ingesting
         if by_recipient:
-            ingesting = _Received(store, await _delivery(store, settings))
+            ingesting = _Received(store, counts, await _delivery(store, settings))
         else:
             owner = await store.accounts.find(await whose(account, store, settings))
-            ingesting = _Appended(store, owner, mailbox, (known_by or Known.CONTENT) if skip_known else None)
+            ingesting = _Appended(store, counts, owner, mailbox, (known_by or Known.CONTENT) if skip_known else None)
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             try:
                 task = progress.add_task("0 messages", total=size_of(files))
                 for letter in letters(files, lambda octets: progress.advance(task, octets)):
                     await ingesting.take(letter)
-                    progress.update(task, description=f"{sum(ingesting.counts.values())} messages")
+                    progress.update(task, description=f"{counts.total()} messages")
             except OSError as error:
                 raise Refused(
-                    f"{error.filename or 'a file'} cannot be read: {error.strerror or error};"
-                    f" {_told(ingesting.counts)} before it"
+                    f"{error.filename or 'a file'} cannot be read: {error.strerror or error}; {_told(counts)} before it"
                 ) from None
         for line in ingesting.failures[:_MOST_TOLD]:
             typer.echo(line, err=True)
-        return ingesting.counts
 
-    counts = with_store(config, data_dir, work)
+    try:
+        with_store(config, data_dir, work)
+    except KeyboardInterrupt:
+        further = "" if by_recipient else "; --skip-known goes on from there"
+        raise Refused(f"stopped: {_told(counts)}{further}") from None
     if json:
         print_json({"ingested": counts["ingested"], "known": counts["known"], "failed": counts["failed"]})
     else:
@@ -144,9 +148,10 @@ def _told(counts: Counter[str]) -> str:
 class _Ingesting:
     """Takes one message after the other."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, counts: Counter[str]) -> None:
+        """What becomes of each is counted in `counts`."""
         self.store = store
-        self.counts: Counter[str] = Counter()
+        self.counts = counts
         self.failures: list[str] = []
 
     async def take(self, letter: Letter) -> None:
@@ -177,9 +182,11 @@ class _Ingesting:
 class _Appended(_Ingesting):
     """Into mailboxes of one account."""
 
-    def __init__(self, store: Store, owner: Account, mailbox: str | None, known_by: Known | None) -> None:
+    def __init__(
+        self, store: Store, counts: Counter[str], owner: Account, mailbox: str | None, known_by: Known | None
+    ) -> None:
         """`known_by` tells which messages are passed over; None lets all come in."""
-        super().__init__(store)
+        super().__init__(store, counts)
         self._owner = owner
         self._mailbox = mailbox
         self._known_by = known_by
@@ -232,8 +239,8 @@ def _message_id(head: bytes) -> str | None:
 class _Received(_Ingesting):
     """To those whom each message is for."""
 
-    def __init__(self, store: Store, delivery: Delivery) -> None:
-        super().__init__(store)
+    def __init__(self, store: Store, counts: Counter[str], delivery: Delivery) -> None:
+        super().__init__(store, counts)
         self._delivery = delivery
 
     async def keep(self, letter: Letter, spool: Spool, digest: bytes) -> str:
