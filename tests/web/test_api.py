@@ -541,3 +541,14 @@ async def test_of_very_many_parts_the_first_thousand_are_told(house: House) -> N
     assert told["text"] == "first"
     assert (await house.get("/v1/messages"))["messages"][0]["attachments"] == 996
     assert (await house.client.get("/v1/messages/latest/parts/900")).status_code == 200
+
+
+async def test_one_may_wait_for_an_address_before_its_first_message(house: House) -> None:
+    waiting = asyncio.ensure_future(house.get("/v1/wait", account="new@shop.test", timeout=30))
+    await house.get("/v1/wait", 404, account="nobody")
+    await house.get("/v1/wait", 400, account="@")
+    await house.get("/v1/wait", 404, account="ann@shop.test/ci-1")
+    await house.send(letter("first"), to=["new@shop.test"])
+    assert [each["subject"] for each in (await waiting)["messages"]] == ["first"]
+    # Whoever only looks makes nothing.
+    await house.get("/v1/messages", 404, account="other@shop.test")

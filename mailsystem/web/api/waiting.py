@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 
 from mailsystem.finding.finder import Hit
 from mailsystem.mail.account import Account
-from mailsystem.mail.errors import MailError, NoSuchMailbox
+from mailsystem.mail.errors import MailError, NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import STAR, Mailbox, MailboxId, MessageSet, ModSeq, Uid
 from mailsystem.mail.objectid import emailid
 from mailsystem.mail.query import Query
@@ -28,7 +28,7 @@ from mailsystem.web.context import Context
 from mailsystem.web.letters import of_flags, summaries
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Arrivals
-from mailsystem.web.visitors import Doorkeeper
+from mailsystem.web.visitors import Doorkeeper, Visitor
 
 LONGEST_WAIT: Final = 600.0
 HEARTBEAT: Final = 15.0
@@ -44,6 +44,15 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["events"])
     asked = Asked(context, keeper)
+
+    async def expected(visitor: Visitor, login: str | None) -> Account:
+        """Whose mail is waited for. In a sink everybody exists: who waits may be earlier than the first message."""
+        try:
+            return await keeper.account(visitor, login)
+        except NoSuchRecipient:
+            if not (context.is_sink and login and "@" in login) or "/" in login or visitor.space:
+                raise
+        return await context.store.accounts.ensure(context.directory.login_key(login))
 
     @router.get(
         "/wait", responses={408: {"description": "It did not come in time; `arrived` are the latest that did."}}
@@ -65,7 +74,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     ) -> Arrivals:
         """Wait until so many messages are here that the query finds, and tell them, the oldest first."""
         visitor = await asked.visitor(request)
-        whose = await keeper.account(visitor, account)
+        whose = await expected(visitor, account)
         waiting = _Waiting(context, whose, asked.query(query), _since(since, context.store.clock.now()))
         boxes = await asked.mailboxes(whose, mailbox)
         hits = await waiting.until(boxes, count, timeout, everywhere=mailbox == EVERYWHERE)
@@ -95,7 +104,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """Everything that changes, as it does: `arrived`, `flags`, `gone`, `mailboxes`. The id of an event is the ModSeq of
         the account; who comes again with it as Last-Event-ID misses nothing."""
         visitor = await asked.visitor(request)
-        whose = await keeper.account(visitor, account)
+        whose = await expected(visitor, account)
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else since
 
