@@ -14,6 +14,9 @@ IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+_LOOPBACK: Final = ipaddress.IPv6Address("::1")
+_METADATA: Final = ipaddress.IPv6Address("fd00:ec2::254")
+"""Where machines at Amazon ask for their secrets."""
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 _INSIDE: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
 """Networks that some versions of Python take for public: for protocols (RFC 6890), and the host of a rented machine."""
@@ -23,19 +26,24 @@ def is_public(address: str | IP) -> bool:
     """Whether it leads to one host out on the internet: not to this machine, this network, or many at once."""
     ip = ipaddress.ip_address(address) if isinstance(address, str) else address
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is None and (ip in _NAT64 or ip in _COMPATIBLE):
-            inner = last
-        if inner is not None:
+        if (inner := _inner(ip)) is not None:
             return is_public(inner)
         if ip.is_site_local or ip.teredo is not None:
             return False
+        last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP and not is_public(last):  # RFC 5214 6.1
             return False
     elif any(ip in network for network in _INSIDE):
         return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def _inner(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The address of the old kind that this one leads to."""
+    inner = ip.ipv4_mapped or ip.sixtofour
+    if inner is None and (ip in _NAT64 or ip in _COMPATIBLE):
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return inner
 
 
 def is_allowed(address: str, *, private: bool) -> bool:
@@ -47,8 +55,10 @@ def is_allowed(address: str, *, private: bool) -> bool:
         return False
     if is_public(ip):
         return True
-    plain = getattr(ip, "ipv4_mapped", None) or ip
-    return private and "%" not in address and not (plain.is_multicast or plain.is_link_local or plain in _INSIDE[1])
+    if ip.version == 6 and ip != _LOOPBACK:
+        ip = _inner(ip) or ip
+    secret = ip == _METADATA if ip.version == 6 else ip in _INSIDE[1]
+    return private and "%" not in address and not (ip.is_multicast or ip.is_link_local or secret)
 
 
 async def addresses(host: str, port: int) -> Sequence[str]:

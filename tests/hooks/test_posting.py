@@ -80,6 +80,10 @@ def test_not_even_a_sink_asks_where_clouds_tell_their_secrets() -> None:
     for address in (
         "169.254.169.254",
         "::ffff:169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::",
+        "::169.254.169.254",
+        "fd00:ec2::254",
         "fe80::1",
         "fe80::1%1",
         "224.0.0.1",
