@@ -19,11 +19,15 @@ from mailsystem.finding.uids import Uids
 from mailsystem.mail.attachment import attachments
 from mailsystem.mail.content import Facts, Part
 from mailsystem.mail.haystack import Words, at_once, blocks, found_in, pieces
+from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import ContentId, MessageSet
 from mailsystem.store import Fetched, Want
 
 _CHEAP: Final = 8
 """So many messages of a column are as soon looked at as one row."""
+_SKIMMED: Final = (Kept.UID, Kept.PARTS, Kept.HEAD, Kept.REST)
+_A_FEW: Final = 8
+"""Messages that are read as a whole sooner than skimmed first."""
 _NEW: Final = 3.0
 _TRIES: Final = 20
 _REST: Final = 0.1
@@ -86,6 +90,7 @@ class Searching:
         if Cost.HEADER in costs:
             await self._closer(parts | Want.HEAD, bridge=20)
         if Cost.TEXT in costs:
+            await self._skim()
             await self._closer(Want.FACTS | Want.RAW, bridge=8)
         self._hits.sort()
         return self._hits
@@ -135,6 +140,43 @@ class Searching:
                     for each in slice_:
                         if each.raw is None and each.facts is not None:
                             self._settle([(each.message.uid, await self._weigh_file(each, each.facts, sent_to))])
+
+    async def _skim(self) -> None:
+        """Settle those candidates of which octets that lie in the database tell enough as they are: of a phrase of frequent
+        words the index leaves most, and most of those do not have it."""
+        if len(self._candidates) < _A_FEW or not self._words:
+            return
+        where, among = self._where, self._candidates
+        candidates = frozenset(among)
+        uids = await apart(len(among), lambda: _ranges(self._view, among, 8))
+
+        def looked(columns: Columns) -> list[tuple[int, bool]]:
+            rows = zip(*(columns[thing] for thing in _SKIMMED), strict=True)
+            verdicts = ((uid, self._skimmed(uid, *row)) for uid, *row in rows if uid in candidates)
+            return [(uid, verdict) for uid, verdict in verdicts if verdict is not None]
+
+        settled: dict[int, bool] = {}
+        reading = where.store.fetching.made(
+            where.account, where.mailbox, uids, _SKIMMED, looked, actor=where.actor, about=len(among)
+        )
+        async for some in reading:
+            settled.update(some)
+        self._candidates = [uid for uid in among if uid not in settled]
+        self._settle(settled.items())
+
+    def _skimmed(self, uid: int, parts: bytes, head: bytes | None, rest: bytes | None) -> bool | None:
+        if head is None or rest is None:
+            return None
+        at_first = at_once(self._words, parts, head + rest)
+        if not at_first:
+            return None
+
+        def told(key: Key, uid: int) -> bool | None:
+            if isinstance(key, Text) and (there := at_first.get(key.words)) is not None:
+                return there
+            return self._sifting.told(key, uid)
+
+        return self._key.holds(Known(uid, self._view.is_recent(uid), told=told))
 
     async def _recipients(self, slice_: Sequence[Fetched]) -> Mapping[ContentId, Sequence[str]]:
         """To whom these were sent, as far as that is known."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from mailsystem.mail.decomposition import decomposed
@@ -169,6 +170,8 @@ def found_in(wanted: Iterable[Words], block: Iterable[Piece], octets: bytes, sta
 _RECORD = re.compile(rb'\["([^"]*+)","[^"]*+",[0-9]++,([0-9]++),([0-9]++),[0-9]++,"([^"]*+)",(?:null|"([^"]*+)"),')
 _WRITTEN_SO: Final = frozenset(map(chr, range(0x20, 0x7F))) - set('"\\')
 """Characters that JSON writes as they are, as the names of files stand in the tree."""
+_LOOSE: Final = {" ": rb"[ \t\r\n]*", ":": rb"[ \t\r\n]*:[ \t\r\n]*"}
+_ENCODED_WORD = re.compile(rb"=\?")
 _AS_THEY_ARE: Final = frozenset([b"7bit", b"8bit", b"binary"])
 
 
@@ -177,32 +180,37 @@ def at_once(wanted: Iterable[Words], parts: bytes, octets: bytes) -> dict[Words,
 
     `parts` is the tree as `Part.dump` gives it. Nothing is decoded for that: of the mail of most people it answers most.
     """
-    if not octets.isascii() or b"=?" in octets or b"\\u" in parts:
+    if not octets.isascii() or _ENCODED_WORD.search(octets) or b"\\u" in parts:
         return {}
     records = _RECORD.findall(parts)
     if len(records) != parts.count(b"[") - 1 or not all(map(_is_plain, records)):
         return {}
     lower, names = octets.lower(), parts.lower()
-    dense: tuple[bytes, bytes] | None = None
     kind, start, end, _, _ = records[0]
     told: dict[Words, bool] = {}
     for words in wanted:
-        needle = words.needle
-        if not _WRITTEN_SO.issuperset(needle) or not needle.strip(" "):
+        patterns = _patterns(words.needle)
+        if patterns is None:
             continue
-        run = needle.encode()
-        if needle.isalnum():
-            is_there = run in lower or run in names
-        else:
-            # White space is all that folds and ends of lines change.
-            dense = dense or (lower.translate(None, b" \t\r\n"), names.translate(None, b" "))
-            letters = run.translate(None, b" ")
-            is_there = letters in dense[0] or letters in dense[1]
-        if not is_there:
+        loose, exact = patterns
+        if not (loose.search(lower) or loose.search(names)):
             told[words] = False
-        elif len(records) == 1 and kind == b"text" and lower.find(run, int(start), int(end)) >= 0:
+        elif len(records) == 1 and kind == b"text" and exact.search(lower, int(start), int(end)):
             told[words] = True
     return told
+
+
+@lru_cache(maxsize=64)
+def _patterns(needle: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]] | None:
+    """What stands in plain octets wherever the needle stands in their text, and what that is at the least where it surely does.
+
+    White space is all that changes: by folds, at ends of lines, and around the colon behind the name of a field. Patterns find
+    short octets, and such as are not there, in a fraction of the time that `in` takes.
+    """
+    if not _WRITTEN_SO.issuperset(needle) or not needle.strip(" "):
+        return None
+    pieces = (_LOOSE.get(character) or re.escape(character.encode()) for character in needle)
+    return re.compile(b"".join(pieces)), re.compile(re.escape(needle.encode()))
 
 
 def _is_plain(record: tuple[bytes, ...]) -> bool:
