@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import smtplib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mailsystem.app import opened
+from mailsystem.app import opened, running
 from mailsystem.mail.mailbox import SEEN
-from mailsystem.settings import Settings
+from mailsystem.settings import Settings, Smtp, Web
 
 if TYPE_CHECKING:
     from conftest import Cli
@@ -50,6 +51,30 @@ def test_the_newest_come_first_in_a_table(cli: Cli) -> None:
     assert "Seen" in rows[1]
     # What a message says cannot steer the terminal.
     assert "\x1b" not in told
+
+
+def test_the_envelope_may_be_asked_for_when_the_sink_is_gone(cli: Cli) -> None:
+    async def fill() -> None:
+        settings = Settings(data_dir=cli.data_dir, host="127.0.0.1", smtp=Smtp(port=0), web=Web(port=None))
+        async with running(settings, ["smtp"], sink=True) as house:
+            place = house.bound["smtp"]
+
+            def send() -> None:
+                with smtplib.SMTP(place.host, place.port) as client:
+                    client.sendmail("bounce@shop.test", ["ann@a.test", "bob@a.test"], "Subject: two\r\n\r\n")
+
+            await asyncio.to_thread(send)
+
+    asyncio.run(fill())
+    for query, found in (
+        ("envelope-to:bob@a.test", 1),
+        ("envelope-from:@shop.test", 1),
+        ("envelope-to:carl@a.test", 0),
+    ):
+        assert len(cli("find", query, "--json").json["messages"]) == found, query
+    assert cli("find", "--explain", "envelope-to:bob@a.test").out == (
+        "Messages that have bob@a.test as a recipient in their envelope.\n"
+    )
 
 
 def test_the_words_of_a_query_may_stand_apart(cli: Cli) -> None:

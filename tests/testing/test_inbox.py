@@ -165,6 +165,17 @@ def test_a_query_finds_what_it_says(mail: Inbox) -> None:
         mail.expect(query="(")
 
 
+def test_queries_ask_for_the_envelope(mail: Inbox) -> None:
+    hidden = mail.new_address("hidden")
+    with mail.smtp(login=False) as client:
+        client.sendmail("bounce@shop.test", [mail.address, hidden], b"Subject: Hello\r\nTo: you\r\n\r\n\r\n")
+        client.sendmail("", [mail.address], b"Subject: Report\r\nTo: you\r\n\r\n\r\n")
+    assert mail.expect(query=f"envelope-to:{hidden}").subject == "Hello"
+    assert mail.expect(query=f"envelope-to:{mail.address} -envelope-to:{hidden}").subject == "Report"
+    assert mail.expect(query="envelope-from:<>").subject == "Report"
+    assert mail.expect(query="envelope-from:@shop.test").subject == "Hello"
+
+
 def test_a_block_waits_only_for_what_comes_of_it(mail: Inbox) -> None:
     send(mail, mail.address)
     with mail.expecting(subject="Hello") as got:

@@ -90,6 +90,17 @@ def test_queries_are_asked_there(mail: Inbox) -> None:
         mail.expect(query="(")
 
 
+def test_queries_ask_for_the_envelope_there(mail: Inbox) -> None:
+    hidden = mail.new_address("hidden")
+    with mail.smtp(login=False) as client:
+        client.sendmail("bounce@shop.test", [mail.address, hidden], b"Subject: Hello\r\nTo: you\r\n\r\n\r\n")
+        client.sendmail("", [mail.address], b"Subject: Report\r\nTo: you\r\n\r\n\r\n")
+    assert mail.expect(query=f"envelope-to:{hidden}").subject == "Hello"
+    assert mail.expect(query=f"envelope-to:{mail.address} -envelope-to:{hidden}").subject == "Report"
+    assert mail.expect(query="envelope-from:<>").subject == "Report"
+    assert mail.expect(query="envelope-from:@shop.test").subject == "Hello"
+
+
 def test_clear_removes_this_tests_mail_and_no_other(mail: Inbox, remote: RemoteServer) -> None:
     with remote.watch(Claims()) as arrivals, closing(Inbox(Postbox(remote, arrivals))) as other:
         for each in (mail, other):

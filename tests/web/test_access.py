@@ -187,6 +187,19 @@ async def test_one_sees_ones_own_and_an_administrator_everybodys(server: Server)
         assert (await admin.delete("/v1/domains/b.test")).status_code == 204
 
 
+async def test_a_query_tells_nobody_of_blind_copies(server: Server) -> None:
+    async with server.client(auth=("ann@a.test", PASSWORD)) as ann:
+        letter = {"to": ["bob@a.test"], "bcc": ["ann@a.test"], "subject": "lunch", "text": "Friday?"}
+        assert (await ann.post("/v1/send", json=letter)).status_code == 201
+    async with server.client(auth=("bob@a.test", PASSWORD)) as bob:
+        for query, found in (
+            ("envelope-from:ann@a.test", 1),
+            ("envelope-to:ann@a.test", 0),
+            ("-envelope-to:ann@a.test", 1),
+        ):
+            assert len((await bob.get("/v1/messages", params={"query": query})).json()["messages"]) == found, query
+
+
 async def test_what_others_share_is_no_way_to_their_other_mail(server: Server) -> None:
     store = server.store
     ann = await store.accounts.find("ann@a.test")
