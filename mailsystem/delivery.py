@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from fnmatch import fnmatchcase
@@ -24,8 +24,8 @@ from mailsystem.mail.errors import (
     SyntaxFault,
     Unavailable,
 )
-from mailsystem.mail.mailbox import ContentId
-from mailsystem.mail.outgoing import NOTHING_ASKED, State
+from mailsystem.mail.mailbox import ContentId, Flag
+from mailsystem.mail.outgoing import NOTHING_ASKED, State, xtext
 from mailsystem.store import Caps, Delivered, Drop, Leaving, Settling, Spool, Store
 from mailsystem.telemetry import Trace
 
@@ -34,6 +34,7 @@ LIFETIME: Final = 5 * 86_400.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
 _NEVER: Final = frozenset({"NEVER"})
+_NO_FLAGS: Final[frozenset[Flag]] = frozenset()
 _RETURN_PATH: Final = re.compile(rb"Return-Path: <([^\r\n]*)>\r\n")
 _MOST_PATH: Final = 1024
 
@@ -90,15 +91,17 @@ class Delivery:
         lifetime: float = LIFETIME,
         caps: Caps | None = None,
         reporting: bool = True,
+        flagging: Callable[[Envelope, Spool], Awaitable[frozenset[Flag]]] | None = None,
     ) -> None:
         """`caps` are for what each account sends to other servers; `reporting` is whether there is a queue that tells those
-        who ask that their mail has arrived."""
+        who ask that their mail has arrived; without `flagging` mail has no flags when it comes."""
         self._store = store
         self._directory = directory
         self._hostname = hostname
         self._lifetime = lifetime
         self._caps = caps
         self._reporting = reporting
+        self._flagging = flagging
         self._idents = _Idents()
 
     async def deliver(self, envelope: Envelope, spool: Spool, *, trace: Trace, sender: Account | None = None) -> str:
@@ -241,7 +244,9 @@ class Delivery:
     async def _place(self, message: _Message, places: Places, spool: Spool) -> _Done:
         prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
         leaving = await self._leaving(message, places)
-        return await self._store.mailboxes.deliver(_drops(places), spool, prefix=prefix, leaving=leaving), leaving
+        flags = _NO_FLAGS if self._flagging is None else await self._flagging(message.envelope, spool)
+        drops = _drops(places, flags)
+        return await self._store.mailboxes.deliver(drops, spool, prefix=prefix, leaving=leaving), leaving
 
     async def _leaving(self, message: _Message, places: Places) -> list[Leaving]:
         """What the queue gets: once with the sender as it is, and once for each other return path."""
@@ -368,14 +373,11 @@ def _elsewhere(places: Iterable[Target | Away]) -> list[Away]:
     return [place for place in places if isinstance(place, Away)]
 
 
-def _drops(places: Places) -> list[Drop]:
+def _drops(places: Places, flags: frozenset[Flag] = _NO_FLAGS) -> list[Drop]:
     """Each target once, in one order always, so that two deliveries never wait for each other's rows."""
-    return [Drop(to.account, to.mailbox) for to in sorted({to for some in places.values() for to in _here(some)})]
-
-
-def xtext(text: str) -> str:
-    """As it may stand in a parameter (RFC 3461 4)."""
-    return "".join(c if "!" <= c <= "~" and c not in "+=" else "".join(f"+{o:02X}" for o in c.encode()) for c in text)
+    return [
+        Drop(to.account, to.mailbox, flags) for to in sorted({to for some in places.values() for to in _here(some)})
+    ]
 
 
 def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> bytes:

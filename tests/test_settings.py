@@ -160,12 +160,19 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "web.host": "::1",
         "web.tls": "true",
         "web.hosts": "mail.example.net, post.example.net",
+        "web.origins": "https://app.test, app.test:8080",
         "web.root": "/mail",
         "web.label": "Staging",
         "web.delete_all": "true",
         "web.auth": "ann:secret",
         "sink.passwords": "ann:secret",
         "sink.login_required": "true",
+        "sink.spamd": "127.0.0.1:783",
+        "tags.header": "false",
+        "tags.addresses": "false",
+        "tags.logins": "true",
+        "tags.title": "true",
+        "tags.rules": "invoices=subject:invoice 'Big ones,big=larger:1MB'",
         "pop2.host": "::1",
         "pop2.anywhere": "true",
         "pop1.host": "::1",
@@ -358,6 +365,12 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         "MP_SMTP_DISABLE_RDNS": "1",
         "MP_MAX_MESSAGES": "500",
         "MP_MAX_AGE": "3d",
+        "MP_API_CORS": "app.test,https://other.test",
+        "MP_ENABLE_SPAMASSASSIN": "spamd:783",
+        "MP_TAG": "invoices=subject:invoice 'Big ones=larger:1MB'",
+        "MP_TAGS_TITLE_CASE": "true",
+        "MP_TAGS_USERNAME": "true",
+        "MP_TAGS_DISABLE": "plus-addresses",
         "MP_TENANT_ID": "x",
         "MP_NEW_IN_A_LATER_ONE": "x",
         "MP_QUIET": "",
@@ -374,6 +387,10 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
     assert (now.sink.passwords_file, now.sink.login_required) == (tmp_path / "people", True)
     assert (now.limits.recipients, now.log.level) == (500, "debug")
     assert (now.retention.messages, now.retention.age) == (500, 3 * 86_400)
+    assert now.web.origins == ("app.test", "https://other.test")
+    assert now.sink.spamd == "spamd:783"
+    assert now.tags.rules == ("invoices=subject:invoice", "Big ones=larger:1MB")
+    assert (now.tags.header, now.tags.addresses, now.tags.title, now.tags.logins) == (True, False, True, True)
     assert loaded.sources["web.port"] == "MP_UI_BIND_ADDR"
     assert loaded.ignored == ("MP_NEW_IN_A_LATER_ONE", "MP_TENANT_ID")
     assert load().settings.web.label == ""
@@ -388,6 +405,9 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         ("MP_SMTP_MAX_RECIPIENTS", "10"),
         ("MP_MAX_MESSAGES", "many"),
         ("MP_MAX_AGE", "3 weeks"),
+        ("MP_ENABLE_SPAMASSASSIN", "postmark"),
+        ("MP_TAGS_DISABLE", "colours"),
+        ("MP_TAGS_CONFIG", "tags.yaml"),
     ],
 )
 def test_what_mailpit_knows_and_a_sink_does_not_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

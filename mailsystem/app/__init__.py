@@ -28,6 +28,7 @@ from mailsystem.app.listeners import (
 from mailsystem.app.passwords import passwords
 from mailsystem.app.queue import outward
 from mailsystem.app.startup import StartupError, opened
+from mailsystem.app.tags import brought, tagging
 from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
@@ -43,6 +44,7 @@ from mailsystem.store import Caps, Store
 from mailsystem.telemetry import Sink, Trace
 from mailsystem.telemetry.journal import Recorder
 from mailsystem.telemetry.neighbours import Neighbours
+from mailsystem.telemetry.tally import Tally
 from mailsystem.telemetry.watch import Watch
 
 if TYPE_CHECKING:
@@ -122,8 +124,8 @@ async def running(
     recorder = (
         Recorder(transcripts=sink if journal.transcripts is None else journal.transcripts) if journal.days else None
     )
-    readers: list[Sink] = [*sinks, recorder] if recorder else [*sinks]
-    watch = Watch() if "web" in wanted else None
+    watch, tally = (Watch(), Tally()) if "web" in wanted else (None, Tally())
+    readers: list[Sink] = [*sinks, *([recorder] if recorder else []), *([tally] if watch and sink else [])]
     trace = Trace(
         readers,
         lines=settings.log.lines and bool(sinks),
@@ -170,6 +172,7 @@ async def running(
             lifetime=settings.queue.lifetime,
             caps=caps,
             reporting=sending,
+            flagging=brought(settings) if sink else None,
         )
         faults = _faults(store, settings, directory) if isinstance(directory, SinkDirectory) else None
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
@@ -228,6 +231,7 @@ async def running(
                         movable=name in movable,
                         bound=lambda: bound,
                         watch=watch,
+                        tally=tally,
                         workers=1 if share is None else share.common.processes,
                     )
                 case "pop2":
@@ -240,6 +244,8 @@ async def running(
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         if watch is not None and share is not None and share.lines:
             stack.enter_context(Neighbours(watch, share.number, share.lines).talking())
+        if sink and (share is None or share.keeps_house):
+            await stack.enter_async_context(tagging(store, settings, trace))
         bound.update(await stack.enter_async_context(listening(doors, settings)))
         if keys is not None and keys.waiting and made_early:
             keys.ask()

@@ -13,11 +13,13 @@ from mailsystem.app.startup import StartupError
 from mailsystem.delivery import Delivery
 from mailsystem.directory import Directory
 from mailsystem.directory.sink import SINK_LOGIN
+from mailsystem.mail.mailbox import INBOX
 from mailsystem.net import Bound, is_loopback
 from mailsystem.policy.gate import Gatekeeper
 from mailsystem.settings import Settings
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+from mailsystem.telemetry.tally import Tally
 from mailsystem.telemetry.watch import Watch
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ async def door(
     movable: bool,
     bound: Callable[[], Mapping[str, Bound]],
     watch: Watch | None,
+    tally: Tally,
     workers: int,
 ) -> AbstractAsyncContextManager[Bound]:
     """The door, to be opened. Raises `StartupError`."""
@@ -55,6 +58,7 @@ async def door(
         )
 
     own = settings.web
+    gone_before = await _gone(store) if sink else 0
     known_people = await passwords(own.auth, own.auth_file, "web.auth") if sink else None
 
     def application(stopping: asyncio.Event) -> ASGIApp:
@@ -78,7 +82,11 @@ async def door(
                 cleartext_login=settings.cleartext_login,
                 largest_message=settings.limits.message_size,
                 hosts=settings.web.hosts,
+                origins=settings.web.origins,
                 sent_on=settings.queue.sink_allow,
+                spamd=settings.sink.spamd,
+                tally=tally,
+                gone_before=gone_before,
                 label=settings.web.label,
                 delete_all=settings.web.delete_all,
                 root=settings.web.root if sink else "",
@@ -94,3 +102,11 @@ async def door(
 
     known = {name: place[name] for name in ("host", "port", "tls", "implicit_tls", "terms", "grace")}
     return serving(application, **known, movable=movable)
+
+
+async def _gone(store: Store) -> int:
+    """How many messages have left the INBOX of everybody."""
+    everybody = await store.accounts.ensure(SINK_LOGIN)
+    inbox = await store.mailboxes.find(everybody.id, INBOX)
+    [status] = await store.mailboxes.statuses([inbox])
+    return inbox.uidnext - 1 - status.messages

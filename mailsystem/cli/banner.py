@@ -31,11 +31,17 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
     def ink(text: str, code: str) -> str:
         return coloured(text, code) if colour else text
 
-    name = "sink: any recipient, any password" if sink else "serving " + ", ".join(bound)
+    own = settings.sink
+    known = own.passwords is not None or own.passwords_file is not None
+    told = "passwords as sink.passwords has them" if known else "any password"
+    name = f"sink: any recipient, {told}" if sink else "serving " + ", ".join(bound)
     lines = ["", f"  {ink('mailsystem', BOLD)} {__version__}  {name}", ""]
     width = max(5, *map(len, bound))
     for door, place in bound.items():
-        where = page_url(place, secure=is_secure("web", settings)) if door == "web" else str(place)
+        where = str(place)
+        if door == "web":
+            root = settings.web.root.lstrip("/") if sink else ""
+            where = page_url(place, secure=is_secure("web", settings)) + (f"{root}/" if root else "")
         lines.append(f"  {ink(f'{door.upper():<{width}}', RED if door.startswith('pop') else BLUE)} {where}")
     lines += [f"  {'mail':<{width}} {_tilde(settings.data_dir.absolute())}"]
     if sink and settings.tls.cert is None:
@@ -44,10 +50,13 @@ def of(bound: Mapping[str, Bound], settings: Settings, *, sink: bool) -> str:
         lines.append(f"  {'sends':<{width}} to {', '.join(settings.queue.sink_allow)}, and to nobody else")
     lines.append("")
     if sink:
-        lines += [f"  {ink('send a message', DIM)}", f"  {send_line(bound['smtp'])}", ""]
-        lines += [f"  {ink('read it by POP3', DIM)}", f"  {pop3_line(bound['pop3'])}", ""]
-        lines += [f"  {ink('read it by IMAP', DIM)}", f"  {imap_line(bound['imap'])}", ""]
-        lines += [f"  {ink('The login sink sees everything, an address its own mail. Ctrl-C ends it.', DIM)}", ""]
+        user = "LOGIN:PASSWORD" if known else f"{_ANN}:any"
+        sender = f" --user {user}" if own.login_required else ""
+        all_see = "A login without an @" if known else "The login sink"
+        lines += [f"  {ink('send a message', DIM)}", f"  {send_line(bound['smtp'])}{sender}", ""]
+        lines += [f"  {ink('read it by POP3', DIM)}", f"  {pop3_line(bound['pop3'], user)}", ""]
+        lines += [f"  {ink('read it by IMAP', DIM)}", f"  {imap_line(bound['imap'], user)}", ""]
+        lines += [f"  {ink(f'{all_see} sees everything, an address its own mail. Ctrl-C ends it.', DIM)}", ""]
     return "\n".join(lines)
 
 
@@ -64,14 +73,14 @@ def send_line(smtp: Bound) -> str:
     )
 
 
-def pop3_line(pop3: Bound) -> str:
+def pop3_line(pop3: Bound, user: str = f"{_ANN}:any") -> str:
     """A command that reads the first message by POP3."""
-    return f"curl pop3://{_reached(pop3)}/1 --user {_ANN}:any"
+    return f"curl pop3://{_reached(pop3)}/1 --user {user}"
 
 
-def imap_line(imap: Bound) -> str:
+def imap_line(imap: Bound, user: str = f"{_ANN}:any") -> str:
     """A command that reads the first message by IMAP."""
-    return f"curl 'imap://{_reached(imap)}/INBOX;MAILINDEX=1' --user {_ANN}:any"
+    return f"curl 'imap://{_reached(imap)}/INBOX;MAILINDEX=1' --user {user}"
 
 
 def console_log(stream: TextIO, *, level: str) -> Log:

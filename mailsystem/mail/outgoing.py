@@ -110,3 +110,8 @@ class Attempt:
     def is_of_remote(self) -> bool:
         """Whether `reply` is the other side's, and not ours."""
         return bool(self.remote) and self.reply[:3].isdigit()
+
+
+def xtext(text: str) -> str:
+    """As it may stand in a parameter (RFC 3461 4)."""
+    return "".join(c if "!" <= c <= "~" and c not in "+=" else "".join(f"+{o:02X}" for o in c.encode()) for c in text)

@@ -36,7 +36,7 @@ from mailsystem.settings.group import Group
 from mailsystem.settings.keeping import Retention, Spaces, seconds_of
 from mailsystem.settings.model import PREFIX, Accounts, Limits, Log, Oauth, Pair, Policy, Settings, Tls, value_of
 from mailsystem.settings.queue import Queue, name_server
-from mailsystem.settings.sink import Sink
+from mailsystem.settings.sink import Sink, Tags
 
 __all__ = [
     "OFF",
@@ -65,6 +65,7 @@ __all__ = [
     "Spaces",
     "Submission",
     "Submissions",
+    "Tags",
     "Tls",
     "Web",
     "knobs",

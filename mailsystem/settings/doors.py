@@ -139,9 +139,14 @@ class Web(Group):
         default=(),
         description="Names beside hostname by which browsers may ask; any address and any name of one label may.",
     )
+    origins: Names = Field(
+        default=(),
+        description="Pages of other sites whose scripts may use the interface (CORS), as https://app.test, as app.test:8080, or"
+        " * for all.",
+    )
     root: str = Field(
         default="",
-        description="Path below which a sink answers as well, such as /mail, where a proxy passes it on whole.",
+        description="Path below which a sink and its page are, such as /mail behind a proxy; it answers without it, too.",
     )
     label: str = Field(default="", max_length=100, description="What a sink calls itself, to tell it from others.")
     delete_all: bool = Field(
@@ -161,6 +166,13 @@ class Web(Group):
     @classmethod
     def _home(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(one == "*" or re.fullmatch(r"(?:https?://)?[^/*@\s]+/?", one, re.IGNORECASE) for one in origins):
+            raise ValueError("should each be a site such as https://app.test")
+        return origins
 
     @field_validator("root")
     @classmethod

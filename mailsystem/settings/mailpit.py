@@ -88,6 +88,20 @@ def _logins(setting: str, *, required: bool) -> _Meaning:
     return lambda value: {setting: value, **({"sink.login_required": True} if required else {})}
 
 
+def _spamd(value: str) -> Mapping[str, Any] | None:
+    """What is not a place is a service of somebody else's, or `false`."""
+    place = _PLACE.fullmatch(value)
+    return {"sink.spamd": value} if place is not None and (place[1] or place[2]) else None
+
+
+def _untagged(value: str) -> Mapping[str, Any] | None:
+    names = {name.strip() for name in value.lower().split(",")} - {""}
+    known = {"x-tags": "tags.header", "plus-addresses": "tags.addresses"}
+    if names <= _YES:
+        names = set(known)
+    return {known[name]: False for name in sorted(names)} if names <= known.keys() else None
+
+
 def _recipients(value: str) -> Mapping[str, Any] | None:
     """RFC 5321 4.5.3.1.8 lets nobody take less than 100."""
     return {"limits.recipients": int(value)} if value.isdigit() and len(value) < 8 and int(value) >= 100 else None
@@ -121,6 +135,13 @@ _MEANT: Final[Mapping[str, _Meaning]] = {
     "MP_SMTP_AUTH_FILE": _logins("sink.passwords_file", required=True),
     "MP_POP3_AUTH": _logins("sink.passwords", required=False),
     "MP_POP3_AUTH_FILE": _logins("sink.passwords_file", required=False),
+    "MP_API_CORS": _is("web.origins"),
+    "MP_CORS": _is("web.origins"),
+    "MP_ENABLE_SPAMASSASSIN": _spamd,
+    "MP_TAG": _is("tags.rules"),
+    "MP_TAGS_TITLE_CASE": _where(("tags.title", True)),
+    "MP_TAGS_USERNAME": _where(("tags.logins", True)),
+    "MP_TAGS_DISABLE": _untagged,
     "MP_SMTP_MAX_RECIPIENTS": _recipients,
     "MP_VERBOSE": _where(("log.level", "debug")),
     "MP_QUIET": _where(("log.level", "error")),

@@ -38,7 +38,7 @@ from mailsystem.settings.faults import Faults
 from mailsystem.settings.group import Group, Names, defaults, listed, parsed
 from mailsystem.settings.keeping import Retention, Spaces
 from mailsystem.settings.queue import Queue
-from mailsystem.settings.sink import Sink
+from mailsystem.settings.sink import Sink, Tags
 from mailsystem.settings.webhooks import Webhooks
 
 PREFIX: Final = "MAILSYSTEM_"
@@ -290,6 +290,7 @@ class Settings(BaseModel):
     )
     faults: Faults = defaults(Faults)
     sink: Sink = defaults(Sink)
+    tags: Tags = defaults(Tags)
     log: Log = defaults(Log)
     journal: Journal = defaults(Journal)
     retention: Retention = defaults(Retention)

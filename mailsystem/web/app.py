@@ -29,6 +29,7 @@ from mailsystem.web.api import (
 from mailsystem.web.context import Context
 from mailsystem.web.guarding import Guarding
 from mailsystem.web.locking import Locked, Rooted
+from mailsystem.web.origins import Origins
 from mailsystem.web.problems import MEDIA_TYPE, PROBLEM, answer_failures
 from mailsystem.web.visitors import Doorkeeper
 
@@ -101,7 +102,7 @@ def interface(context: Context) -> FastAPI:
         from mailsystem.web import mailpit
 
         app.include_router(mailpit.routes(context, keeper))
-    pages.mount(app)
+    pages.mount(app, context.root)
     return app
 
 
@@ -117,4 +118,5 @@ def application(context: Context) -> ASGIApp:
         trace=context.trace.child("web"),
         names=frozenset({context.hostname.lower(), *(name.lower() for name in context.hosts)}),
         largest=context.largest_message,
+        origins=Origins(context.origins, context.root),
     )

@@ -18,6 +18,7 @@ from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.net import Bound
 from mailsystem.store import Store
 from mailsystem.telemetry import Trace
+from mailsystem.telemetry.tally import Tally
 from mailsystem.telemetry.watch import Watch
 
 
@@ -59,15 +60,23 @@ class Context:
     """Seconds after its last use when a space of a sink is gone, unless something else is said."""
     sent_on: tuple[str, ...] = ()
     """In a sink, patterns of the addresses to which it may leave."""
+    spamd: str = ""
+    """Where SpamAssassin's is, as host:port; empty for nowhere."""
+    tally: Tally = field(default_factory=Tally)
+    """What came since this process began."""
+    gone_before: int = 0
+    """Messages that had left the INBOX of everybody by then."""
     label: str = ""
     """What this sink is called, among several."""
     root: str = ""
-    """A path below which it answers as well."""
+    """The path below which it is; it answers without it, too."""
     passwords: Htpasswd | None = None
     """In a sink, of whoever may use it; None lets everybody."""
     delete_all: bool = False
     """Whether Mailpit's way to delete everything does so: a request that names nothing."""
     cleartext_login: bool = False
+    origins: tuple[str, ...] = ()
+    """Pages of other sites that may ask."""
     largest_message: int = 50 << 20
     """Octets."""
     hosts: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mailsystem.telemetry import Trace
+from mailsystem.web.origins import Origins, told, told_before
 from mailsystem.web.problems import BUG, problem
 
 if TYPE_CHECKING:
@@ -38,21 +39,27 @@ class Guarding:
     """Refuses what no page of ours and no program asks, and says what was asked.
 
     A page of somebody else's, open in the same browser, must neither act here (its `Origin` is another) nor read what is here
-    under a name that it has pointed at this machine (DNS rebinding: the name is none of ours).
+    under a name that it has pointed at this machine (DNS rebinding: the name is none of ours). Pages of `origins` may ask.
     """
 
-    def __init__(self, app: ASGIApp, *, trace: Trace, names: frozenset[str], largest: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, trace: Trace, names: frozenset[str], largest: int, origins: Origins | None = None
+    ) -> None:
         self._app = app
         self._trace = trace
         self._names = names
         self._largest = largest
+        self._origins = origins or Origins()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        why = self._refusal(scope, headers)
+        guest = headers.get(b"origin", b"").decode("latin-1")
+        if not self._origins.may_ask(guest, scope["path"]):
+            guest = ""
+        why = self._refusal(scope, headers, guest)
         if why is not None:
             if scope["type"] == "websocket":
                 await receive()
@@ -62,10 +69,20 @@ class Guarding:
             return
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
+        elif guest and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await send({"type": "http.response.start", "status": 204, "headers": told_before(guest, headers)})
+            await send({"type": "http.response.body", "body": b""})
         else:
-            await self._http(scope, headers, receive, send)
+            await self._http(scope, headers, receive, send, told(guest) if guest else [])
 
-    async def _http(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+    async def _http(
+        self,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        also: list[tuple[bytes, bytes]],
+    ) -> None:
         began, status = time.perf_counter(), 0
         room = self._room(scope["path"])
         length = headers.get(b"content-length", b"0")
@@ -88,7 +105,8 @@ class Guarding:
                 status = message["status"] = 413 if room < 0 else message["status"]
                 have = {name.lower() for name, _ in message["headers"]}
                 more = [pair for pair in (*HEADERS, NOTHING) if pair[0] not in have]
-                message = {**message, "headers": [*message["headers"], *more]}
+                more = [pair for pair in more if pair[0] not in {name for name, _ in also}]
+                message = {**message, "headers": [*message["headers"], *more, *also]}
                 if b"cache-control" not in have:
                     message["headers"].append((b"cache-control", b"no-store"))
             await send(message)
@@ -117,10 +135,12 @@ class Guarding:
         """How many octets a request may bring: a message in JSON is a third longer than itself."""
         return 2 * self._largest if path.endswith("/send") else SMALL
 
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> str | None:
+    def _refusal(self, scope: Scope, headers: dict[bytes, bytes], guest: str) -> str | None:
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._is_ours(host):
             return "this server does not go by that name; the setting web.hosts names others"
+        if guest:
+            return None
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and (scope["type"] == "websocket" or scope["method"] not in SAFE):
             if origin.partition("://")[2].lower() != host.lower():

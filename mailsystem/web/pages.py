@@ -77,16 +77,18 @@ class Shipped:
 class Pages:
     """All files of the page, by their names."""
 
-    def __init__(self, home: Path = HOME) -> None:
+    def __init__(self, home: Path = HOME, base: str = "") -> None:
+        """`base` is the path below which the page is, such as `/mail`."""
         self._home = home
+        self._base = base
 
     @cached_property
     def files(self) -> Mapping[str, Shipped]:
         """Read when the first browser comes."""
         read = {path.name: path.read_bytes() for path in sorted(self._home.iterdir()) if path.is_file()}
-        static = f"/static/{self._digest(read)}/"
+        static = f"{self._base}/static/{self._digest(read)}/"
         return {
-            name: _document(name, octets, static, read) if name.endswith(".html") else Shipped.of(name, octets)
+            name: _document(name, octets, self._base, static, read) if name.endswith(".html") else Shipped.of(name, octets)
             for name, octets in read.items()
         }
 
@@ -120,9 +122,10 @@ class Pages:
         return Response(body, media_type=None, headers={**headers, "Content-Type": file.type})
 
 
-def _document(name: str, document: bytes, static: str, files: Mapping[str, bytes]) -> Shipped:
+def _document(name: str, document: bytes, base: str, static: str, files: Mapping[str, bytes]) -> Shipped:
     """A document with the addresses of what it loads. `{modulepreload main.js}` names that script and all that it imports, so
-    that none of them waits for another; in the place of `{inline a.css b.css}`, or of a script, they stand themselves."""
+    that none of them waits for another; in the place of `{inline a.css b.css}`, or of a script, they stand themselves.
+    `{base}` is where the page is."""
     digests: dict[str, str] = {}
 
     def preloads(found: re.Match[bytes]) -> bytes:
@@ -138,6 +141,7 @@ def _document(name: str, document: bytes, static: str, files: Mapping[str, bytes
         return b"<%b>%b</%b>" % (element.encode(), octets, element.encode())
 
     filled = re.sub(rb"\{modulepreload ([\w.-]+)\}", preloads, document).replace(b"{static}", static.encode())
+    filled = filled.replace(b"{base}", base.encode())
     filled = re.sub(rb"\{inline ([\w. -]+)\}", inlined, filled)
     policy = CSP
     for kind, some in digests.items():
@@ -163,11 +167,11 @@ def _takes_gzip(accepted: str) -> bool:
     return False
 
 
-def mount(app: FastAPI) -> None:
-    """Serve the page below `/`, after everything that the interface has taken already."""
+def mount(app: FastAPI, base: str = "") -> None:
+    """Serve the page below `/`, after everything that the interface has taken already; it takes itself to be below `base`."""
     from starlette.responses import PlainTextResponse
 
-    pages = Pages()
+    pages = Pages(base=base)
 
     def found(request: Request, name: str, digest: str | None = None) -> Response:
         return pages.answer(request, name, digest) or PlainTextResponse("There is no such page.\n", 404)

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import program
 import pytest
+from pydantic import SecretStr
 
 from mailsystem.cli import banner
 from mailsystem.net import Bound
-from mailsystem.settings import Queue, Settings
+from mailsystem.settings import Queue, Settings, Sink, Web
 from mailsystem.telemetry import Event
 
 if TYPE_CHECKING:
@@ -289,6 +290,19 @@ def test_the_banner_reaches_a_door_that_listens_everywhere() -> None:
     told = banner.of({"imap": Bound("0.0.0.0", 143)}, Settings(), sink=False)
     assert "IMAP  0.0.0.0:143" in told
     assert "serving imap" in told
+
+
+def test_a_sink_with_passwords_does_not_say_that_any_is_good() -> None:
+    doors = {name: Bound("127.0.0.1", 1000) for name in ("smtp", "pop3", "imap", "web")}
+    own = Sink(passwords=SecretStr("app:s3cret"), login_required=True)
+    told = banner.of(doors, Settings(sink=own, web=Web(root="/mail")), sink=True)
+    for wrong in ("any password", ":any", "login sink", "s3cret"):
+        assert wrong not in told
+    assert "sink.passwords" in told
+    assert told.count("--user LOGIN:PASSWORD") == 3
+    assert "http://127.0.0.1:1000/mail/" in told
+    assert "any password" in banner.of(doors, Settings(), sink=True)
+    assert "any password" not in banner.of(doors, Settings(sink=Sink(passwords_file=Path("people"))), sink=True)
 
 
 def test_a_sink_that_sends_mail_on_says_so() -> None:

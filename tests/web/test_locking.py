@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 from pathlib import Path
 
+import httpx
 import pytest
 import websockets
 from pydantic import SecretStr
@@ -44,6 +46,37 @@ async def test_a_sink_answers_below_a_path_too(tmp_path: Path) -> None:
             assert (await house.get(f"{root}/api/v1/messages"))["total"] == 1
             assert (await house.client.get(f"{root}/view/latest")).headers["location"] == f"{root}/m/M1"
         assert (await house.client.get("/tools/mailer/api/v1/messages")).status_code == 404
+
+
+async def test_the_page_and_all_that_it_asks_for_are_below_that_path(tmp_path: Path) -> None:
+    web = Web(port=0, tls=False, root="/tools/mail", auth=SecretStr("ann:a"))
+    async with sink(tmp_path, web=web) as house:
+        await house.send(letter("Hi"))
+        for path in ("/livez", "/readyz"):
+            assert (await house.client.get(f"/tools/mail{path}")).text == "ok"
+        assert (await house.client.get("/tools/mail/")).status_code == 401
+        house.client.auth = httpx.BasicAuth("ann", "a")
+        for path in ("", "/", "/m/INBOX/M1", "/sessions", "/flow"):
+            page = await house.client.get(f"/tools/mail{path}")
+            assert 'data-base="/tools/mail"' in page.text
+            addresses = re.findall(r'(?:href|src)="([^"#]*)"', page.text)
+            assert len(addresses) > 5
+            assert all(address.startswith("/tools/mail/") for address in addresses)
+        for address in addresses:
+            if "/static/" in address:
+                assert (await house.client.get(address)).status_code == 200
+        for path in ("/v1/messages", "/openapi.json", "/view/latest.txt", "/api/v1/message/latest", "/favicon.ico"):
+            assert (await house.client.get(f"/tools/mail{path}")).status_code == 200
+        place = house.running.bound["web"]
+        async with websockets.connect(f"ws://ann:a@{place}/tools/mail/api/events") as socket:
+            assert "stats" in str(await socket.recv())
+
+
+async def test_without_a_path_the_page_is_at_the_root(tmp_path: Path) -> None:
+    async with sink(tmp_path) as house:
+        page = await house.client.get("/")
+        assert 'data-base=""' in page.text
+        assert "{base}" not in page.text
 
 
 async def test_nobody_sends_or_reads_without_a_password_that_was_named(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import zoneinfo
 import pytest
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.web.mailpit.tags import cleaned, keyword_of, tags_of
+from mailsystem.mail.tags import cleaned, keyword_of, tags_of
 from mailsystem.web.mailpit.translating import people_in, translated, words_of, zone_of
 
 NOW = 1_795_000_000.0

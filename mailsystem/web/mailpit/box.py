@@ -16,13 +16,13 @@ from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, Tag, every
 from mailsystem.mail.space import login_within, space_of
+from mailsystem.mail.tags import keyword_of, tags_of
 from mailsystem.store import Evidence, FlagOp
 from mailsystem.web.api.asked import LATEST, Asked, Found, Place, content_of
 from mailsystem.web.api.changing import Changing, by_mailbox
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.plainly import Refusal
 from mailsystem.web.mailpit.shapes import evidences
-from mailsystem.web.mailpit.tags import keyword_of, tags_of
 from mailsystem.web.mailpit.translating import BLIND, people_in, translated, zone_of
 from mailsystem.web.parting import Own
 from mailsystem.web.problems import Problem

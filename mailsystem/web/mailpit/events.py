@@ -13,12 +13,11 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailError
-from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import INBOX, SEEN, Mailbox, Message, MessageSet, ModSeq, Uid
 from mailsystem.mail.objectid import emailid
+from mailsystem.mail.tags import tags_of
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.shapes import rows, summary
-from mailsystem.web.mailpit.tags import tags_of
 from mailsystem.web.mailpit.telling import VERSION
 
 MOST_KNOWN: Final = 10_000
@@ -150,9 +149,9 @@ class _Telling:
         if not fresh:
             return
         found = [told async for told in rows(self._store, inbox, [message.uid for message in fresh])]
-        came = await self._box.came(self._account, [told[Kept.CONTENT] for told in found])
+        came = await self._box.came(self._account, [told.content for told in found])
         for told in found:
-            await self._tell("new", summary(told, came.get(told[Kept.CONTENT])))
+            await self._tell("new", await summary(told, came.get(told.content)))
         self._remember(fresh)
 
     async def _tell_gone(self, vanished: MessageSet, *, empty: bool) -> None:

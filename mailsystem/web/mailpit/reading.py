@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,26 +12,28 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from mailsystem.mail.hypertext import page_of
-from mailsystem.mail.kept import Kept
 from mailsystem.mail.part import Part
 from mailsystem.web.api.asked import Found
 from mailsystem.web.letters import shown, text_part
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal
-from mailsystem.web.mailpit.shapes import headers, message, octets_of, parts_of, rows
+from mailsystem.web.mailpit.shapes import Told, apart, headers, message, octets_of, rows
+from mailsystem.web.mailpit.thumbnails import LARGEST, Missing, thumbnail
 
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
 _ACTIVE: Final = re.compile(r".*/(?:.*html.*|.*xml.*|.*xsl.*|.*script.*|svg.*|mathml.*|pdf\+.*)")
 """What a browser might run, or show as a page."""
 _SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif|bmp)|application/pdf|text/plain")
 _BARE: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; sandbox"
+_AT_ONCE: Final = 2
+"""Pictures that are made small at the same time."""
 _NO_PICTURE: Final = bytes.fromhex(
     "47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b"
 )
 """One white point, as GIF: what Mailpit shows of what is no image is white as well."""
 
 
-async def told_of(box: Box, found: Found) -> dict[Kept, Any]:
+async def told_of(box: Box, found: Found) -> Told:
     """What is known of a message. Raises `Refusal` where it is gone by now."""
     place = found.places[0]
     async for told in rows(box.context.store, place.mailbox, [place.uid]):
@@ -38,12 +41,11 @@ async def told_of(box: Box, found: Found) -> dict[Kept, Any]:
     raise Refusal("the message is gone", 404)
 
 
-async def words_of(box: Box, found: Found, told: dict[Kept, Any]) -> dict[str, str]:
+async def words_of(box: Box, found: Found, told: Told) -> dict[str, str]:
     """Its text, and its HTML as it was written."""
-    root = Part.load(told[Kept.PARTS])
     words = {}
     for name, kind in (("Text", "plain"), ("HTML", "html")):
-        part = text_part(root, kind)
+        part = text_part(told.root, kind)
         words[name] = "" if part is None else await shown(box.context.store, found.content, part.part)
     if words["HTML"] and not words["Text"]:
         # As in Mailpit, what is to be read in it.
@@ -53,6 +55,7 @@ async def words_of(box: Box, found: Found, told: dict[Kept, Any]) -> dict[str, s
 
 def add_to(router: APIRouter, box: Box) -> None:
     store = box.context.store
+    making = asyncio.Semaphore(_AT_ONCE)
 
     @router.get("/api/v1/message/{id}")
     async def whole(request: Request, id: str) -> dict[str, Any]:  # noqa: A002
@@ -65,7 +68,7 @@ def add_to(router: APIRouter, box: Box) -> None:
 
     @router.get("/api/v1/message/{id}/headers")
     async def fields(request: Request, id: str) -> dict[str, list[str]]:  # noqa: A002
-        return headers((await told_of(box, await box.one(request, id)))[Kept.HEAD])
+        return await apart((await told_of(box, await box.one(request, id))).head, headers)
 
     @router.get("/api/v1/message/{id}/raw")
     async def raw(request: Request, id: str) -> Response:  # noqa: A002
@@ -79,7 +82,7 @@ def add_to(router: APIRouter, box: Box) -> None:
 
     async def found_part(request: Request, id_: str, number: str) -> tuple[Found, Part]:
         found = await box.one(request, id_)
-        part = parts_of(await told_of(box, found)).get(number)
+        part = (await told_of(box, found)).parts.get(number)
         if part is None:
             raise Refusal("the message has no such part", 404)
         return found, part
@@ -100,6 +103,25 @@ def add_to(router: APIRouter, box: Box) -> None:
         found, one = await found_part(request, id, part)
         kind = f"{one.type}/{one.subtype}"
         answer = {"Content-Security-Policy": _BARE}
-        if one.type != "image" or not _SHOWN.fullmatch(kind):
+        is_shown = one.type == "image" and _SHOWN.fullmatch(kind) is not None
+        try:
+            async with making:
+                octets = await _first(octets_of(store, found.content, one), LARGEST + 1) if is_shown else b""
+                # What is cut off is no picture any more.
+                small = await asyncio.to_thread(thumbnail, octets if len(octets) <= LARGEST else b"")
+            return Response(small, media_type="image/jpeg", headers=answer)
+        except Missing:
+            pass
+        if not is_shown:
             return Response(_NO_PICTURE, media_type="image/gif", headers=answer)
         return StreamingResponse(octets_of(store, found.content, one), media_type=kind, headers=answer)
+
+
+async def _first(pieces: AsyncIterator[bytes], most: int) -> bytes:
+    """So many octets, or all where there are fewer."""
+    octets = bytearray()
+    async for piece in pieces:
+        octets += piece
+        if len(octets) >= most:
+            break
+    return bytes(octets[:most])

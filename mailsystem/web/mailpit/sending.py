@@ -13,22 +13,22 @@ from email.errors import MessageError
 from email.headerregistry import Address as Named
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from mailsystem.delivery import releasable
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mail.header import fields, picker
 from mailsystem.mail.mailbox import ContentId
+from mailsystem.mail.tags import keyword_of
 from mailsystem.telemetry import Event, Trace
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in, whole
-from mailsystem.web.mailpit.tags import keyword_of
 from mailsystem.web.problems import status_of
 from mailsystem.web.visitors import SEND, peer_of
 
@@ -72,11 +72,7 @@ def add_to(router: APIRouter, box: Box) -> None:
         found = await box.one(request, id, SEND)
         # mailpit-api sends the list itself, the documentation of Mailpit has an object around it.
         recipients = await _released_to(request)
-        strangers = [
-            str(each)
-            for each in recipients
-            if not any(fnmatchcase(each.key, one.casefold()) for one in context.sent_on)
-        ]
+        strangers = [str(each) for each in recipients if not releasable(each, context.sent_on)]
         if not context.sending or strangers:
             raise Refusal(
                 "mail is sent on only to addresses that the setting queue.sink_allow names"

@@ -8,22 +8,23 @@ import datetime
 import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from mailsystem.finding.finder import Hit
 from mailsystem.mail import header
-from mailsystem.mail.attachment import Attachment, attachments
+from mailsystem.mail.attachment import Attachment
 from mailsystem.mail.kept import Kept
-from mailsystem.mail.mailbox import SEEN, ContentId, Mailbox, MailboxId, MessageSet, Uid
+from mailsystem.mail.mailbox import SEEN, ContentId, Flag, Mailbox, MailboxId, MessageSet, Uid
 from mailsystem.mail.objectid import emailid
-from mailsystem.mail.part import Facts, Part
+from mailsystem.mail.part import Part
 from mailsystem.mail.preview import REACH, preview_of
+from mailsystem.mail.tags import tags_of
 from mailsystem.mail.transfer import Identity, decoder
 from mailsystem.mail.words import text
 from mailsystem.store import Evidence, Store
-from mailsystem.web.letters import Fields, numbered
-from mailsystem.web.mailpit.tags import tags_of
+from mailsystem.web.letters import Fields, attached, numbered, tree_of
 from mailsystem.web.shapes import Person, moment
 
 MOST_HEAD: Final = 256 << 10
@@ -43,21 +44,55 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 _PICTURE: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif|bmp)")
 _MUCH: Final = 64 << 10
 """Octets that are not hashed between two requests, but by a thread."""
+_LONG_HEAD: Final = 32 << 10
+"""Octets of a header that is read by a thread."""
 
-Told = Mapping[Kept, Any]
+T = TypeVar("T")
 
 
-async def rows(store: Store, mailbox: Mailbox, uids: Iterable[Uid]) -> AsyncIterator[dict[Kept, Any]]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a message, as much as it takes to tell of it."""
+
+    uid: Uid
+    flags: frozenset[Flag]
+    received: float
+    size: int
+    content: ContentId
+    head: bytes
+    parts: Mapping[str, Part]
+    """Those that may be asked for, by their numbers; `1` may be the message itself."""
+    root: Part
+    files: Sequence[Attachment]
+    """What comes with it."""
+    snippet: str
+
+
+async def rows(store: Store, mailbox: Mailbox, uids: Iterable[Uid]) -> AsyncIterator[Told]:
     """What is told of messages, with the header read where that is long; those that are gone are left out."""
     async for columns in store.fetching.columns(mailbox.account, mailbox.id, MessageSet.of(uids), _THINGS):
         for values in zip(*columns.values(), strict=True):
-            told = dict(zip(columns, values, strict=True))
-            if told[Kept.HEAD] is None:
-                told[Kept.HEAD] = await store.contents.read(told[Kept.CONTENT], 0, MOST_HEAD)
-            if told[Kept.PREVIEW] is None:
-                octets = await store.contents.read(told[Kept.CONTENT], 0, REACH)
-                told[Kept.PREVIEW] = preview_of(Part.load(told[Kept.PARTS]), octets)
-            yield told
+            known = dict(zip(columns, values, strict=True))
+            content, head, snippet = known[Kept.CONTENT], known[Kept.HEAD], known[Kept.PREVIEW]
+            if head is None:
+                head = await store.contents.read(content, 0, MOST_HEAD)
+            root = await tree_of(known[Kept.PARTS])
+            if snippet is None:
+                snippet = preview_of(root, await store.contents.read(content, 0, REACH))
+            parts = {number: part for number, part in numbered(root) if part.type != "multipart"}
+            files = [each for each in await attached(root, known[Kept.BODYSTRUCTURE]) if each.part in parts]
+            yield Told(
+                known[Kept.UID],
+                known[Kept.FLAGS],
+                known[Kept.INTERNALDATE],
+                known[Kept.SIZE],
+                content,
+                head,
+                parts,
+                root,
+                files,
+                snippet,
+            )
 
 
 async def summaries(
@@ -65,14 +100,14 @@ async def summaries(
 ) -> list[dict[str, Any]]:
     """`MessageSummary` of each, in the same order; `came_by` tells how they came."""
     boxes: dict[MailboxId, Mailbox] = {hit.mailbox.id: hit.mailbox for hit in hits}
-    found: dict[tuple[MailboxId, Uid], dict[Kept, Any]] = {}
+    found: dict[tuple[MailboxId, Uid], Told] = {}
     for box in boxes.values():
         uids = [hit.message.uid for hit in hits if hit.mailbox.id == box.id]
         async for told in rows(store, box, uids):
-            found[box.id, told[Kept.UID]] = told
+            found[box.id, told.uid] = told
     there = [one for hit in hits if (one := found.get((hit.mailbox.id, hit.message.uid))) is not None]
-    came = await came_by([one[Kept.CONTENT] for one in there])
-    return [summary(one, came.get(one[Kept.CONTENT])) for one in there]
+    came = await came_by([one.content for one in there])
+    return [await summary(one, came.get(one.content)) for one in there]
 
 
 async def evidences(store: Store, contents: Sequence[ContentId]) -> Mapping[ContentId, Evidence]:
@@ -83,22 +118,31 @@ async def evidences(store: Store, contents: Sequence[ContentId]) -> Mapping[Cont
     return await store.journal.evidences(contents)
 
 
-def summary(told: Told, came: Evidence | None) -> dict[str, Any]:
+async def summary(told: Told, came: Evidence | None) -> dict[str, Any]:
     """`MessageSummary`."""
     return {
-        **_both(told, Fields(told[Kept.HEAD]), came),
-        "Read": SEEN in told[Kept.FLAGS],
-        "Created": rfc3339(moment(told[Kept.INTERNALDATE])),
-        "Attachments": sum(1 for each in attached(told) if not each.inline),
-        "Snippet": told[Kept.PREVIEW],
+        **await _common(told, came),
+        "Read": SEEN in told.flags,
+        "Created": rfc3339(moment(told.received)),
+        "Attachments": sum(1 for each in told.files if not each.inline),
+        "Snippet": told.snippet,
     }
 
 
-def _both(told: Told, fields: Fields, came: Evidence | None) -> dict[str, Any]:
+async def _common(told: Told, came: Evidence | None) -> dict[str, Any]:
     """What `MessageSummary` and `Message` have in common."""
+    return await apart(told.head, lambda head: _both(told, Fields(head), came))
+
+
+async def apart(head: bytes, make: Callable[[bytes], T]) -> T:
+    """What is made of a header: by a thread where that may take a while, since its sender says how long it is."""
+    return make(head) if len(head) <= _LONG_HEAD else await asyncio.to_thread(make, head)
+
+
+def _both(told: Told, fields: Fields, came: Evidence | None) -> dict[str, Any]:
     sender = next(iter(fields.people(b"from")), None)
     return {
-        "ID": emailid(told[Kept.CONTENT]),
+        "ID": emailid(told.content),
         "MessageID": message_id(fields),
         "From": person(sender) if sender is not None else {"Name": "", "Address": ""},
         "To": people(fields, b"to"),
@@ -106,40 +150,32 @@ def _both(told: Told, fields: Fields, came: Evidence | None) -> dict[str, Any]:
         "Bcc": [*people(fields, b"bcc"), *_unnamed(fields, came)],
         "ReplyTo": people(fields, b"reply-to"),
         "Subject": fields.said(b"subject") or "",
-        "Tags": tags_of(told[Kept.FLAGS]),
+        "Tags": tags_of(told.flags),
         "Username": (came.login if came is not None else None) or "",
-        "Size": told[Kept.SIZE],
+        "Size": told.size,
     }
 
 
 async def message(store: Store, told: Told, words: Mapping[str, str], came: Evidence | None) -> dict[str, Any]:
     """`Message`; `words` are its Text and its HTML, `came` is how it did."""
-    fields = Fields(told[Kept.HEAD])
-    content = told[Kept.CONTENT]
-    parts = parts_of(told)
-    each = [(one.inline, await _attachment(store, content, one, parts[one.part])) for one in attached(told)]
-    return_path = fields.said(b"return-path")
+    each = [(one.inline, await _attachment(store, told.content, one, told.parts[one.part])) for one in told.files]
     return {
-        **_both(told, fields, came),
-        "ReturnPath": came.sender if came is not None else (return_path or "").strip().strip("<>"),
-        "ListUnsubscribe": unsubscribe(fields),
-        "Date": rfc3339(fields.date() or moment(told[Kept.INTERNALDATE])),
+        **await _common(told, came),
+        **await apart(told.head, lambda head: _further(told, Fields(head), came)),
         **words,
         "Inline": [shape for inline, shape in each if inline],
         "Attachments": [shape for inline, shape in each if not inline],
     }
 
 
-def parts_of(told: Told) -> dict[str, Part]:
-    """The parts of a message by the numbers by which they are asked for."""
-    return {number: part for number, part in numbered(Part.load(told[Kept.PARTS])) if part.type != "multipart"}
-
-
-def attached(told: Told) -> list[Attachment]:
-    """What comes with a message, by what is known of it."""
-    known = Facts(0, 0, b"", told[Kept.BODYSTRUCTURE], b"", told[Kept.PARTS])
-    numbers = parts_of(told)
-    return [each for each in attachments(known) if each.part in numbers]
+def _further(told: Told, fields: Fields, came: Evidence | None) -> dict[str, Any]:
+    """What `Message` alone says of the header."""
+    return_path = fields.said(b"return-path")
+    return {
+        "ReturnPath": came.sender if came is not None else (return_path or "").strip().strip("<>"),
+        "ListUnsubscribe": unsubscribe(fields),
+        "Date": rfc3339(fields.date() or moment(told.received)),
+    }
 
 
 async def _attachment(store: Store, content: ContentId, one: Attachment, part: Part) -> dict[str, Any]:
@@ -180,14 +216,14 @@ async def pictures(store: Store, told: Told) -> dict[str, str]:
     """The pictures out of a message, as data URLs by their Content-ID."""
     from mailsystem.web.sanitizing import MOST_PICTURES
 
-    parts, room = parts_of(told), MOST_PICTURES
+    room = MOST_PICTURES
     found: dict[str, str] = {}
-    for one in attached(told):
+    for one in told.files:
         if one.content_id and _PICTURE.fullmatch(one.type):
             room -= one.size
             if room < 0:
                 break
-            octets = b"".join([piece async for piece in octets_of(store, told[Kept.CONTENT], parts[one.part])])
+            octets = b"".join([piece async for piece in octets_of(store, told.content, told.parts[one.part])])
             url = f"data:{one.type};base64,{base64.b64encode(octets).decode()}"
             found[one.content_id] = found[quote(one.content_id)] = url
     return found

@@ -7,9 +7,9 @@ from fastapi.responses import PlainTextResponse
 
 from mailsystem.mail.mailbox import Flag
 from mailsystem.mail.query import Tag
+from mailsystem.mail.tags import keyword_of
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in
-from mailsystem.web.mailpit.tags import keyword_of
 from mailsystem.web.visitors import WRITE
 
 MOST = 100

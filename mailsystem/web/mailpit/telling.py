@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import resource
-import time
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 
 from mailsystem import __version__
+from mailsystem.mail.mailbox import INBOX
 from mailsystem.web.mailpit.box import Box
 
 VERSION = "v1.30.5"
 """The Mailpit that this is like; its clients ask for one that is new enough."""
+_STATM: Final = Path("/proc/self/statm")
 
 
 def add_to(router: APIRouter, box: Box) -> None:
     context = box.context
-    began = time.monotonic()
 
     @router.get("/api/v1/info")
     async def info(request: Request) -> dict[str, Any]:
-        account = await box.account(request)
+        visitor = await box.visitor(request)
+        account, own = visitor.account, bool(visitor.space)
         counted = await box.counted(account)
+        gone = (await context.store.mailboxes.find(account.id, INBOX)).uidnext - 1 - counted.total
+        tally = context.tally
         return {
             "Version": VERSION,
             "LatestVersion": VERSION,
@@ -32,14 +37,14 @@ def add_to(router: APIRouter, box: Box) -> None:
             "Unread": counted.unread,
             "Tags": {tag: await box.count(account, box.tagged(tag)) for tag in counted.tags},
             "RuntimeStats": {
-                "Uptime": int(time.monotonic() - began),
-                "Memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
-                # Of what came and went nobody keeps count but the journal.
-                "MessagesDeleted": 0,
-                "SMTPAccepted": 0,
-                "SMTPAcceptedSize": 0,
-                "SMTPRejected": 0,
-                "SMTPIgnored": 0,
+                "Uptime": int(tally.seconds),
+                "Memory": _memory(),
+                "MessagesDeleted": gone if own else max(0, gone - context.gone_before),
+                # What comes for all is not for who has a space of their own to know.
+                "SMTPAccepted": 0 if own else tally.accepted,
+                "SMTPAcceptedSize": 0 if own else tally.octets,
+                "SMTPRejected": 0 if own else tally.rejected,
+                "SMTPIgnored": 0,  # whatever is accepted is kept
             },
         }
 
@@ -58,8 +63,17 @@ def add_to(router: APIRouter, box: Box) -> None:
                 "PreserveMessageIDs": True,
                 "RecipientAllowlist": " ".join(context.sent_on),
             },
-            "SpamAssassin": False,
+            "SpamAssassin": bool(context.spamd),
             "ChaosEnabled": context.faults is not None,
             "DuplicatesIgnored": False,
             "HideDeleteAllButton": not context.delete_all,
         }
+
+
+def _memory() -> int:
+    """Octets that this process has in memory; where the system does not say it, the most that it ever had."""
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most << 10

@@ -34,7 +34,7 @@ from mailsystem.mail.query import (
     negated,
 )
 from mailsystem.mail.query.moments import span
-from mailsystem.web.mailpit.tags import keyword_of
+from mailsystem.mail.tags import keyword_of
 
 MOST_TERMS: Final = 200
 PEOPLE: Final = ("from", "to", "cc", "bcc", "reply-to", "addressed")

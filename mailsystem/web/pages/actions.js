@@ -1,5 +1,5 @@
 // What is done to messages: at once on the page, then by the server; undone where that can be.
-import { get, patch, post } from "./api.js";
+import { get, patch, post, url } from "./api.js";
 import { key_of } from "./feed.js";
 import { box_name, count, plural } from "./format.js";
 import * as list from "./list.js";
@@ -128,7 +128,7 @@ export const tag = (name, yes = true, given = null) => flag(given, name, yes, { 
 
 export function download(item) {
   const link = document.createElement("a");
-  link.href = `${one(item.id)}/raw?download=1${state.account ? `&account=${encodeURIComponent(state.account)}` : ""}`;
+  link.href = url(`${one(item.id)}/raw`, { download: 1, ...account() });
   link.download = "";
   link.click();
 }

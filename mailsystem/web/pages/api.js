@@ -1,4 +1,5 @@
 // The REST interface under /v1: one function asks, and every failure is a Problem.
+import { BASE } from "./base.js";
 import { emit } from "./state.js";
 
 export class Problem extends Error {
@@ -43,7 +44,7 @@ export async function ask(method, path, { query = {}, body, signal, as = "json" 
 export function url(path, query = {}) {
   const asked = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== null && value !== "") asked.set(name, value);
-  return asked.size ? `${path}?${asked}` : path;
+  return asked.size ? `${BASE}${path}?${asked}` : BASE + path;
 }
 
 export const get = (path, query, more = {}) => ask("GET", path, { query, ...more });

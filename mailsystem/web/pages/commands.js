@@ -1,4 +1,5 @@
 // Everything one can do, in one table: its name, its keys, its words. The keyboard, the palette, the buttons and `?` all read it.
+import { BASE } from "./base.js";
 import * as actions from "./actions.js";
 import { confirm, fits, menu, pick } from "./dialog.js";
 import { copy, $ } from "./dom.js";
@@ -47,7 +48,7 @@ export const commands = [
   { id: "faults", group: "Going", label: "Faults: what goes wrong on demand", keys: ["g x"], run: () => go({ view: "faults" }), when: sees_faults },
   { id: "spaces", group: "Going", label: "Spaces", keys: ["g n"], run: () => go({ view: "spaces" }), when: sees_spaces },
   { id: "retention", group: "Going", label: "Kept mail: how long, what goes, what went", keys: ["g k"], run: () => go({ view: "retention" }) },
-  { id: "flow", group: "Going", label: "Flow: who pushes, who pulls", keys: ["g f"], run: () => { location.href = "/flow"; }, when: () => state.info?.role === "sink" },
+  { id: "flow", group: "Going", label: "Flow: who pushes, who pulls", keys: ["g f"], run: () => { location.href = `${BASE}/flow`; }, when: () => state.info?.role === "sink" },
   { id: "nav", group: "Going", label: "The list of mailboxes", keys: ["g l"], run: () => show_pane(document.body.dataset.pane === "nav" ? "list" : "nav") },
   { id: "trash", group: "Acting", label: "Move to Trash", keys: ["Delete", "#"], run: (given) => actions.trash(given) },
   { id: "purge", group: "Acting", label: "Delete for ever…", keys: ["Shift+Delete"], run: (given) => actions.purge(given) },
@@ -140,7 +141,7 @@ function main_menu() {
     sees_faults() && { label: "Faults", icon: "fault", key: key("faults"), run: () => run_command("faults") }, sees_spaces() && { label: "Spaces", icon: "space", key: key("spaces"), run: () => run_command("spaces") },
     info.role === "sink" && { label: "Flow", icon: "flow", key: key("flow"), run: () => run_command("flow") },
     { label: `Kept: ${keeps(info.retention)}`, icon: "clock", key: key("retention"), run: () => run_command("retention") },
-    { label: "The interface (OpenAPI)", icon: "out", run: () => window.open("/openapi.json", "_blank", "noopener") },
+    { label: "The interface (OpenAPI)", icon: "out", run: () => window.open(`${BASE}/openapi.json`, "_blank", "noopener") },
     info.role === "serve" && { label: "Log out", icon: "leave", run: () => emit("logout") },
     { words: `${info.name || "mailsystem"} ${info.version || ""} · ${info.hostname || ""}` },
   ], $(".more"));

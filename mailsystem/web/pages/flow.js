@@ -1,4 +1,5 @@
 // The flow page: follows /v1/flow, draws it, and lets one pause, open, save, and play a scene.
+import { BASE } from "./base.js";
 import { $, h, icon } from "./dom.js";
 import { Board, clock, spell } from "./flow-board.js";
 import { Flow, visible } from "./flow-model.js";
@@ -11,7 +12,7 @@ let waiting = [], paused = false, following = true, due = 0, last_id = 0, newest
 // What comes in
 
 function connect() {
-  const source = new EventSource("/v1/flow");
+  const source = new EventSource(`${BASE}/v1/flow`);
   say("connecting", "connecting");
   source.addEventListener("ready", (event) => {
     const told = JSON.parse(event.data);
@@ -110,7 +111,7 @@ const RUN = {
     if (flow.playing) return;
     if (paused) RUN.pause();
     RUN.follow();
-    const answer = await fetch("/v1/flow/demo", { method: "POST" }).catch(() => null);
+    const answer = await fetch(`${BASE}/v1/flow/demo`, { method: "POST" }).catch(() => null);
     if (!answer?.ok) toast((await answer?.json().catch(() => null))?.detail || "The server cannot be reached.");
   },
   save() {
@@ -125,7 +126,7 @@ const RUN = {
     try { localStorage.setItem("mailsystem", JSON.stringify({ ...JSON.parse(localStorage.getItem("mailsystem") || "{}"), theme: dark ? "light" : "dark" })); } catch { /* no storage */ }
   },
   keys() { $("dialog").showModal(); },
-  inbox() { location.href = "/"; },
+  inbox() { location.href = `${BASE}/`; },
 };
 const KEYS = { p: "pause", d: "demo", o: "open", s: "save", c: "clear", f: "follow", End: "follow", D: "theme", "?": "keys", i: "inbox" };
 
@@ -171,9 +172,9 @@ for (const [name, from] of [["pause", "pause"], ["open", "lines"], ["clear", "tr
 for (const button of document.querySelectorAll("[data-run=keys]")) button.prepend(icon("keys"));
 for (const button of document.querySelectorAll("[data-run=theme]")) button.prepend(icon("auto"));
 
-const answer = await fetch("/v1/info").catch(() => null);
+const answer = await fetch(`${BASE}/v1/info`).catch(() => null);
 const info = answer?.ok ? await answer.json() : null;
-if (answer?.status === 401) location.href = "/";
+if (answer?.status === 401) location.href = `${BASE}/`;
 else if (info && info.role !== "sink" && !info.user?.admin) { $(".empty").replaceChildren(h("h2", {}, "Only administrators see this"), h("p", {}, "The flow shows everybody's sessions.")); say("offline", "not allowed"); }
 else {
   if (info) {

@@ -1,4 +1,5 @@
 // Who are you? Only where the server asks (role serve).
+import { BASE } from "./base.js";
 import { post, remove } from "./api.js";
 import { h, icon } from "./dom.js";
 import { envelope } from "./empty.js";
@@ -28,5 +29,5 @@ export function log_in() {
 }
 export async function log_out() {
   await remove("/v1/login").catch(() => {});
-  location.href = "/";
+  location.href = `${BASE}/`;
 }

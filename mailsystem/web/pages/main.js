@@ -1,4 +1,5 @@
 // The page: puts the pieces together and decides what is looked at.
+import { BASE } from "./base.js";
 import { get, post } from "./api.js";
 import * as actions from "./actions.js";
 import { commands, possible, run_command } from "./commands.js";
@@ -45,7 +46,7 @@ async function boot() {
   if (state.info.role === "serve" && !state.info.user && state.info.user !== undefined) return log_in();
   $(".brand small").textContent = state.info.role === "sink" ? "sink" : "";
   $(".write").hidden = !can_send();
-  if (state.info.role === "sink") $(".doors").append(h("a", { class: "button bare", href: "/flow", title: "Flow: who pushes, who pulls  g f" }, icon("flow"), "Flow"));
+  if (state.info.role === "sink") $(".doors").append(h("a", { class: "button bare", href: `${BASE}/flow`, title: "Flow: who pushes, who pulls  g f" }, icon("flow"), "Flow"));
   list.start();
   swipes($("#list"));
   look(route.read(), true);

@@ -1,5 +1,5 @@
 // One message: who, what, when, what can be done, and the tabs that look at it from every side.
-import { get } from "./api.js";
+import { get, url } from "./api.js";
 import { one } from "./actions.js";
 import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
@@ -100,7 +100,7 @@ function more(button) {
     { label: "Move to…", icon: "folder", key: "v", run: () => run("move") },
     { label: "Copy the link to it", icon: "link", run: () => emit("copy", location.href) },
     { label: "Copy the Message-ID", icon: "copy", run: () => emit("copy", message.message_id || "") },
-    { label: "Raw message", icon: "out", run: () => window.open(`${one(message.id)}/raw?account=${encodeURIComponent(state.account)}`, "_blank", "noopener") }, "-",
+    { label: "Raw message", icon: "out", run: () => window.open(url(`${one(message.id)}/raw`, { account: state.account }), "_blank", "noopener") }, "-",
     { label: "Delete for ever…", icon: "trash", run: () => run("purge") },
   ] });
 }

@@ -1,4 +1,5 @@
 // The side: whose mail, which mailbox, which tag, and the server's own pages.
+import { BASE } from "./base.js";
 import { get } from "./api.js";
 import { box_icon } from "./commands.js";
 import { $, h, icon, later } from "./dom.js";
@@ -67,7 +68,7 @@ export function draw() {
     tags.length ? h("h2", {}, "Tags") : "", tags.length ? h("div", { class: "group" }, tags.map((tag) => entry({ label: tag, name: "tag", on: mail && state.query === tag_query(tag), run: go({ mailbox: "*", query: tag_query(tag) }) }))) : "",
     sees_all() ? h("h2", {}, "Server") : "", !sees_all() ? "" : h("div", { class: "group" }, view("sessions", "SMTP sessions"),
       sees_faults() && view("faults", "Faults", "fault", faults ? { number: count(faults), tone: " amiss", title: `${plural(faults, "rule")} in force` } : {}), sees_spaces() && view("spaces", "Spaces", "space", { number: spaces ? count(spaces) : "" }),
-      state.info.role === "sink" ? h("a", { href: "/flow" }, icon("flow"), h("span", { class: "name" }, "Flow")) : null),
+      state.info.role === "sink" ? h("a", { href: `${BASE}/flow` }, icon("flow"), h("span", { class: "name" }, "Flow")) : null),
     h("div", { class: "group kept" }, entry({ label: `Kept: ${keeps(state.info.retention)}`, name: "clock", on: state.view === "retention", run: () => emit("go", { view: "retention", session: null }), title: "How long mail is kept, what goes next and what went" })));
   side.scrollTop = kept;
   if (focused >= 0) side.querySelectorAll("a, button")[focused]?.focus({ preventScroll: true });

@@ -1,4 +1,5 @@
 // How long mail is kept: the limits of an account, what it has of them, what goes next and what went.
+import { BASE } from "./base.js";
 import { get } from "./api.js";
 import { h, icon } from "./dom.js";
 import { count, date, plural, size, span, time } from "./format.js";
@@ -34,7 +35,7 @@ function limit(name, title, most, words, part = null) {
 
 function goes(next, limits, some) {
   const when = (one) => (one.why ? `now: ${WHY[one.why]}` : one.goes ? `in ${span((Date.parse(one.goes) - Date.now()) / 1000)}` : "when newer ones come");
-  return card("What goes next", next.length ? h("ol", { class: "goes" }, next.slice(0, SHOWN).map((one) => h("li", {}, h("a", { href: `/m/${encodeURIComponent(one.mailbox)}/${one.id}`, onclick: (event) => { event.preventDefault(); emit("go", { mailbox: one.mailbox, query: "", id: one.id }); } }, one.id),
+  return card("What goes next", next.length ? h("ol", { class: "goes" }, next.slice(0, SHOWN).map((one) => h("li", {}, h("a", { href: `${BASE}/m/${encodeURIComponent(one.mailbox)}/${one.id}`, onclick: (event) => { event.preventDefault(); emit("go", { mailbox: one.mailbox, query: "", id: one.id }); } }, one.id),
     h("span", { class: "quiet" }, one.mailbox), h("span", { class: "quiet num" }, size(one.size)), h("span", { class: `num when${one.why ? " soon" : ""}`, title: `came ${time(one.since)}${one.goes ? `, goes ${time(one.goes)} at the latest` : ""}` }, when(one))))) : h("p", { class: "quiet" }, some ? "There is nothing that could go." : "Nothing goes by itself."));
 }
 

@@ -1,11 +1,12 @@
 // The address of the page: /m/<mailbox>/<id>/<tab>?account=…&q=…, so that every view can be sent to a colleague.
+import { BASE } from "./base.js";
 import { state } from "./state.js";
 
 /** Views of the server, beside the mail. */
 export const VIEWS = ["sessions", "faults", "spaces", "retention"];
 
 export function read() {
-  const [, first, mailbox, id, tab] = location.pathname.split("/").map(decodeURIComponent);
+  const [, first, mailbox, id, tab] = location.pathname.slice(BASE && location.pathname.startsWith(`${BASE}/`) ? BASE.length : 0).split("/").map(decodeURIComponent);
   const asked = new URLSearchParams(location.search);
   return {
     view: VIEWS.includes(first) ? first : "mail",
@@ -18,10 +19,10 @@ export function read() {
 export function address(where = state) {
   const asked = new URLSearchParams();
   if (where.account && where.account !== state.info?.account?.login) asked.set("account", where.account);
-  if (where.view !== "mail") return `/${where.view}${where.session ? `/${encodeURIComponent(where.session)}` : ""}${asked.size ? `?${asked}` : ""}`;
+  if (where.view !== "mail") return `${BASE}/${where.view}${where.session ? `/${encodeURIComponent(where.session)}` : ""}${asked.size ? `?${asked}` : ""}`;
   if (where.query) asked.set("q", where.query);
   const parts = [where.mailbox, where.id, where.id && where.tab !== "message" ? where.tab : null].filter(Boolean);
-  const path = parts.length === 1 && where.mailbox === "INBOX" ? "/" : `/m/${parts.map(encodeURIComponent).join("/")}`;
+  const path = BASE + (parts.length === 1 && where.mailbox === "INBOX" ? "/" : `/m/${parts.map(encodeURIComponent).join("/")}`);
   return asked.size ? `${path}?${asked}` : path;
 }
 

@@ -1,4 +1,5 @@
 // Spaces: what each has and when it is gone, one more, and how mail gets into one.
+import { BASE } from "./base.js";
 import { get, post, remove } from "./api.js";
 import { confirm } from "./dialog.js";
 import { copy, h, icon } from "./dom.js";
@@ -33,7 +34,7 @@ function build(spaces) {
 }
 
 const look_at = (account) => emit("go", { view: "mail", account, mailbox: "INBOX", query: "", id: null });
-const link = (account, words, more = {}) => h("a", { href: `/?account=${encodeURIComponent(account)}`, onclick: (event) => { if (event.ctrlKey || event.metaKey) return; event.preventDefault(); look_at(account); }, ...more }, words);
+const link = (account, words, more = {}) => h("a", { href: `${BASE}/?account=${encodeURIComponent(account)}`, onclick: (event) => { if (event.ctrlKey || event.metaKey) return; event.preventDefault(); look_at(account); }, ...more }, words);
 
 function row(one, accounts) {
   const left = Math.max(0, (Date.parse(one.expires) - Date.now()) / 1000), part = Math.max(0, Math.min(1, left / one.ttl));

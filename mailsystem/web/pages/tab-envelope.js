@@ -1,4 +1,5 @@
 // What was said around the message when it came: MAIL FROM, RCPT TO, TLS, login, and every line of the session.
+import { BASE } from "./base.js";
 import { h, icon } from "./dom.js";
 import { count, time } from "./format.js";
 import { transcript } from "./transcript.js";
@@ -18,6 +19,6 @@ export function envelope(message, said) {
     to.length ? h("div", {}, h("dt", {}, "Rcpt to", to.length > 1 ? h("span", { class: "quiet num" }, ` ${count(to.length)}`) : null), h("dd", { class: to.length > 8 ? "scrolls many" : "", tabindex: to.length > 8 ? "0" : null }, to.map((one) => h("p", {}, person(one))), hidden ? h("p", { class: "quiet" }, `${count(hidden)} not named in the header: a blind copy, a list or an alias`) : null)) : null,
     row("Said hello as", mono(said.helo)), row("From", mono(said.peer)),
     row("TLS", said.tls ? [icon("shield"), said.tls.version] : "none", said.tls?.cipher || (said.tls ? "" : "the lines went over the network as they are")), row("Login", mono(said.login), ""), row("Received", time(said.received)), row("Queue id", mono(said.queue_id)),
-    said.session ? row("Session", h("a", { href: `/sessions/${encodeURIComponent(said.session)}`, onclick: (event) => { event.preventDefault(); emit("go", { view: "sessions", session: said.session }); } }, String(said.session))) : null),
+    said.session ? row("Session", h("a", { href: `${BASE}/sessions/${encodeURIComponent(said.session)}`, onclick: (event) => { event.preventDefault(); emit("go", { view: "sessions", session: said.session }); } }, String(said.session))) : null),
   said.transcript?.length ? [h("h2", {}, "Session"), transcript(said.transcript)] : h("p", { class: "quiet" }, "No transcript is kept of the session that brought it."));
 }
