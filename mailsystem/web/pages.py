@@ -88,7 +88,9 @@ class Pages:
         read = {path.name: path.read_bytes() for path in sorted(self._home.iterdir()) if path.is_file()}
         static = f"{self._base}/static/{self._digest(read)}/"
         return {
-            name: _document(name, octets, self._base, static, read) if name.endswith(".html") else Shipped.of(name, octets)
+            name: _document(name, octets, self._base, static, read)
+            if name.endswith(".html")
+            else Shipped.of(name, octets)
             for name, octets in read.items()
         }
 

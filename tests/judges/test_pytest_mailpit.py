@@ -91,6 +91,17 @@ def test_chaos(mailpit_inbox, mailpit_chaos, send):
     assert message.check_links().links[0].url == "https://shop.test/reset/1"
 
 
+def test_html_support_and_tags(mailpit, mailpit_inbox, send):
+    message = letter(mailpit_inbox.address)
+    message["X-Tags"] = "from header"
+    send(message)
+    message = mailpit_inbox.wait_for_message()
+    assert "from header" in message.tags
+    message.assert_html_support(80)
+    warnings = mailpit.check_html(message.id).warnings
+    assert "html-anchor-links" not in [one.slug for one in warnings]
+
+
 def test_all_is_not_deleted(mailpit, mailpit_inbox, send):
     send(letter(mailpit_inbox.address))
     with pytest.raises(MailpitAPIError, match="web.delete_all"):
@@ -117,7 +128,7 @@ def test_tests_that_were_written_for_mailpit_pass(sink: program.Program, tmp_pat
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "6 passed" in done.stdout
 
 
 @pytest.fixture

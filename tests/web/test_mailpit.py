@@ -253,6 +253,11 @@ async def test_tags_are_keywords_that_other_doors_see(house: House) -> None:
     await change(house, "PUT", "/api/v1/tags/Tag%201", {"Name": "new name"})
     assert await house.get("/api/v1/tags") == ["b c", "new name", "zoo"]
     await change(house, "PUT", "/api/v1/tags/no%20such", {"Name": "x"}, 400)
+    await change(house, "PUT", "/api/v1/tags/zoo", {"Name": "New name"}, 400)
+    await change(house, "PUT", "/api/v1/tags/zoo", {"Name": "Zoo"})
+    assert await house.get("/api/v1/tags") == ["b c", "new name", "Zoo"]
+    await change(house, "PUT", "/api/v1/tags/zoo", {"Name": "zoo"})
+    await change(house, "DELETE", "/api/v1/tags/no%20such", status=400)
     await change(house, "DELETE", "/api/v1/tags/new%20name")
     await change(house, "PUT", "/api/v1/tags", {"IDs": [one]})
     assert await house.get("/api/v1/tags") == ["zoo"]

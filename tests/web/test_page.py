@@ -8,12 +8,15 @@ import poplib
 import re
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
 import test_access
 from outside import Tool, missing
-from web_house import House, letter
+from web_house import House, letter, sink
+
+from mailsystem.settings import Web
 
 pytestmark = pytest.mark.judge
 
@@ -563,3 +566,29 @@ async def test_what_is_for_ever_is_asked_first(visit: Visit, house: House) -> No
         return [one["subject"] for one in (await house.get("/v1/messages", mailbox="*"))["messages"]] == ["stays"]
 
     await until(gone)
+
+
+async def test_the_page_stays_below_the_path_where_a_proxy_has_it(browser: Browser, tmp_path: Path) -> None:
+    async with sink(tmp_path, web=Web(port=0, tls=False, root="/tools/mail")) as house:
+        await house.send(reset())
+        async with visiting(browser, base_of(house)) as visit:
+            await visit.go("/tools/mail/")
+            await visit.shows("Reset your password")
+            await visit.press("j", "Enter")
+            await visit.at("/tools/mail/m/INBOX/M…")
+            await visit.text(".reading h1, .reading h2")
+            await visit.page.reload()
+            await visit.page.wait_for_selector("body[data-live=live]")
+            await visit.page.frame_locator("iframe").get_by_text("482913").wait_for()
+            await visit.page.goto(f"{visit.base}/tools/mail/sessions")
+            await visit.page.click("li a[href*='/sessions/']")
+            await visit.at("/tools/mail/sessions/…")
+            await visit.page.goto(f"{visit.base}/tools/mail/flow")
+            await visit.page.wait_for_selector("main .is-server", state="attached")
+            await visit.press("i")
+            await visit.at("/tools/mail/…")
+            outside = [
+                one for one in visit.asked if not one.startswith((f"{visit.base}/tools/mail/", "data:", "blob:"))
+            ]
+            assert outside == []
+            assert visit.wrong == []

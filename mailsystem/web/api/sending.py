@@ -7,8 +7,6 @@ import base64
 import binascii
 import re
 from contextlib import suppress
-from email import policy
-from email.message import EmailMessage
 from email.utils import format_datetime, formataddr, make_msgid
 from typing import Annotated, Any, Final
 
@@ -25,6 +23,8 @@ from mailsystem.mail.errors import MailError, NotPermitted, SyntaxFault, TooLarg
 from mailsystem.mail.mailbox import SEEN
 from mailsystem.mail.space import PREFIX
 from mailsystem.mail.words import text
+from mailsystem.web.composing import File as Enclosed
+from mailsystem.web.composing import Unwritable, composed
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Person, Shape, moment
@@ -36,7 +36,6 @@ _OURS: Final = frozenset(
     | {"received", "content-type", "content-transfer-encoding", "mime-version"}
 )
 _NAME: Final = re.compile(r"[!-9;-~]{1,70}")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
@@ -192,55 +191,34 @@ def _as_it_is(octets: bytes, sender: str | None, to: list[str]) -> tuple[Address
 def _made(letter: Letter, visitor: Visitor, context: Context) -> tuple[Address, list[Address], bytes]:
     login = visitor.account.login.removeprefix(PREFIX)
     sender = letter.sender or (login if "@" in login else f"{login}@{context.hostname}")
-    message = EmailMessage(policy=policy.SMTP)
+    fields: list[tuple[str, Any]] = [("From", _spelled(sender))]
+    for name, people in (("To", letter.to), ("Cc", letter.cc), ("Reply-To", letter.reply_to)):
+        if people:
+            fields.append((name, ", ".join(map(_spelled, people))))
+    fields += [("Subject", letter.subject), ("Date", format_datetime(moment(context.store.clock.now())))]
+    fields.append(("Message-ID", make_msgid(domain=context.hostname)))
+    if letter.in_reply_to:
+        fields.append(("In-Reply-To", letter.in_reply_to))
+        fields.append(("References", " ".join(letter.references or [letter.in_reply_to])))
+    for name, value in letter.headers.items():
+        if name.lower() in _OURS or not _NAME.fullmatch(name):
+            raise Problem(400, f"headers: {name[:70]} is not for you to set here")
+        fields.append((name, value))
+    words = letter.text if letter.text is not None else "" if letter.html is None else _plain(letter.html)
     try:
-        message["From"] = _spelled(sender)
-        for name, people in (("To", letter.to), ("Cc", letter.cc), ("Reply-To", letter.reply_to)):
-            if people:
-                message[name] = ", ".join(map(_spelled, people))
-        message["Subject"] = letter.subject
-        message["Date"] = format_datetime(moment(context.store.clock.now()))
-        message["Message-ID"] = make_msgid(domain=context.hostname)
-        if letter.in_reply_to:
-            message["In-Reply-To"] = letter.in_reply_to
-            message["References"] = " ".join(letter.references or [letter.in_reply_to])
-        for name, value in letter.headers.items():
-            if name.lower() in _OURS or not _NAME.fullmatch(name):
-                raise Problem(400, f"headers: {name[:70]} is not for you to set here")
-            message[name] = value
-        _fill(message, letter)
-        # An encoded word may hold a line break, which is written out where it is one (RFC 2047 5).
-        if any(_CONTROL.search(str(value)) for part in message.walk() for value in part.values()):
-            raise ValueError
-        octets = message.as_bytes()
-        if len(header.fields(octets[: octets.index(b"\r\n\r\n") + 4])) != len(message):
-            raise ValueError
-    except (ValueError, LookupError, UnicodeError, IndexError, AttributeError) as error:
-        if isinstance(error, MailError):
-            raise
+        octets = composed(fields, text=words, html=letter.html, files=[_attached(file) for file in letter.attachments])
+    except Unwritable:
         raise Problem(400, "a header holds what no header may, such as a line break") from None
     everybody: list[Who] = [*letter.to, *letter.cc, *letter.bcc]
     return _address(sender), [_address(each) for each in everybody], octets
 
 
-def _fill(message: EmailMessage, letter: Letter) -> None:
-    message.set_content(letter.text if letter.text is not None else "" if letter.html is None else _plain(letter.html))
-    html: Any = None
-    if letter.html is not None:
-        message.add_alternative(letter.html, subtype="html")
-        html = message.get_payload()[-1]  # type: ignore[index]
-    for file in letter.attachments:
-        try:
-            octets = base64.b64decode(file.content, validate=True)
-        except (binascii.Error, ValueError):
-            raise Problem(400, f"attachments: the content of {file.filename} is not base64") from None
-        main, _, sub = file.type.partition("/")
-        if main in ("multipart", "message"):
-            main, sub = "application", "octet-stream"
-        if file.cid and html is not None:
-            html.add_related(octets, maintype=main, subtype=sub, cid=f"<{file.cid}>", filename=file.filename)
-        else:
-            message.add_attachment(octets, maintype=main, subtype=sub, filename=file.filename)
+def _attached(file: File) -> Enclosed:
+    try:
+        octets = base64.b64decode(file.content, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(400, f"attachments: the content of {file.filename} is not base64") from None
+    return Enclosed(octets, file.type, file.filename, file.cid or "")
 
 
 def _plain(html: str) -> str:

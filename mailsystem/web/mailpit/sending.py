@@ -8,10 +8,8 @@ import binascii
 import mimetypes
 import re
 from collections.abc import Mapping, Sequence
-from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address as Named
-from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Any, Final
 
@@ -22,10 +20,11 @@ from mailsystem.delivery import releasable
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.mail.errors import MailError, SyntaxFault
-from mailsystem.mail.header import fields, picker
+from mailsystem.mail.header import picker
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.mail.tags import keyword_of
 from mailsystem.telemetry import Event, Trace
+from mailsystem.web.composing import File, Unwritable, composed
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in, whole
@@ -40,8 +39,7 @@ _OWN: Final = frozenset(
 """Fields that are made of what else was said."""
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,76}")
 _BREAKS: Final = re.compile(r"[\r\n]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_TYPE: Final = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,60})/([A-Za-z0-9!#$&^_.+-]{1,100})")
+_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,60}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 
 
 def add_to(router: APIRouter, box: Box) -> None:
@@ -152,71 +150,39 @@ async def _parted(context: Context, content: ContentId) -> tuple[bytes, bytes]:
 class _Written:
     """A message out of what was said about it. Raises `Refusal`."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    def __init__(self, body: dict[str, Any]) -> None:
         self._body = body
         sender = _object(body.get("from"), "From")
         self.sender = _address(_text(sender, "Email"), "From")
         self._from = _named(sender, "From")
-        self._to, self._cc, self._reply_to = (_people(body, name) for name in ("To", "Cc", "ReplyTo"))
-        self._bcc = [_address(one, "Bcc") for one in texts_in(dict(body), "Bcc", MOST_RECIPIENTS)]
-        meant = [*(_address(one.addr_spec, "To") for one in (*self._to, *self._cc)), *self._bcc]
+        to, cc, reply_to = (_people(body, name) for name in ("To", "Cc", "ReplyTo"))
+        self._named_people = (("To", to), ("Cc", cc), ("Reply-To", reply_to))
+        bcc = [_address(one, "Bcc") for one in texts_in(body, "Bcc", MOST_RECIPIENTS)]
+        meant = [*(_address(one.addr_spec, "To") for one in (*to, *cc)), *bcc]
         self.recipients = list(dict.fromkeys(meant))
         if not self.recipients:
             raise Refusal("there is no recipient")
         if len(self.recipients) > MOST_RECIPIENTS:
             raise Refusal(f"a message may have {MOST_RECIPIENTS} recipients")
         self._headers = _headers(body.get("headers"))
-        self._tags = texts_in(dict(body), "Tags", 100)
+        self._tags = texts_in(body, "Tags", 100)
         self._attachments = _attachments(body.get("attachments"))
 
     def octets(self, hostname: str) -> bytes:
         """The message; takes as long as it is large."""
-        made = EmailMessage(policy=policy.SMTP)
-        made["From"] = self._from
-        for name, people in (("To", self._to), ("Cc", self._cc), ("Reply-To", self._reply_to)):
-            if people:
-                made[name] = people
-        made["Subject"] = _line(text_in(dict(self._body), "Subject"))
-        made["Date"] = formatdate(localtime=True)
+        fields: list[tuple[str, Any]] = [("From", self._from)]
+        fields += [(name, some) for name, some in self._named_people if some]
+        fields += [("Subject", _line(text_in(self._body, "Subject"))), ("Date", formatdate(localtime=True))]
         if "message-id" not in {name.lower() for name in self._headers}:
-            made["Message-ID"] = make_msgid(domain=hostname)
-        for name, value in self._headers.items():
-            made[name] = value
+            fields.append(("Message-ID", make_msgid(domain=hostname)))
+        fields += self._headers.items()
         if self._tags:
-            made["X-Tags"] = _line(", ".join(self._tags))
-        words, rich = text_in(dict(self._body), "Text"), text_in(dict(self._body), "HTML")
-        part = made
-        if words or not rich:
-            made.set_content(words)
-        if words and rich:
-            made.add_alternative(rich, subtype="html")
-            part = made.get_payload()[1]  # type: ignore[index, assignment]
-        elif rich:
-            made.set_content(rich, subtype="html")
-        if rich:
-            for one in self._attachments:
-                if one["cid"]:
-                    part.add_related(
-                        one["octets"],
-                        *one["type"],
-                        cid=f"<{one['cid']}>",
-                        filename=one["name"] or None,
-                        disposition="inline",
-                    )
-        for one in self._attachments:
-            if not one["cid"] or not rich:
-                more: dict[str, Any] = {"cid": f"<{one['cid']}>", "disposition": "inline"} if one["cid"] else {}
-                made.add_attachment(one["octets"], *one["type"], filename=one["name"] or None, **more)
+            fields.append(("X-Tags", _line(", ".join(self._tags))))
+        words, rich = text_in(self._body, "Text"), text_in(self._body, "HTML")
         try:
-            # An encoded word may hold a line break, which is written out where it is one (RFC 2047 5).
-            if any(_CONTROL.search(str(value)) for part in made.walk() for value in part.values()):
-                raise Refusal("a header may hold no control characters")
-            octets = made.as_bytes()
-            if len(fields(octets[: octets.index(b"\r\n\r\n") + 4])) != len(made):
-                raise Refusal("no message can be made of that")
-        except (ValueError, UnicodeError, LookupError, AttributeError):
-            raise Refusal("no message can be made of that") from None
-        return octets
+            return composed(fields, text=words or None, html=rich or None, files=self._attachments)
+        except Unwritable:
+            raise Refusal("no message can be made of that: a header may hold no control characters") from None
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
@@ -271,7 +237,7 @@ def _headers(value: object) -> dict[str, str]:
     return found
 
 
-def _attachments(value: object) -> list[dict[str, Any]]:
+def _attachments(value: object) -> list[File]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > 1000:
@@ -287,13 +253,10 @@ def _attachments(value: object) -> list[dict[str, Any]]:
             raise Refusal(f'the attachment "{name[:100]}" is not in base64') from None
         guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
         kind = _TYPE.match(_text(one, "ContentType")) or _TYPE.match(guessed)
-        parts = (kind[1], kind[2]) if kind is not None else ("application", "octet-stream")
-        if parts[0].lower() in ("multipart", "message"):
-            parts = ("application", "octet-stream")
         cid = _text(one, "ContentID").strip().strip("<>")
         if cid and not re.fullmatch(r"[!-;=?-~]{1,200}", cid):
             raise Refusal(f"invalid ContentID: {cid[:100]}")
-        found.append({"octets": octets, "type": parts, "name": name, "cid": cid})
+        found.append(File(octets, kind[0] if kind is not None else "", name, cid))
     return found
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 
+from mailsystem.mail.account import Account
 from mailsystem.mail.mailbox import Flag
 from mailsystem.mail.query import Tag
 from mailsystem.mail.tags import keyword_of
+from mailsystem.web.api.asked import Place
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in
 from mailsystem.web.visitors import WRITE
@@ -39,9 +41,10 @@ def add_to(router: APIRouter, box: Box) -> None:
         if new is None:
             raise Refusal("Name has nothing of which a tag can be made")
         old = _known(tag)
-        places = await box.everything_found(account, Tag(old))
-        if not places:
-            raise Refusal(f"there is no tag {tag[:100]}")
+        places = await _tagged(account, tag, old)
+        if new.lower() != old.lower() and await box.count(account, Tag(new)):
+            # Two tags that became one could not be parted again.
+            raise Refusal("there is a tag of that name already")
         await box.swap(account, places, old, new)
         return ok()
 
@@ -49,8 +52,15 @@ def add_to(router: APIRouter, box: Box) -> None:
     async def delete(request: Request, tag: str) -> PlainTextResponse:
         account = await box.account(request, WRITE)
         old = _known(tag)
-        await box.swap(account, await box.everything_found(account, Tag(old)), old, None)
+        await box.swap(account, await _tagged(account, tag, old), old, None)
         return ok()
+
+    async def _tagged(account: Account, tag: str, keyword: Flag) -> list[Place]:
+        """Those that have it. Raises `Refusal` where nothing has."""
+        places = await box.everything_found(account, Tag(keyword))
+        if not places:
+            raise Refusal(f"there is no tag {tag[:100]}")
+        return places
 
 
 def _known(tag: str) -> Flag:
