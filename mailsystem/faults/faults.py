@@ -125,12 +125,13 @@ class Faults:
         return None
 
     async def strike_magic(self, scene: Scene, trace: Trace) -> Rule | None:
-        """What the recipients of the scene ask for by themselves, at RCPT or at the message."""
+        """What the recipients of the scene ask for by themselves, at RCPT, at DATA or at the message."""
         if not self.magic:
             return None
+        stage = "DATA" if scene.stage == "BDAT" else scene.stage
         for address in scene.recipients:
             rule = magic.of_address(address) if "+" in address.local else None
-            if rule is None or rule.stage != scene.stage:
+            if rule is None or rule.stage != stage:
                 continue
             if rule.times is None or await self._store.faults.match_address(
                 address.key, rule.strikes, namespace=await self._namespace(replace(scene, recipients=(address,)))

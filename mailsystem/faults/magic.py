@@ -1,7 +1,7 @@
 """Addresses that ask for a fault by themselves: `451-twice+anything@…`; and those that are answered by mail.
 
     magic   = [place "-"] what ["-" times] "+" anything
-    place   = "data" / "stored"
+    place   = "data" / "body" / "stored"
     what    = code / "delay-" seconds / "disconnect"
     code    = ("4" / "5") 2DIGIT
     seconds = 1*4DIGIT
@@ -9,8 +9,9 @@
 
     writing = ("bounce" / "autoreply" / "complaint") "+" anything
 
-Upper and lower case are the same. Without a place it strikes at RCPT; with `data` it is the message that is refused, delayed
-or cut off, and with `stored` that happens once the message has been kept. `times` counts for the whole address.
+Upper and lower case are the same. Without a place it strikes at RCPT, with `data` at the command DATA (or BDAT), before the
+message comes (RFC 5321 4.1.1.4: its 354 is one reply, and the one to the end of the message another); with `body` it is that
+other reply, and with `stored` that happens once the message has been kept. `times` counts for the whole address.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from mailsystem.mail.errors import SyntaxFault
 Writing = Literal["bounce", "autoreply", "complaint"]
 
 _MAGIC: Final = re.compile(
-    r"(?:(?P<place>data|stored)-)?(?:(?P<code>[45][0-9][0-9])|delay-(?P<seconds>[0-9]{1,4})|disconnect)"
+    r"(?:(?P<place>data|body|stored)-)?(?:(?P<code>[45][0-9][0-9])|delay-(?P<seconds>[0-9]{1,4})|disconnect)"
     r"(?:-(?P<times>once|twice|[0-9]{1,4}))?\+.*",
     re.IGNORECASE,
 )
 _WRITING: Final = re.compile(r"(bounce|autoreply|complaint)\+.*", re.IGNORECASE)
 _TIMES: Final = {"once": 1, "twice": 2}
+_STAGES: Final = {"": "RCPT", "data": "DATA", "body": BODY, "stored": BODY}
 _STATUS: Final = {
     421: "4.3.2",
     450: "4.2.1",
@@ -51,13 +53,14 @@ def of_address(address: Address) -> Rule | None:
     if found is None:
         return None
     place, code, seconds, times = (found[name] for name in ("place", "code", "seconds", "times"))
-    stored = (place or "").lower() == "stored"
+    place = (place or "").lower()
+    stored = place == "stored"
     if stored and seconds:
         return None
     try:
         return Rule(
             door="smtp",
-            stage=BODY if place else "RCPT",
+            stage=_STAGES[place],
             recipient=address.key,
             reply=f"{code} {_STATUS.get(int(code), f'{code[0]}.0.0')} as the address asks" if code else "",
             delay=float(seconds or 0),

@@ -17,6 +17,7 @@ from mailsystem.smtp.replies import Refusal, Reply
 from mailsystem.smtp.server import MailSMTP
 
 _HELLO: Final = frozenset({b"HELO", b"EHLO", b"LHLO"})
+_MESSAGE: Final = frozenset({"DATA", "BDAT", BODY})
 
 _STATUS: Final = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 
@@ -55,7 +56,9 @@ class Faulty(MailSMTP):
 
     async def _struck(self, stage: str, argument: bytes = b"") -> Rule | None:
         """What goes wrong at this stage, if anything."""
-        if self.faults.quiet and not (self.faults.magic and (stage == BODY or (stage == "RCPT" and b"+" in argument))):
+        if self.faults.quiet and not (
+            self.faults.magic and (stage in _MESSAGE or (stage == "RCPT" and b"+" in argument))
+        ):
             return None
         sender, recipients = self.envelope.sender, list(self.envelope.recipients)
         try:
@@ -69,7 +72,10 @@ class Faulty(MailSMTP):
             return None
         login = self.session.login or ""
         scene = Scene("smtp", stage, self.connection.peer, login, sender, recipients)
-        return await self.faults.strike(scene, self.trace) or await self.faults.strike_magic(scene, self.trace)
+        fault = await self.faults.strike(scene, self.trace)
+        if fault is not None or (stage == "BDAT" and self.envelope.reception is not None):
+            return fault  # an address asks once for each message
+        return await self.faults.strike_magic(scene, self.trace)
 
     async def _suffer(
         self, fault: Rule, doing: Callable[[], Awaitable[None]], verb: bytes, argument: bytes = b""

@@ -282,11 +282,36 @@ def test_an_address_asks_for_a_refusal(faulty_sink: Program, rules: Rules, code:
 
 
 def test_an_address_asks_for_the_message_to_be_refused(faulty_sink: Program, rules: Rules, address: str) -> None:
-    magic = f"data-554-once+{address}"
+    magic = f"body-554-once+{address}"
     with Smtp(faulty_sink.smtp) as smtp:
         assert smtp.message("bob@example.net", [address, magic], MESSAGE) == (554, "5.7.1 as the address asks")
         assert smtp.message("bob@example.net", [address, magic], MESSAGE)[0] == 250
     assert held(faulty_sink, address) == 1
+
+
+def test_an_address_asks_for_data_to_be_refused(faulty_sink: Program, rules: Rules, address: str) -> None:
+    magic = f"data-554-once+{address}".encode()
+    with Smtp(faulty_sink.smtp) as smtp:
+        for status in (554, 354):
+            smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+            smtp.say(b"RCPT TO:<%b>" % address.encode(), expect=250)
+            smtp.say(b"RCPT TO:<%b>" % magic, expect=250)
+            smtp.say(b"DATA", expect=status)
+            if status == 554:
+                smtp.say(b"RSET", expect=250)
+        smtp.say(MESSAGE + b"\r\n.", expect=250)
+    assert held(faulty_sink, address) == 1
+
+
+def test_an_address_asks_for_the_first_chunk_to_be_refused(faulty_sink: Program, rules: Rules, address: str) -> None:
+    magic = f"data-451-once+{address}".encode()
+    with Smtp(faulty_sink.smtp) as smtp:
+        for status in (451, 250):
+            smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+            smtp.say(b"RCPT TO:<%b>" % magic, expect=250)
+            smtp.send(b"BDAT %d LAST\r\n%b" % (len(MESSAGE), MESSAGE))
+            assert smtp.reply()[0] == status
+    assert held(faulty_sink, magic.decode()) == 1
 
 
 def test_an_address_asks_for_a_message_to_be_kept_and_refused(faulty_sink: Program, rules: Rules, address: str) -> None:
