@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from mailsystem.mail.part import Facts, Part
+from mailsystem.mail.piece import numbered, pieces
 
 _TOKEN = re.compile(rb'([()])|"((?:[^"\\]++|\\.)*+)"|\{([0-9]{1,9})\}\r\n|([^\s()"{]++)', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
@@ -60,23 +61,23 @@ def _has_none(facts: Facts) -> bool:
 
 
 def _found(root: Part, structure: _Node) -> Iterator[Attachment]:
-    waiting: list[tuple[Part, _Node, str, bool]] = [(root, structure, "", False)]
-    while waiting:
-        part, shown, path, belongs = waiting.pop()
+    shown_as: dict[str, _Node] = {}
+    for piece in pieces(root):
+        if piece.foreign:
+            continue
+        part = piece.part
+        shown = structure if not piece.depth else shown_as.pop(piece.section, [])
         if part.type == "multipart":
             inside = [node for node in shown if isinstance(node, list)] if isinstance(shown, list) else []
-            for number in range(len(part.children), 0, -1):
-                node = inside[number - 1] if number <= len(inside) else []
-                where = f"{path}.{number}" if path else str(number)
-                waiting.append((part.children[number - 1], node, where, part.subtype == "related"))
+            shown_as.update((numbered(piece.section, number), node) for number, node in enumerate(inside, 1))
             continue
         disposition, content_id = _marks(part, shown)
         media = part.type in ("image", "audio", "video")
         if part.type == "text" and part.filename is None and disposition != b"ATTACHMENT":
             continue
-        inline = (belongs or disposition != b"ATTACHMENT") and part.type not in ("text", "message")
+        inline = (piece.within == "related" or disposition != b"ATTACHMENT") and part.type not in ("text", "message")
         yield Attachment(
-            path or "1",
+            piece.section,
             f"{part.type}/{part.subtype}",
             part.filename,
             content_id,

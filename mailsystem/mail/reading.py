@@ -6,36 +6,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from mailsystem.mail.attachment import of_tree
 from mailsystem.mail.content import MAX_HEADER, scan
 from mailsystem.mail.header import fields, of_structure, token
 from mailsystem.mail.hypertext import Page, page_of
 from mailsystem.mail.part import Part, text_of
+from mailsystem.mail.piece import Piece, pieces
 from mailsystem.mail.words import decoded
+
+__all__ = ["MOST_TEXT", "MOST_TEXTS", "Piece", "Reading", "read"]
 
 MOST_TEXT: Final = 4 << 20
 """Octets of one part that are read as text: nobody writes more."""
 MOST_TEXTS: Final = 100
 """Text parts of one message that are read."""
 _HTML: Final = ("html", "xhtml", "xhtml+xml")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part and where it stands."""
-
-    section: str
-    """Its number as IMAP counts (RFC 9051 6.4.5), such as `1.2`."""
-    part: Part
-    depth: int
-    """Parts around it."""
-    within: str
-    """The type of the multipart around it, such as `alternative`; empty for the message itself."""
-    foreign: bool
-    """Whether it belongs to a message within this one."""
 
 
 class Reading:
@@ -45,6 +33,7 @@ class Reading:
         self.octets: Final = octets
         facts = scan(octets)
         self.root: Final = Part.load(facts.parts)
+        self._bodystructure = facts.bodystructure
         self.fields: Final = fields(octets[: min(facts.header_size, MAX_HEADER)])
         """Name as written and raw value, in order."""
 
@@ -61,23 +50,7 @@ class Reading:
     @cached_property
     def pieces(self) -> list[Piece]:
         """All parts, parents before children."""
-        found: list[Piece] = []
-        waiting = [Piece("" if self.root.children else "1", self.root, 0, "", False)]
-        while waiting:
-            piece = waiting.pop()
-            found.append(piece)
-            part = piece.part
-            within = part.subtype if part.type == "multipart" else ""
-            below: list[Piece] = []
-            for number, child in enumerate(part.children, 1):
-                prefix = f"{piece.section}." if piece.section else ""
-                # RFC 9051 6.4.5: a multipart that is the whole of a message has the number of that message.
-                inside = part.type == "message" and child.type == "multipart"
-                section = piece.section if inside else f"{prefix}{number}"
-                foreign = piece.foreign or part.type == "message"
-                below.append(Piece(section, child, piece.depth + 1, within, foreign))
-            waiting.extend(reversed(below))
-        return found
+        return list(pieces(self.root))
 
     def field_of(self, part: Part, name: str) -> bytes | None:
         """The first MIME field of that name in a part's header, unfolded."""
@@ -143,11 +116,10 @@ class Reading:
         return "\n\n".join(page.text for _, page in self.pages).strip("\n")
 
     def attachments(self) -> Iterator[Piece]:
-        """The parts that are no text to be read and hold no parts: files, pictures, messages within this one."""
-        read = {id(piece.part) for piece in self.texts}
+        """The parts that come with the text or are shown within it, as `attachment` tells them from it."""
+        found = {each.part for each in of_tree(self.root, self._bodystructure)}
         for piece in self.pieces:
-            holds_parts = piece.part.type == "multipart" and piece.part.children
-            if not (holds_parts or piece.foreign or id(piece.part) in read):
+            if piece.section in found and not piece.foreign:
                 yield piece
 
 
