@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from mailsystem.finding.finder import Finder
 from mailsystem.mail.errors import NoSuchMailbox
-from mailsystem.mail.mailbox import ContentId, Mailbox, Message, MessageSet, ModSeq, Uid
+from mailsystem.mail.mailbox import ContentId, Mailbox, MailboxId, Message, MessageSet, ModSeq, Uid
 from mailsystem.mail.query import parse
 from mailsystem.mail.webhook import ARRIVED, FLAGS, GONE
-from mailsystem.store import Mark, News, Store, Webhook
+from mailsystem.store import Mark, News, Step, Store, Webhook
 
 MOST_WAITING: Final = 100_000
 """Deliveries of one hook that wait; beyond these it is looked no further, until some have gone."""
-_PORTION: Final = 500
+PORTION: Final = 500
+"""Messages that are looked at together."""
 _MOST_GONE: Final = 1000
 """UIDs that are told at once."""
 
@@ -68,20 +69,48 @@ class _Looking:
         mark, wanted = self._mark, set(self._hook.events)
         if mark is None or not wanted & {FLAGS, GONE} or mark.modseq >= self._box.modseq:
             return self._box.modseq
-        store = self._store.mailboxes
-        changes = await store.changes(self._hook.account, self._box.id, mark.modseq)
+        account, id_ = self._hook.account, self._box.id
+        few = await self._store.mailboxes.few_changes(account, id_, mark.modseq)
+        upto = self._box.modseq if few is None else few.modseq
         if FLAGS in wanted:
-            changed = sorted(
-                (message for message in changes.messages if message.uid <= mark.uid),
-                key=lambda message: (message.modseq, message.uid),
-            )
-            for portion in _portions(changed):
+            async for portion in self._few(mark, few.messages) if few is not None else self._many(mark, upto):
                 # A mark is a ModSeq, so what has one in common is noted together.
                 if not await self._move(Mark(portion[-1].modseq, mark.uid), await self._flags(portion)):
                     return None
-        gone = islice((uid for uid in changes.vanished if uid <= mark.uid), 1_000_000) if GONE in wanted else iter(())
-        news = [self._news(GONE, changes.modseq, Uid(uids[-1]), ContentId(0), uids=uids) for uids in _thousands(gone)]
-        return changes.modseq if await self._move(Mark(changes.modseq, mark.uid), news) else None
+        news: list[News] = []
+        if GONE in wanted:
+            vanished = (
+                await self._store.mailboxes.gone(account, id_, mark.modseq, upto) if few is None else few.vanished
+            )
+            gone = islice((uid for uid in vanished if uid <= mark.uid), 1_000_000)
+            news = [self._news(GONE, upto, Uid(uids[-1]), ContentId(0), uids=uids) for uids in _thousands(gone)]
+        return upto if await self._move(Mark(upto, mark.uid), news) else None
+
+    async def _few(self, mark: Mark, messages: Sequence[Message]) -> AsyncIterator[list[Message]]:
+        """What has changed of what was there before, in the order of the changes."""
+        if changed := [message for message in messages if message.uid <= mark.uid]:
+            yield sorted(changed, key=lambda message: (message.modseq, message.uid))
+
+    async def _many(self, mark: Mark, upto: ModSeq) -> AsyncIterator[list[Message]]:
+        """The same, some at a time, those of one ModSeq never apart."""
+        store, account, id_ = self._store.mailboxes, self._hook.account, self._box.id
+        step = Step(mark.modseq, MailboxId(1 << 62), Uid(0))
+        portion: list[Message] = []
+        while True:
+            steps = await store.behind(account, step, upto, PORTION, mailbox=id_)
+            old = MessageSet.of(each.uid for each in steps if each.uid <= mark.uid)
+            there = {message.uid: message for message in await store.messages(account, id_, old)} if old else {}
+            for step in steps:
+                # What was changed again since then comes with that.
+                if (message := there.get(step.uid)) is not None and message.modseq == step.modseq:
+                    if len(portion) >= PORTION and portion[-1].modseq != message.modseq:
+                        yield portion
+                        portion = []
+                    portion.append(message)
+            if len(steps) < PORTION:
+                break
+        if portion:
+            yield portion
 
     async def _flags(self, portion: Sequence[Message]) -> list[News]:
         meant = {message.uid for message in await self._meant(MessageSet.of(one.uid for one in portion))}
@@ -98,7 +127,7 @@ class _Looking:
             await self._move(Mark(modseq, Uid(last)), [])
             return
         while first <= last:
-            upto = min(last, first + _PORTION - 1)
+            upto = min(last, first + PORTION - 1)
             news = [
                 self._news(
                     ARRIVED,
@@ -121,18 +150,6 @@ class _Looking:
 
     def _news(self, kind: str, modseq: ModSeq, uid: Uid, content: ContentId, **detail: object) -> News:
         return News(kind, self._box, modseq, uid, content, json.dumps(detail))
-
-
-def _portions(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """Some at a time, those of one ModSeq never apart."""
-    portion: list[Message] = []
-    for _, together in groupby(messages, key=lambda message: message.modseq):
-        portion += together
-        if len(portion) >= _PORTION:
-            yield portion
-            portion = []
-    if portion:
-        yield portion
 
 
 def _thousands(uids: Iterator[int]) -> Iterator[list[int]]:

@@ -36,6 +36,7 @@ from mailsystem.store.outbound import (
     mark_reported,
 )
 from mailsystem.store.oversight import Backlog, Changed, Listing, Oversight, Queued, Selection
+from mailsystem.store.replaying import Step
 from mailsystem.store.retention import Gone, Old, Outlook, Retention
 from mailsystem.store.roll import Pick, Roll
 from mailsystem.store.routes import Alias, Disabled, Domain, Route
@@ -144,6 +145,7 @@ __all__ = [
     "Spaces",
     "Spool",
     "Standing",
+    "Step",
     "Store",
     "Suppressed",
     "Suppression",

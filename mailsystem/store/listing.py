@@ -21,6 +21,7 @@ from mailsystem.store import rights
 from mailsystem.store.contents import HEAD_LIMIT, WHOLE
 from mailsystem.store.database import Row, Sql, Unit
 from mailsystem.store.fetching import among
+from mailsystem.store.replaying import holes
 from mailsystem.store.rows import MAILBOX, MESSAGE, Fetched, Want, mailbox_of, message_of
 
 FEW: Final = 200
@@ -203,7 +204,7 @@ def news(
     if flagged:
         new = [*(yield from _flagged(account, mailbox, flagged, since)), *new]
     if since < forgotten:
-        gone = yield from _holes(account, mailbox, uidnext)
+        gone = yield from holes(account, mailbox, uidnext)
     else:
         gone = MessageSet.of_ranges((first, last) for is_flagged, first, last in logged if not is_flagged)
     return News(new, gone, uidnext, modseq)
@@ -265,19 +266,6 @@ def _flagged(account: AccountId, mailbox: MailboxId, among: MessageSet, since: M
             since,
         )
     )
-
-
-def _holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageSet]:
-    """Every UID that was given and is not there any more: what is left to say where history is forgotten."""
-    rows = yield Sql(
-        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 ORDER BY uid", account, mailbox
-    )
-    holes, before = [], 0
-    for [uid] in (*rows, (uidnext,)):
-        if uid > before + 1:
-            holes.append((before + 1, uid - 1))
-        before = uid
-    return MessageSet(tuple(holes))
 
 
 def forget(most: int) -> Unit[int]:

@@ -25,13 +25,14 @@ from mailsystem.mail.mailbox import (
     Uid,
 )
 from mailsystem.mail.rights import FLAG_RIGHTS, Rights, settable
-from mailsystem.store import additions, counting, flagging, listing, messages, rights
+from mailsystem.store import additions, counting, flagging, listing, messages, replaying, rights
 from mailsystem.store.additions import New, Replaced
 from mailsystem.store.contents import Contents, Staged
 from mailsystem.store.database import Database, Unit
 from mailsystem.store.fetching import portions
 from mailsystem.store.leaving import Leaving
 from mailsystem.store.naming import Naming
+from mailsystem.store.replaying import Step
 from mailsystem.store.roll import Roll
 from mailsystem.store.rolls import Rolls
 from mailsystem.store.rows import Appended, Copied, Delivered, Drop, Fetched, FlagOp, Having, Opened, Want
@@ -360,11 +361,33 @@ class Mailboxes(Naming):
 
         return await self._database.write(unit())
 
+    async def remove(self, account: AccountId, mailbox: MailboxId, uids: MessageSet) -> Changes:
+        """Remove these of the account's own messages, marked or not."""
+        return await self._database.write(messages.expunge(account, mailbox, uids, self._clock.now(), marked=False))
+
     async def changes(
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes:
         """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
         return await self._rolls.changes(account, mailbox, since, actor=actor)
+
+    async def few_changes(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes | None:
+        """The same, if that is sure to be few; else None, and `behind` and `gone` tell it slice by slice."""
+        return await self._rolls.few_changes(account, mailbox, since)
+
+    async def behind(
+        self, account: AccountId, step: Step, upto: ModSeq, most: int, *, mailbox: MailboxId | None = None
+    ) -> Sequence[Step]:
+        """The first messages of an account, or of one of its mailboxes, that changed behind that step, up to that ModSeq."""
+        return await self._database.read(replaying.behind(account, step, upto, most, mailbox))
+
+    async def gone(self, account: AccountId, mailbox: MailboxId, since: ModSeq, upto: ModSeq) -> MessageSet:
+        """UIDs that went after `since` and by `upto`, and perhaps some that went earlier. Raises `NoSuchMailbox`."""
+        return await self._database.read(replaying.gone(account, mailbox, since, upto))
+
+    async def first_after(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Uid:
+        """The UID from which on messages came after `since`: what was only flagged since then stands before it."""
+        return await self._database.read(replaying.first_after(account, mailbox, since))
 
     async def changed(
         self,

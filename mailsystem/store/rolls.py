@@ -110,6 +110,17 @@ class Rolls:
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes:
         """What came to pass after `since`. Raises `NoSuchMailbox`."""
+        few = await self.few_changes(account, mailbox, since, actor=actor)
+        if few is not None:
+            return few
+        many = listing.news(account, mailbox, since)
+        found = await self._database.read(rights.within(actor, account, mailbox, "r", many))
+        return Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
+
+    async def few_changes(
+        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+    ) -> Changes | None:
+        """The same, and None where that may be more than `FEW` messages. Raises `NoSuchMailbox`."""
         key = account, mailbox
         # Many who watch one mailbox ask the same, one after the other.
         before, kept = self._told.get(key, (None, None))
@@ -118,9 +129,8 @@ class Rolls:
         unit = rights.within(actor, account, mailbox, "r", listing.news(account, mailbox, since, FEW, kept))
         found = await self._database.read(unit, brief=True)
         if found is None:
-            many = listing.news(account, mailbox, since)
-            found = await self._database.read(rights.within(actor, account, mailbox, "r", many))
-        elif found is not kept and found.modseq != since:
+            return None
+        if found is not kept and found.modseq != since:
             self._told[key] = since, found
             self._told.move_to_end(key)
             if len(self._told) > _MOST_TOLD:
