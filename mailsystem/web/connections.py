@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -60,9 +61,13 @@ class HttpConnection(H11Protocol):
             super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        # From here on it is somebody else's.
-        self._leave()
+        # From here on it is somebody else's, who may be silent; but it holds its place as before.
+        if self._looking is not None:
+            self._looking.cancel()
         super().handle_websocket_upgrade(event)
+        new = self.transport.get_protocol()
+        if new is not self:
+            self.transport.set_protocol(_Upgraded(cast("asyncio.Protocol", new), self._leave))
 
     def _leave(self) -> None:
         if self._looking is not None:
@@ -80,3 +85,19 @@ class HttpConnection(H11Protocol):
             return
         self._seen, self._octets = now, 0
         self._looking = self.loop.call_later(self._patience, self._look)
+
+
+class _Upgraded(asyncio.Protocol):
+    """A connection that has become a WebSocket: all is passed on to what speaks that, and at its end somebody is told."""
+
+    def __init__(self, through: asyncio.Protocol, ended: Callable[[], None]) -> None:
+        self._ended = ended
+        self.data_received = through.data_received  # type: ignore[method-assign]
+        self.eof_received = through.eof_received  # type: ignore[method-assign]
+        self.pause_writing = through.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = through.resume_writing  # type: ignore[method-assign]
+        self._lost = through.connection_lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended()
+        self._lost(exc)

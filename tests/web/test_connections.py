@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake
 
 from mailsystem.mail.envelope import Peer
 from mailsystem.net import Bound
@@ -82,3 +84,65 @@ async def test_connections_count_for_the_limits_of_all_doors(bound: Bound, limit
     # Each that is gone leaves its place to another.
     for _ in range(3 * MOST):
         assert (await _said(bound, asks)).startswith(b"HTTP/1.1 200 ")
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Speaks WebSocket."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+    else:
+        await read_all(scope, receive, send)
+
+
+async def _empty(limits: Limits) -> None:
+    while True:
+        if not limits.open:
+            return
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("end", ["closed", "cut"])
+async def test_a_connection_that_became_a_websocket_holds_its_place_until_it_ends(end: str) -> None:
+    limits = Limits(most=MOST)
+    async with (
+        asyncio.timeout(60),
+        serving(
+            lambda stopping: echo, host="127.0.0.1", port=0, terms=Terms(limits=limits), patience=0.2, grace=1.0
+        ) as place,
+    ):
+        open_ = [await connect(f"ws://{place}/") for _ in range(MOST)]
+        assert limits.open == MOST
+        await asyncio.sleep(0.5)  # who is silent may be
+        for one in open_:
+            await one.send("still here")
+            assert await one.recv() == "still here"
+        with pytest.raises((InvalidHandshake, OSError, EOFError)):
+            await connect(f"ws://{place}/")
+        for one in open_:
+            if end == "closed":
+                await one.close()
+            else:
+                one.transport.abort()
+        await _empty(limits)
+        again = await connect(f"ws://{place}/")
+        assert limits.open == 1
+        await again.close()
+
+
+async def test_a_websocket_that_is_refused_leaves_its_place() -> None:
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+
+    limits = Limits(most=MOST)
+    async with (
+        asyncio.timeout(60),
+        serving(lambda stopping: refuse, host="127.0.0.1", port=0, terms=Terms(limits=limits), grace=1.0) as place,
+    ):
+        for _ in range(3 * MOST):
+            with pytest.raises(InvalidHandshake):
+                await connect(f"ws://{place}/")
+            await _empty(limits)
