@@ -33,12 +33,12 @@ class Rules:
         return asyncio.run(work())
 
     def refused(self) -> list[str]:
-        """What was said in the last session in which something was refused."""
+        """What was said in the last session in which something was refused; nothing before that is written down."""
 
         async def work() -> list[str]:
             async with open_store(self._directory, indexed=False, housekeeping=False) as store:
-                [session] = await store.journal.sessions(1, only="refused")
-                return [f"{line.who}: {line.text}" for line in session.lines]
+                sessions = await store.journal.sessions(1, only="refused")
+                return [f"{line.who}: {line.text}" for session in sessions for line in session.lines]
 
         return asyncio.run(work())
 
