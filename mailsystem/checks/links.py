@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 5
 TIMEOUT: Final = 10.0
 """Seconds for one link, its redirections included."""
+IN_ALL: Final = 120.0
+"""Seconds for all links of one call; those that are not asked by then are told as not answered."""
 MOST_REDIRECTS: Final = 5
 MOST_LINKS: Final = 500
 """Links of one call; the rest is passed over."""
@@ -72,6 +74,7 @@ async def try_links(
     allow_private: bool = False,
     at_once: int = AT_ONCE,
     timeout: float = TIMEOUT,
+    in_all: float = IN_ALL,
     resolve: Resolve = addresses,
     verify: ssl.SSLContext | None = None,
 ) -> list[Tried]:
@@ -91,9 +94,13 @@ async def try_links(
         verify = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
     turn = asyncio.Semaphore(at_once)
     asking = _Asking(allow_private, resolve, verify, timeout)
+    clock = asyncio.get_running_loop().time
+    until = clock() + in_all
 
     async def one(url: str) -> Tried:
         async with turn:
+            if clock() >= until:  # else a message of many links that hang would last for a quarter of an hour
+                return Tried(url, None, f"not asked: those before it took {in_all:g} s")
             return await asking.follow(url)
 
     return list(await asyncio.gather(*map(one, wanted)))

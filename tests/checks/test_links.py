@@ -247,3 +247,13 @@ def test_what_is_found_is_told() -> None:
         ("link-not-followed", "warning"),
     ]
     assert findings_of([Tried("http://b.test/", 404)], disabled=["link-broken"]) == ()
+
+
+async def test_when_their_time_is_over_no_more_links_are_asked() -> None:
+    async with serving(ok) as web:
+        url = f"http://127.0.0.1:{web.port}/"
+        [tried] = await try_links([url], allow_private=True, in_all=0)
+        assert (tried.error, tried.works, tried.refused) == ("not asked: those before it took 0 s", False, False)
+        assert web.heads == []
+        [tried] = await try_links([url], allow_private=True)
+        assert tried.works
