@@ -81,6 +81,8 @@ async def door(
                 space_ttl=settings.spaces.ttl,
                 cleartext_login=settings.cleartext_login,
                 largest_message=settings.limits.message_size,
+                streams_per_account=settings.limits.streams_per_account,
+                streams_per_address=settings.limits.streams_per_address,
                 hosts=settings.web.hosts,
                 origins=settings.web.origins,
                 sent_on=settings.queue.sink_allow,

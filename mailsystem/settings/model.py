@@ -131,6 +131,17 @@ class Limits(Group):
         ge=0,
         description="Most of them from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
     )
+    streams_per_account: int = Field(
+        default=200,
+        ge=0,
+        description="Most streams of events and waits that one account may have open by HTTP at once, at each worker; 0 sets"
+        " no limit.",
+    )
+    streams_per_address: int = Field(
+        default=200,
+        ge=0,
+        description="Most of them from one IPv4 address or one IPv6 /64, this machine apart; 0 sets no limit.",
+    )
     messages_per_hour_login: int = Field(
         default=0, ge=0, description="Most messages that one login may send in an hour; 0 sets no limit."
     )

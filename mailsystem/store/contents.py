@@ -161,6 +161,10 @@ class Contents:
         """Octets [start, end) of the whole message, trace fields included. Raises `Unavailable` if it is gone."""
         return b"".join([chunk async for chunk in self.stream(content, start, end)])
 
+    async def digest(self, content: ContentId) -> bytes:
+        """SHA-256 of the whole message, trace fields included. Raises `Unavailable` if it is gone."""
+        return await self._database.read(_digest(content), brief=True)
+
     async def stream(self, content: ContentId, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """Octets [start, end) in slices of about 128 KiB, of which one is in memory at a time. Raises `Unavailable`."""
         where = await self._database.read(_location(content), brief=True)
@@ -294,6 +298,13 @@ def _location(content: ContentId) -> Unit[_Location]:
         raise Unavailable("the message cannot be read")
     size, prefix_size, file, offset, head_size, head = rows[0]
     return _Location(size, prefix_size, None if file is None else Place(file, offset), head_size, head)
+
+
+def _digest(content: ContentId) -> Unit[bytes]:
+    rows = yield Sql("SELECT sha256 FROM contents WHERE id = $1", content)
+    if not rows:
+        raise Unavailable("the message cannot be read")
+    return bytes(rows[0][0])
 
 
 def _head(content: ContentId) -> Unit[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import PlainTextResponse
 
 from mailsystem import __version__
@@ -14,6 +14,7 @@ from mailsystem.web.api import (
     accounts,
     administration,
     changing,
+    events,
     faults,
     flow,
     history,
@@ -45,6 +46,7 @@ PARTS = (
     changing,
     history,
     waiting,
+    events,
     sending,
     administration,
     faults,
@@ -97,7 +99,7 @@ def interface(context: Context) -> FastAPI:
     for path in ("/livez", "/readyz"):
         app.add_api_route(path, here, include_in_schema=False)
     for part in PARTS:
-        app.include_router(part.routes(context, keeper))
+        app.include_router(part.routes(context, keeper), dependencies=[Depends(keeper.admit)])
     if context.is_sink:
         from mailsystem.web import mailpit
 

@@ -79,6 +79,10 @@ class Context:
     """Pages of other sites that may ask."""
     largest_message: int = 50 << 20
     """Octets."""
+    streams_per_account: int = 200
+    """Streams of events and waits that one who asks may have open at once; 0 sets no limit."""
+    streams_per_address: int = 200
+    """The same of one address, this machine apart."""
     hosts: tuple[str, ...] = ()
     """Names beyond our own by which browsers may ask for us."""
     private_webhooks: bool = False

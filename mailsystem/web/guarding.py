@@ -35,6 +35,34 @@ class TooMuch(Exception):
     """The body of a request is longer than it may be."""
 
 
+class _Answer:
+    """An answer on its way, with the headers that all have."""
+
+    def __init__(self, send: Send, also: list[tuple[bytes, bytes]]) -> None:
+        """`also` are more headers, which go before those that all have."""
+        self._send = send
+        self._also = also
+        self.status = 0
+        """Once it has begun."""
+        self.is_bare = False
+        """Without a body."""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            have = {name.lower() for name, _ in (*message["headers"], *self._also)}
+            more = [pair for pair in (*HEADERS, NOTHING) if pair[0] not in have]
+            message = {**message, "headers": [*message["headers"], *more, *self._also]}
+            if b"cache-control" not in have:
+                message["headers"].append((b"cache-control", b"no-store"))
+            await self._send(message)
+            if self.is_bare:
+                # That is all: a stream ends by it, since nobody reads on.
+                await self._send({"type": "http.response.body", "body": b""})
+        elif not self.is_bare:
+            await self._send(message)
+
+
 class Guarding:
     """Refuses what no page of ours and no program asks, and says what was asked.
 
@@ -83,12 +111,10 @@ class Guarding:
         send: Send,
         also: list[tuple[bytes, bytes]],
     ) -> None:
-        began, status = time.perf_counter(), 0
-        room = self._room(scope["path"])
+        began = time.perf_counter()
+        answer = _Answer(send, also)
+        room = most = self._room(scope["path"])
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > 15 or int(length) > room:
-            await problem(413, f"more than {room} octets")(scope, receive, send)
-            return
 
         async def bounded() -> Message:
             nonlocal room
@@ -98,36 +124,36 @@ class Guarding:
                 raise TooMuch
             return message
 
-        async def secured(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
+        async def told(message: Message) -> None:
+            if room >= 0:
+                await answer.send(message)
+            elif not answer.status:
                 # Whoever was reading the body knows only that it broke off.
-                status = message["status"] = 413 if room < 0 else message["status"]
-                have = {name.lower() for name, _ in message["headers"]}
-                more = [pair for pair in (*HEADERS, NOTHING) if pair[0] not in have]
-                more = [pair for pair in more if pair[0] not in {name for name, _ in also}]
-                message = {**message, "headers": [*message["headers"], *more, *also]}
-                if b"cache-control" not in have:
-                    message["headers"].append((b"cache-control", b"no-store"))
-            await send(message)
+                await problem(413, f"more than {most} octets")(scope, receive, answer.send)
 
         try:
-            await self._app(scope, bounded, secured)
+            if not length.isdigit() or len(length) > 15 or int(length) > room:
+                await problem(413, f"more than {most} octets")(scope, receive, answer.send)
+            elif scope["method"] == "HEAD":
+                # What GET would answer, without its body.
+                answer.is_bare = True
+                await self._app({**scope, "method": "GET"}, bounded, told)
+            else:
+                await self._app(scope, bounded, told)
         except TooMuch:
-            if not status:
-                await problem(413, "too large")(scope, receive, secured)
+            await told({})
         except Exception as error:
             self._trace.bug(error, what=f"{scope['method']} {scope['path'][:200]}")
-            if status:
+            if answer.status:
                 raise
-            await problem(500, BUG)(scope, receive, secured)
+            await problem(500, BUG)(scope, receive, answer.send)
         finally:
             # Without the query, in which somebody may look for anything.
             self._trace.event(
                 "asked",
                 method=scope["method"],
                 path=scope["path"][:200],
-                status=status,
+                status=answer.status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
             )
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from mailsystem.mail import attachment, header
@@ -15,6 +18,7 @@ from mailsystem.mail.kept import Columns, Kept
 from mailsystem.mail.mailbox import FLAGGED, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
 from mailsystem.mail.objectid import emailid
 from mailsystem.mail.part import Part, text_of
+from mailsystem.mail.piece import pieces
 from mailsystem.mail.preview import REACH, preview_of
 from mailsystem.mail.words import decoded, text
 from mailsystem.store import Store
@@ -34,12 +38,16 @@ _THINGS: Final = (
 )
 _MOST_PEOPLE: Final = 1000
 """Of one field: a message to more of them is told as one to so many."""
-_MOST_TEXT: Final = 4 << 20
+_MOST_PEOPLE_LISTED: Final = 100
+"""The same in lists, which tell of hundreds of messages."""
+MOST_TEXT: Final = 4 << 20
 """Octets of a text that are shown; whoever wants more takes the part."""
 MOST_PARTS: Final = 1000
 """Of one message that are told of; the rest is in the message as it was sent."""
 _FEW: Final = 64 << 10
 """Octets of a tree that is read where we stand."""
+FEW_OCTETS: Final = 16 << 10
+"""Octets of a header that is."""
 _MOST_HEAD: Final = 256 << 10
 
 
@@ -67,7 +75,8 @@ async def summaries(store: Store, mailbox: Mailbox, uids: Sequence[Uid]) -> dict
                 except Unavailable:  # its octets are damaged; a list has others, too
                     snippet = ""
             files = await attached(root, told[Kept.BODYSTRUCTURE])
-            made[told[Kept.UID]] = _summary(mailbox, told, Fields(head), files, snippet)
+            make = partial(_summary, mailbox, told, head, files, snippet)
+            made[told[Kept.UID]] = make() if len(head) <= FEW_OCTETS else await asyncio.to_thread(make)
     return made
 
 
@@ -104,13 +113,12 @@ def _first_parts(dumped: bytes) -> Part:
 async def departed(store: Store, mailbox: Mailbox, told: Mapping[Kept, Any]) -> Summary:
     """A message that its mailbox has no more, as a list would show it; `told` is what was known of it beside its octets. Raises
     `Unavailable` where those are gone too."""
-    octets = await store.contents.read(told[Kept.CONTENT], 0, _MOST_TEXT)
+    octets = await store.contents.read(told[Kept.CONTENT], 0, MOST_TEXT)
     facts = await asyncio.to_thread(scan, octets)
     root = await tree_of(facts.parts)
     files = await attached(root, facts.bodystructure)
-    return _summary(
-        mailbox, told, Fields(octets[: min(facts.header_size, _MOST_HEAD)]), files, preview_of(root, octets)
-    )
+    head = octets[: min(facts.header_size, _MOST_HEAD)]
+    return await asyncio.to_thread(_summary, mailbox, told, head, files, preview_of(root, octets))
 
 
 def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:
@@ -120,16 +128,17 @@ def _rows(columns: Columns) -> Iterator[Mapping[Kept, Any]]:
 
 
 def _summary(
-    mailbox: Mailbox, told: Mapping[Kept, Any], fields: Fields, files: Sequence[attachment.Attachment], snippet: str
+    mailbox: Mailbox, told: Mapping[Kept, Any], head: bytes, files: Sequence[attachment.Attachment], snippet: str
 ) -> Summary:
+    fields = Fields(head)
     return Summary(
         id=emailid(told[Kept.CONTENT]),
         mailbox=mailbox.shown,
         uid=told[Kept.UID],
         modseq=told[Kept.MODSEQ],
-        sender=next(iter(fields.people(b"from")), None),
-        to=fields.people(b"to"),
-        cc=fields.people(b"cc"),
+        sender=next(iter(fields.people(b"from", 1)), None),
+        to=fields.people(b"to", _MOST_PEOPLE_LISTED),
+        cc=fields.people(b"cc", _MOST_PEOPLE_LISTED),
         subject=fields.said(b"subject") or "",
         date=fields.date(),
         received=moment(told[Kept.INTERNALDATE]),
@@ -155,26 +164,25 @@ class Fields:
 
     def __init__(self, head: bytes) -> None:
         self.all = header.fields(head)
-        self._first: dict[bytes, bytes] = {}
+        self._named: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for name, value in self.all:
-            self._first.setdefault(name.lower(), value)
+            self._named[name.lower()].append(value)
 
     def said(self, name: bytes) -> str | None:
         """The first of that name as people read it; None where there is none. `name` in lower case, as below."""
-        value = self._first.get(name)
+        value = self._first(name)
         return None if value is None else decoded(value).replace("\x00", "")
 
-    def people(self, name: bytes) -> list[Person]:
-        """Everybody in all fields of that name."""
-        found: list[Person] = []
-        for each, value in self.all:
-            if each.lower() == name:
-                found += _people(value)
-        return found[:_MOST_PEOPLE]
+    def people(self, name: bytes, most: int = _MOST_PEOPLE) -> list[Person]:
+        """Everybody in all fields of that name, or the first of them."""
+        return list(islice(chain.from_iterable(map(_people, self._named.get(name, ()))), most))
+
+    def _first(self, name: bytes) -> bytes | None:
+        return next(iter(self._named.get(name, ())), None)
 
     def date(self) -> Any:
         """What the Date field says, in UTC or with its zone; None where that is no date."""
-        value = self._first.get(b"date")
+        value = self._first(b"date")
         if value is None or len(value) > 200:
             return None
         try:
@@ -193,33 +201,15 @@ def _people(value: bytes) -> Iterator[Person]:
 
 
 def numbered(root: Part) -> Iterator[Numbered]:
-    """All parts with their numbers (RFC 9051 6.4.5.1), parents before children; the whole has none if it is a multipart."""
-    waiting = [Numbered("" if root.type == "multipart" else "1", root)]
-    while waiting:
-        one = waiting.pop()
-        yield one
-        prefix = f"{one.number}." if one.number else ""
-        children = one.part.children
-        if one.part.type == "message" and len(children) == 1 and children[0].type == "multipart":
-            # The multipart inside a message goes by the message's own number.
-            children = children[0].children
-        waiting.extend(Numbered(f"{prefix}{place}", child) for place, child in reversed([*enumerate(children, 1)]))
+    """All parts with their numbers, parents before children; the whole has none if it is a multipart."""
+    return (Numbered(each.section, each.part) for each in pieces(root) if each.is_numbered)
 
 
 def leaves(root: Part) -> Iterator[Numbered]:
     """The parts of the message itself that hold something; not those inside a message that is attached."""
-    for each in _outside(root):
-        if each.part.type != "multipart":
-            yield each
-
-
-def _outside(root: Part) -> Iterator[Numbered]:
-    inside = ""
-    for each in numbered(root):
-        if inside and each.number.startswith(inside):
-            continue
-        inside = f"{each.number}." if each.part.type == "message" else inside
-        yield each
+    for each in pieces(root):
+        if each.part.type != "multipart" and not each.foreign:
+            yield Numbered(each.section, each.part)
 
 
 def text_part(root: Part, subtype: str) -> Numbered | None:
@@ -234,7 +224,17 @@ def text_part(root: Part, subtype: str) -> Numbered | None:
 async def shown(store: Store, content: ContentId, part: Part) -> str:
     """The text of a part, as far as it is shown."""
     start, end = part.body
-    return text_of(part, await store.contents.read(content, start, min(end, start + _MOST_TEXT)))
+    return text_of(part, await store.contents.read(content, start, min(end, start + MOST_TEXT)))
+
+
+def is_cut(part: Part) -> bool:
+    """Whether that is only the beginning."""
+    return part.body[1] - part.body[0] > MOST_TEXT
+
+
+async def fields_of(head: bytes) -> Fields:
+    """The header fields of a message."""
+    return Fields(head) if len(head) <= FEW_OCTETS else await asyncio.to_thread(Fields, head)
 
 
 class Dispositions(NamedTuple):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from mailsystem.mail import errors
 from mailsystem.mail.errors import MailError
@@ -49,10 +50,11 @@ PROBLEM: Final[Mapping[str, Any]] = {
 class Problem(Exception):
     """A failure that only this door knows, with more members than it takes to say what went wrong."""
 
-    def __init__(self, status: int, detail: str, **members: Any) -> None:
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.headers = headers
         self.members = members
 
 
@@ -69,10 +71,10 @@ def status_of(error: MailError) -> int:
 def answer_failures(app: FastAPI) -> None:
     """Have the application answer every expected failure as a problem."""
 
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> Response:
         match error:
             case Problem():
-                return problem(error.status, error.detail, **error.members)
+                return problem(error.status, error.detail, error.headers, **error.members)
             case MailError():
                 status = status_of(error)
                 asks = {"WWW-Authenticate": 'Basic realm="mailsystem", charset="UTF-8"'} if status == 401 else None
@@ -82,6 +84,11 @@ def answer_failures(app: FastAPI) -> None:
                 return problem(status, str(error), asks)
             case RequestValidationError():
                 return problem(400, _said(error), errors=_where(error))
+            case HTTPException() if error.status_code == 405:
+                allow = {"Allow": ", ".join(_methods(app, request))}
+                if request.method == "OPTIONS":
+                    return Response(status_code=204, headers=allow)
+                return problem(405, _detail(error), allow)
             case HTTPException():
                 return problem(error.status_code, _detail(error), error.headers)
         raise error
@@ -93,6 +100,16 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(Exception, broken)
     for kind in (Problem, MailError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, failed)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """What may be asked at that address (RFC 9110 9.3.7)."""
+    found = {"OPTIONS"}
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        asked = {**request.scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in app.routes):
+            found.add(method)
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def _detail(error: HTTPException) -> str:

@@ -44,7 +44,7 @@ class Told(Shape):
     uid: int
     modseq: int
     sender: Person | None = Field(serialization_alias="from")
-    to: list[Person]
+    to: list[Person] = Field(description="In lists the first 100.")
     cc: list[Person]
     subject: str
     date: Moment | None = Field(description="What the Date field says; null where it says nothing that is a date.")
@@ -113,6 +113,9 @@ class Whole(Told):
     message_id: str | None
     in_reply_to: str | None
     text: str | None = Field(description="Its text; null where there is none.")
+    text_cut: bool = Field(
+        description="Whether `text` is only the first 4 MiB; `/parts/…?download=true` has all of it."
+    )
     has_html: bool
     remote_content: bool = Field(description="Whether its HTML asks for anything from elsewhere.")
     parts: PartShape
@@ -127,7 +130,9 @@ class HeaderField(Shape):
 
 
 class Headers(Shape):
-    headers: list[HeaderField]
+    headers: list[HeaderField] = Field(description="The first of them, at most 1,000.")
+    total: int = Field(description="How many there are.")
+    cut: bool = Field(description="Whether there is more of the header than is told.")
 
 
 class MailboxShape(Shape):
@@ -220,7 +225,7 @@ class Bulk(Shape):
 
 class Changed(Shape):
     changed: int
-    ids: list[str]
+    ids: list[str] = Field(description="Of very many the first 10,000.")
 
 
 class Deleted(Shape):

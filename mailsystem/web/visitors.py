@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from mailsystem.directory import proven
 from mailsystem.mail.account import Account
@@ -18,6 +19,7 @@ from mailsystem.mail.sasl import Credentials
 from mailsystem.mail.space import PREFIX, is_space, login_within, parted, space_of
 from mailsystem.store import TOKEN_PREFIX
 from mailsystem.web.context import Context
+from mailsystem.web.lasting import Lasting
 
 READ: Final = "read"
 WRITE: Final = "write"
@@ -26,6 +28,18 @@ ADMIN: Final = "admin"
 COOKIE: Final = "mailsystem_session"
 EVERYTHING: Final = frozenset({READ, WRITE, SEND, ADMIN})
 OWN: Final = frozenset({READ, WRITE, SEND})
+SCOPES: Final = "x-scopes"
+"""By this name a route says in the description of the interface which scopes it takes."""
+
+
+IN_SPACE: Final = "x-scopes-in-space"
+
+
+def needs(*scopes: str, in_space: Sequence[str] | None = None) -> dict[str, Any]:
+    """What a route says of who may ask: whose token has all these scopes, or `in_space` where it is the token of a space and
+    those are others. A route that says nothing takes every scope."""
+    other = {} if in_space is None else {IN_SPACE: list(in_space)}
+    return {"openapi_extra": {SCOPES: list(scopes), **other}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,16 @@ class Doorkeeper:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self.lasting: Final = Lasting(context.streams_per_account, context.streams_per_address)
+
+    async def admit(self, request: Request) -> None:
+        """Before anything else is done about a request. Raises `NotPermitted` for who has not the scopes that its route says it
+        takes (see `needs`), `AuthRequired` and `AuthFailed`."""
+        said = getattr(request.scope["route"], "openapi_extra", None) or {}
+        if scopes := said.get(SCOPES, EVERYTHING):
+            request.state.visitor = visitor = await self.visitor(request)
+            for scope in said.get(IN_SPACE, scopes) if visitor.space else scopes:
+                visitor.must(scope)
 
     async def visitor(self, request: HTTPConnection) -> Visitor:
         """Who asks. Raises `AuthRequired` and `AuthFailed`."""

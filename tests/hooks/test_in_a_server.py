@@ -62,7 +62,7 @@ async def test_only_administrators_see_or_make_them(server: Running, certificate
             body = new if method == "POST" else {} if method == "PATCH" else None
             answer = await ann.request(method, f"/v1/webhooks{path}", json=body)
             assert answer.status_code == 403, (method, path)
-    token = await store.access_tokens.add("ann@a.test", "all", {"admin"})
+    token = await store.access_tokens.add("ann@a.test", "all", {"read", "admin"})
     async with client(server, certificates, token) as admin:
         made = await admin.post("/v1/webhooks", json={**new, "account": "bob@a.test"})
         assert (made.status_code, made.json()["account"]) == (201, "bob@a.test")

@@ -11,7 +11,7 @@ from mailsystem.directory import proven
 from mailsystem.mail.sasl import Credentials
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Shape, User
-from mailsystem.web.visitors import ADMIN, COOKIE, OWN, Doorkeeper, peer_of
+from mailsystem.web.visitors import ADMIN, COOKIE, OWN, Doorkeeper, needs, peer_of
 
 LASTS: Final = 14 * 86_400.0
 """Seconds without a request after which one has to log in again."""
@@ -27,7 +27,7 @@ class Proof(Shape):
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["access"])
 
-    @router.post("/login")
+    @router.post("/login", **needs())
     async def enter(request: Request, response: Response, proof: Proof) -> User:
         """Log in; what comes back is a cookie. In a sink everybody is in already."""
         if context.everybody is not None:
@@ -51,7 +51,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         )
         return User(login=account.login, admin=ADMIN in OWN, scopes=sorted(OWN))
 
-    @router.delete("/login", status_code=204)
+    @router.delete("/login", status_code=204, **needs())
     async def leave(request: Request) -> Response:
         """Log out: nobody gets in by that cookie any more."""
         secret = request.cookies.get(COOKIE)

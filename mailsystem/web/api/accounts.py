@@ -7,13 +7,15 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from mailsystem import __version__
+from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.mailbox import Status
 from mailsystem.mail.space import DISSOLVED, PREFIX
 from mailsystem.store import AccountSummary
 from mailsystem.web.api.asked import AccountName, Asked
 from mailsystem.web.api.keeping import limits_of
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Accounts, AccountShape, Info, Mailboxes, MailboxShape, Name, User
-from mailsystem.web.visitors import ADMIN, WRITE, Doorkeeper
+from mailsystem.web.visitors import ADMIN, READ, WRITE, Doorkeeper, needs
 
 
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
@@ -21,7 +23,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     asked = Asked(context, keeper)
     store = context.store
 
-    @router.get("/info")
+    @router.get("/info", **needs(READ))
     async def info(request: Request) -> Info:
         """What this is, and what may be done here."""
         visitor = await asked.visitor(request)
@@ -43,7 +45,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             retention=limits_of(store.retention.keep) if store.retention.keep else None,
         )
 
-    @router.get("/accounts")
+    @router.get("/accounts", **needs(READ))
     async def accounts(request: Request) -> Accounts:
         """Everybody whose mail the visitor may see."""
         visitor = await asked.visitor(request)
@@ -67,26 +69,17 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             ]
         )
 
-    @router.get("/mailboxes")
+    @router.get("/mailboxes", **needs(READ))
     async def mailboxes(request: Request, account: AccountName = None) -> Mailboxes:
         """The account's own mailboxes and what is in them."""
         whose = await asked.account(request, account)
         found = await store.mailboxes.statuses(await store.mailboxes.list(whose.id))
         return Mailboxes(
-            mailboxes=[
-                MailboxShape(
-                    name=status.mailbox.name,
-                    special_use=status.mailbox.special_use,
-                    total=status.messages,
-                    unread=status.unseen,
-                    octets=status.size,
-                )
-                for status in found
-            ],
+            mailboxes=[_shape(status) for status in found],
             modseq=max((status.mailbox.modseq for status in found), default=0),
         )
 
-    @router.post("/mailboxes", status_code=201)
+    @router.post("/mailboxes", status_code=201, **needs(WRITE))
     async def create(request: Request, named: Name, account: AccountName = None) -> MailboxShape:
         """Make a mailbox, and those above it."""
         whose = await asked.account(request, account, WRITE)
@@ -94,14 +87,22 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         await store.mailboxes.subscribe(whose.id, made.name, True)
         return MailboxShape(name=made.name, special_use=made.special_use, total=0, unread=0, octets=0)
 
-    @router.patch("/mailboxes/{name:path}", status_code=204)
+    @router.get("/mailboxes/{name:path}", **needs(READ))
+    async def one(request: Request, name: str, account: AccountName = None) -> MailboxShape:
+        """A mailbox and what is in it."""
+        whose = await asked.account(request, account)
+        for status in await store.mailboxes.statuses([await asked.mailbox(whose, name)]):
+            return _shape(status)
+        raise NoSuchMailbox
+
+    @router.patch("/mailboxes/{name:path}", status_code=204, **needs(WRITE))
     async def rename(request: Request, name: str, named: Name, account: AccountName = None) -> Response:
         """Give a mailbox another name, with all below it."""
         whose = await asked.account(request, account, WRITE)
         await store.mailboxes.rename(whose.id, name, named.name)
         return Response(status_code=204)
 
-    @router.delete("/mailboxes/{name:path}", status_code=204)
+    @router.delete("/mailboxes/{name:path}", status_code=204, **needs(WRITE))
     async def delete(request: Request, name: str, account: AccountName = None) -> Response:
         """Remove a mailbox and all that is in it, for good."""
         whose = await asked.account(request, account, WRITE)
@@ -109,6 +110,16 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _shape(status: Status) -> MailboxShape:
+    return MailboxShape(
+        name=status.mailbox.name,
+        special_use=status.mailbox.special_use,
+        total=status.messages,
+        unread=status.unseen,
+        octets=status.size,
+    )
 
 
 def _kind(summary: AccountSummary, everybody: str | None) -> Literal["address", "sink", "space"]:

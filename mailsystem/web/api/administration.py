@@ -16,7 +16,7 @@ from mailsystem.web.api.asked import Asked
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import AccountShape, Shape
-from mailsystem.web.visitors import ADMIN, Doorkeeper
+from mailsystem.web.visitors import ADMIN, Doorkeeper, needs
 
 Password = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -66,7 +66,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(422, f"{address.domain} is not a domain of this server")
         return address.key
 
-    @router.post("/accounts", status_code=201)
+    @router.post("/accounts", status_code=201, **needs(ADMIN))
     async def add(request: Request, wanted: NewAccount) -> AccountShape:
         """Add a person, with the mailboxes that everybody has."""
         await asked.visitor(request, ADMIN)
@@ -79,7 +79,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         made = await accounts.add(login, hashed, scram=scram, mailboxes=tuple(SPECIAL_USES.items()))
         return AccountShape(login=made.login, messages=0, octets=0)
 
-    @router.patch("/accounts/{login}", status_code=204)
+    @router.patch("/accounts/{login}", status_code=204, **needs(ADMIN))
     async def change(request: Request, login: str, wanted: AccountChange) -> Response:
         """Change a password, a quota, or whether somebody may be here at all."""
         await asked.visitor(request, ADMIN)
@@ -98,7 +98,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         context.directory.forget()
         return Response(status_code=204)
 
-    @router.delete("/accounts/{login}", status_code=204)
+    @router.delete("/accounts/{login}", status_code=204, **needs(ADMIN))
     async def remove(request: Request, login: str) -> Response:
         """Remove a person with all their mail, for good."""
         await asked.visitor(request, ADMIN)
@@ -109,7 +109,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         context.directory.forget()
         return Response(status_code=204)
 
-    @router.get("/domains")
+    @router.get("/domains", **needs(ADMIN))
     async def domains(request: Request) -> Domains:
         """The domains that are here."""
         await asked.visitor(request, ADMIN)
@@ -121,7 +121,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             ]
         )
 
-    @router.put("/domains/{name}", status_code=204)
+    @router.put("/domains/{name}", status_code=204, **needs(ADMIN))
     async def add_domain(request: Request, name: str) -> Response:
         """Take mail for a domain from now on. A sink takes it for all."""
         await asked.visitor(request, ADMIN)
@@ -131,7 +131,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         context.directory.forget()
         return Response(status_code=204)
 
-    @router.delete("/domains/{name}", status_code=204)
+    @router.delete("/domains/{name}", status_code=204, **needs(ADMIN))
     async def remove_domain(request: Request, name: str) -> Response:
         """Take no mail for it any more."""
         await asked.visitor(request, ADMIN)
@@ -139,14 +139,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         context.directory.forget()
         return Response(status_code=204)
 
-    @router.get("/aliases")
+    @router.get("/aliases", **needs(ADMIN))
     async def aliases(request: Request) -> Aliases:
         """Addresses that lead to others."""
         await asked.visitor(request, ADMIN)
         listed = await accounts.aliases()
         return Aliases(aliases=[AliasShape(address=each.address, targets=list(each.targets)) for each in listed])
 
-    @router.put("/aliases", status_code=204)
+    @router.put("/aliases", status_code=204, **needs(ADMIN))
     async def set_alias(request: Request, wanted: AliasShape) -> Response:
         """Have an address lead to exactly these."""
         await asked.visitor(request, ADMIN)
@@ -160,7 +160,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         context.directory.forget()
         return Response(status_code=204)
 
-    @router.delete("/aliases/{address}", status_code=204)
+    @router.delete("/aliases/{address}", status_code=204, **needs(ADMIN))
     async def remove_alias(request: Request, address: str) -> Response:
         """Have an address lead nowhere."""
         await asked.visitor(request, ADMIN)

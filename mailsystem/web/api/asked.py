@@ -54,7 +54,7 @@ class Asked:
 
     async def visitor(self, request: Request, scope: str = READ) -> Visitor:
         """Who asks, if they may do what takes that scope."""
-        visitor = await self._keeper.visitor(request)
+        visitor: Visitor = getattr(request.state, "visitor", None) or await self._keeper.visitor(request)
         visitor.must(scope)
         return visitor
 

@@ -9,21 +9,25 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 
+from mailsystem.finding.cursor import Cursor
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.mailbox import DELETED, RECENT, Flag, Mailbox, MailboxId, MessageSet, Uid, flag_of
+from mailsystem.mail.mailbox import RECENT, Flag, Mailbox, MailboxId, MessageSet, Uid, flag_of
 from mailsystem.mail.objectid import emailid
+from mailsystem.mail.query import Query
 from mailsystem.store import FlagOp
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName, Place
 from mailsystem.web.context import Context
 from mailsystem.web.letters import summaries
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Bulk, Change, Changed, Deleted, Summary
-from mailsystem.web.visitors import WRITE, Doorkeeper
+from mailsystem.web.visitors import READ, WRITE, Doorkeeper, needs
 
 _TRASH: Final = "\\Trash"
-_MOST: Final = 10_000
-"""Messages that one request changes."""
+SLICE: Final = 5000
+"""Messages that are changed at once."""
+MOST_TOLD: Final = 10_000
+"""Ids that are told of messages that were changed."""
 
 
 def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
@@ -31,9 +35,11 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     asked = Asked(context, keeper)
     changing = Changing(context, asked)
 
-    @router.post("/bulk")
+    @router.post("/bulk", **needs(WRITE))
     async def bulk(request: Request, wanted: Bulk, account: AccountName = None) -> Changed:
-        """Change several messages: those that are named, or all that a query finds. Neither changes nothing."""
+        """Change several messages: those that are named, or all that a query finds. Neither changes nothing. A query takes the
+        scope `read` as well. Very many are changed some thousands at a time: where that fails in between, those before it are
+        changed."""
         whose = await asked.account(request, account, WRITE)
         if (wanted.ids is None) == (wanted.query is None):
             raise Problem(400, "say which messages: either ids or a query")
@@ -41,29 +47,40 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(400, "either move_to or delete")
         if wanted.query is not None and not wanted.query.strip():
             raise Problem(400, "an empty query changes nothing; larger:0 finds everything")
+        if not (wanted.add_flags or wanted.remove_flags or wanted.move_to is not None or wanted.delete):
+            raise Problem(400, "say what to do: add_flags, remove_flags, move_to or delete")
+        flags_of(wanted.add_flags, wanted.remove_flags)
         boxes = await asked.mailboxes(whose, wanted.mailbox)
-        if wanted.ids is not None:
-            places: list[tuple[str, Place]] = []
-            for id_ in dict.fromkeys(wanted.ids):
-                one = await asked.message(whose, id_, wanted.mailbox)
-                places += [(emailid(one.content), place) for place in one.places]
-        else:
-            query = asked.query(wanted.query or "")
-            found = await context.finder.find(
-                whose.id, query, mailboxes=[box.id for box in boxes], before=None, limit=_MOST
-            )
-            places = [(emailid(hit.message.content), Place(hit.mailbox, hit.message.uid)) for hit in found.messages]
-        where = [place for _, place in places]
         if wanted.move_to is not None:
             await asked.mailbox(whose, wanted.move_to)
-        await changing.flag(whose, where, wanted.add_flags, wanted.remove_flags)
-        if wanted.move_to is not None:
-            await changing.move(whose, where, wanted.move_to)
-        elif wanted.delete is not None:
-            await changing.delete(whose, where, permanent=wanted.delete == "permanent")
-        return Changed(changed=len(where), ids=[id_ for id_, _ in places])
+        if wanted.query is not None:
+            # What is found tells what is in messages.
+            await asked.visitor(request, READ)
+            return await by_query(whose, wanted, asked.query(wanted.query), boxes)
+        places: list[tuple[str, Place]] = []
+        for id_ in dict.fromkeys(wanted.ids or ()):
+            one = await asked.message(whose, id_, wanted.mailbox)
+            places += [(emailid(one.content), place) for place in one.places]
+        await changing.change(whose, [place for _, place in places], wanted)
+        return Changed(changed=len(places), ids=[id_ for id_, _ in places])
 
-    @router.patch("/{id}")
+    async def by_query(whose: Account, wanted: Bulk, query: Query, boxes: Sequence[Mailbox]) -> Changed:
+        # What comes meanwhile was not meant; and what is moved comes to where it goes.
+        there = {box.id: box.uidnext for box in boxes}
+        changed = 0
+        ids: list[str] = []
+        before: Cursor | None = None
+        while True:
+            found = await context.finder.find(whose.id, query, mailboxes=list(there), before=before, limit=SLICE)
+            hits = [hit for hit in found.messages if hit.message.uid < there[hit.mailbox.id]]
+            await changing.change(whose, [Place(hit.mailbox, hit.message.uid) for hit in hits], wanted)
+            changed += len(hits)
+            ids += [emailid(hit.message.content) for hit in hits[: MOST_TOLD - len(ids)]]
+            before = found.next
+            if before is None:
+                return Changed(changed=changed, ids=ids)
+
+    @router.patch("/{id}", responses={204: {"description": "It is done, for who may not read it."}}, **needs(WRITE))
     async def change(
         request: Request,
         id: str,  # noqa: A002
@@ -71,14 +88,20 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         account: AccountName = None,
         mailbox: MailboxName = EVERYWHERE,
     ) -> Summary:
-        """Set flags and clear them, and move the message; told as it is then."""
+        """Set flags and clear them, and move the message; told as it is then, if the scopes are those to read it."""
+        visitor = await asked.visitor(request, WRITE)
         whose = await asked.account(request, account, WRITE)
+        if not (wanted.add_flags or wanted.remove_flags or wanted.mailbox is not None):
+            raise Problem(400, "say what to do: add_flags, remove_flags or mailbox")
         one = await asked.message(whose, id, mailbox)
         if wanted.mailbox is not None:
             await asked.mailbox(whose, wanted.mailbox)
         await changing.flag(whose, one.places, wanted.add_flags, wanted.remove_flags)
         if wanted.mailbox is not None:
             await changing.move(whose, one.places, wanted.mailbox)
+        if READ not in visitor.scopes:
+            return Response(status_code=204)  # type: ignore[return-value]
+        if wanted.mailbox is not None:
             one = await asked.message(whose, emailid(one.content), wanted.mailbox)
         place = one.places[0]
         told = (await summaries(context.store, place.mailbox, [place.uid])).get(place.uid)
@@ -86,7 +109,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(404, "the message is gone")
         return told
 
-    @router.delete("/{id}", responses={204: {"description": "It is gone for good."}}, response_model=Deleted)
+    @router.delete(
+        "/{id}", responses={204: {"description": "It is gone for good."}}, response_model=Deleted, **needs(WRITE)
+    )
     async def delete(
         request: Request,
         id: str,  # noqa: A002
@@ -111,10 +136,20 @@ class Changing:
         self._store = context.store
         self._trace = context.trace.child("web")
 
+    async def change(self, account: Account, places: Sequence[Place], wanted: Bulk) -> None:
+        """All that is wanted; each of it in one transaction for each mailbox."""
+        if not places:
+            return
+        await self.flag(account, places, wanted.add_flags, wanted.remove_flags)
+        if wanted.move_to is not None:
+            await self.move(account, places, wanted.move_to)
+        elif wanted.delete is not None:
+            await self.delete(account, places, permanent=wanted.delete == "permanent")
+
     async def flag(self, account: Account, places: Sequence[Place], add: Iterable[str], remove: Iterable[str]) -> None:
         """Raises `SyntaxFault` for what is no flag, before anything is changed."""
-        wanted = [(FlagOp.ADD, frozenset(_flags(add))), (FlagOp.REMOVE, frozenset(_flags(remove)))]
-        for op, flags in wanted:
+        added, removed = flags_of(add, remove)
+        for op, flags in ((FlagOp.ADD, added), (FlagOp.REMOVE, removed)):
             if not flags:
                 continue
             for mailbox, uids in by_mailbox(places):
@@ -154,9 +189,7 @@ class Changing:
         return told
 
     async def _expunge(self, account: Account, mailbox: Mailbox, uids: Sequence[Uid]) -> None:
-        among = MessageSet.of(uids)
-        await self._store.mailboxes.set_flags(account.id, mailbox.id, among, FlagOp.ADD, frozenset({DELETED}))
-        gone = await self._store.mailboxes.expunge(account.id, mailbox.id, among)
+        gone = await self._store.mailboxes.remove(account.id, mailbox.id, MessageSet.of(uids))
         self._trace.event(
             "expunged",
             login=account.login,
@@ -175,8 +208,9 @@ def by_mailbox(places: Iterable[Place]) -> list[tuple[Mailbox, list[Uid]]]:
     return [(boxes[box], some) for box, some in uids.items()]
 
 
-def _flags(names: Iterable[str]) -> list[Flag]:
-    flags = [flag_of(name) for name in names]
-    if RECENT in flags:
+def flags_of(*several: Iterable[str]) -> list[frozenset[Flag]]:
+    """Flags by their names. Raises `SyntaxFault`."""
+    flags = [frozenset(map(flag_of, names)) for names in several]
+    if any(RECENT in each for each in flags):
         raise SyntaxFault("\\Recent is not for clients to set")
     return flags

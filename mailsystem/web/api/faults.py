@@ -22,7 +22,7 @@ from mailsystem.web.context import Context
 from mailsystem.web.parting import Own
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
-from mailsystem.web.visitors import WRITE, Doorkeeper
+from mailsystem.web.visitors import READ, WRITE, Doorkeeper, needs
 
 LARGEST: Final = 2**53 - 1
 """Of a number that JSON carries unharmed."""
@@ -86,7 +86,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def is_there(ours: Faults, id_: int, namespace: str | None) -> bool:
         return namespace is None or any(told.id == id_ for told in await ours.all(namespace))
 
-    @router.get("")
+    @router.get("", **needs(WRITE))
     async def listed(request: Request, namespace: Namespace = None) -> FaultList:
         """All rules, and how often each has struck."""
         ours, within = await faults(request, namespace)
@@ -96,7 +96,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             magic=ours.magic,
         )
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, **needs(WRITE))
     async def add(request: Request, rule: Line | dict[str, Any]) -> dict[str, Any]:
         """Add a rule: in one line (`{"line": …}`) or member by member. It is in force at once, in every process.
 
@@ -111,7 +111,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             made = replace(made, namespace=within)
         return {"id": await ours.add(made), **to_json(made)}
 
-    @router.delete("/{id}", status_code=204)
+    @router.delete("/{id}", status_code=204, **needs(WRITE))
     async def remove(request: Request, id: Number) -> Response:  # noqa: A002
         """Take a rule away."""
         ours, within = await faults(request)
@@ -119,13 +119,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(404, f"there is no fault {id}")
         return Response(status_code=204)
 
-    @router.delete("")
+    @router.delete("", **needs(WRITE))
     async def clear(request: Request, namespace: Namespace = None) -> Removed:
         """Take all rules away, or those of one namespace."""
         ours, within = await faults(request, namespace)
         return Removed(removed=await ours.clear(within))
 
-    @router.post("/reset")
+    @router.post("/reset", **needs(WRITE))
     async def reset(
         request: Request,
         id: Annotated[int | None, Parameter(ge=1, le=LARGEST, description="One rule; without it, all.")] = None,  # noqa: A002
@@ -137,7 +137,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             return Reset(reset=0)
         return Reset(reset=await ours.reset(id, namespace=within))
 
-    @router.post("/answer", status_code=201)
+    @router.post("/answer", status_code=201, **needs(READ, WRITE))
     async def answer(request: Request, wanted: Answer, account: AccountName = None) -> Answered:
         """Deliver what a message might come back as: a bounce, an automatic reply, a complaint."""
         await faults(request)

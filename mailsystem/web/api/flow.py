@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
@@ -17,11 +17,12 @@ from mailsystem.telemetry.watch import Told, Watch, told_of
 from mailsystem.web.api.asked import Asked
 from mailsystem.web.api.waiting import HEARTBEAT
 from mailsystem.web.context import Context
+from mailsystem.web.lasting import Stream
 from mailsystem.web.parting import MOST_HELD, Own, Parting
 from mailsystem.web.problems import Problem
 from mailsystem.web.scene import Scene
 from mailsystem.web.shapes import Started, moment
-from mailsystem.web.visitors import ADMIN, READ, Doorkeeper
+from mailsystem.web.visitors import ADMIN, READ, Doorkeeper, needs
 
 MOST_READERS: Final = 100
 MOST_SESSIONS_TOLD: Final = 200
@@ -41,7 +42,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(404, "nobody can look on here")
         return context.watch
 
-    @router.get("", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
+    @router.get(
+        "",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}},
+        **needs(ADMIN, in_space=(READ,)),
+    )
     async def flow(request: Request) -> StreamingResponse:
         """What is said at the doors, as it is said: first `ready`, which names who is connected, then an event for each line
         and for what comes of it. No secrets and no texts of messages are in it. `missed` tells how many events were lost to a
@@ -58,11 +64,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             await keeper.check_again(request, visitor, visitor.account)
 
         telling = _Telling(context, watch(), check, Own(context, space) if space else None)
-        return StreamingResponse(
-            telling.events(last), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )
+        return Stream(telling.events(last), keeper.lasting, visitor)
 
-    @router.post("/demo", status_code=202)
+    @router.post("/demo", status_code=202, **needs(ADMIN))
     async def demo(
         request: Request,
         pace: Annotated[float, Parameter(ge=0, le=5, description="How slowly; 0 does not pause.")] = 1.0,
@@ -122,7 +126,7 @@ class _Telling:
         self._after = 0
         self._checked = time.monotonic()
 
-    async def events(self, last: str) -> AsyncIterator[bytes]:
+    async def events(self, last: str) -> AsyncGenerator[bytes, None]:
         mine, _, number = last.partition("-")
         if mine == self._boot and number.isascii() and number.isdigit() and len(number) < 19:
             self._after = int(number)

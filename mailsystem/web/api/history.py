@@ -19,7 +19,7 @@ from mailsystem.web.context import Context
 from mailsystem.web.parting import Conversation, Own
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Moment, Shape, moment
-from mailsystem.web.visitors import ADMIN, Doorkeeper
+from mailsystem.web.visitors import ADMIN, READ, Doorkeeper, needs
 
 _NEW: Final = 3.0
 _TRIES: Final = 20
@@ -146,7 +146,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
                 return True
         return False
 
-    @router.get("/messages/{id}/envelope")
+    @router.get("/messages/{id}/envelope", **needs(READ, ADMIN, in_space=(READ,)))
     async def envelope(request: Request, id: str, account: AccountName = None) -> EnvelopeShape:  # noqa: A002
         """The envelope, and the session in which the message came."""
         own = await own_of(request)
@@ -182,7 +182,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             transcript=[] if session is None else _said(session) if own is None else await _said_here(session, own),
         )
 
-    @router.get("/messages/{id}/journey")
+    @router.get("/messages/{id}/journey", **needs(READ))
     async def journey(request: Request, id: str, account: AccountName = None) -> Journey:  # noqa: A002
         """Who did what with the message, over which protocol, the oldest first."""
         whose = await asked.account(request, account)
@@ -198,7 +198,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             notes = [note for note in notes if note.data.get("login") == whose.login]
         return Journey(events=[_happened(note) for note in notes])
 
-    @router.get("/sessions")
+    @router.get("/sessions", **needs(READ, ADMIN, in_space=(READ,)))
     async def sessions(
         request: Request,
         refused: Annotated[bool, Parameter(description="Only those in which something was refused.")] = False,
@@ -227,7 +227,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             sessions=[SessionSummary(**await _session_here(each, own, whose)) for each in there], before=earlier
         )
 
-    @router.get("/sessions/{id}")
+    @router.get("/sessions/{id}", **needs(READ, ADMIN, in_space=(READ,)))
     async def session(request: Request, id: str) -> SessionShape:  # noqa: A002
         """One session with every line."""
         found, said = await found_session(request, id)

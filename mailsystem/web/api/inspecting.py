@@ -17,7 +17,7 @@ from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
-from mailsystem.web.visitors import Doorkeeper
+from mailsystem.web.visitors import READ, Doorkeeper, needs
 
 LARGEST: Final = 8 << 20
 """Octets of a message that is looked into."""
@@ -101,7 +101,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(413, f"{id_[:40]} is larger than the {LARGEST} octets that are looked into")
         return read_
 
-    @router.get("/messages/{id}/extract", responses=too_large)
+    @router.get("/messages/{id}/extract", responses=too_large, **needs(READ))
     async def extract(
         request: Request,
         id: str,  # noqa: A002
@@ -123,7 +123,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             ),
         )
 
-    @router.get("/messages/{id}/checks", responses=too_large)
+    @router.get("/messages/{id}/checks", responses=too_large, **needs(READ))
     async def checks(
         request: Request,
         id: str,  # noqa: A002
@@ -150,7 +150,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             warnings=sum(one.severity is Severity.WARNING for one in report.findings),
         )
 
-    @router.post("/diff", responses=too_large)
+    @router.post("/diff", responses=too_large, **needs(READ))
     async def diff(request: Request, pair: Pair, account: AccountName = None) -> DiffShape:
         """Whether two messages say the same, and where they do not: dates, ids, boundaries, encodings and signatures make no
         difference."""

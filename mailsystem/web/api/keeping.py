@@ -34,7 +34,7 @@ from mailsystem.web.shapes import (
     TokenShape,
     moment,
 )
-from mailsystem.web.visitors import ADMIN, OWN, READ, WRITE, Doorkeeper, Visitor
+from mailsystem.web.visitors import ADMIN, OWN, READ, WRITE, Doorkeeper, Visitor, needs
 
 FIRST: Final = "first"
 """The token that is made with its space."""
@@ -47,7 +47,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     asked = Asked(context, keeper)
     store = context.store
 
-    @router.get("/retention")
+    @router.get("/retention", **needs(READ))
     async def retention(request: Request, account: AccountName = None) -> Retention:
         """What an account may keep and keeps, what goes next, and what went in the last 30 days."""
         whose = await asked.account(request, account)
@@ -80,14 +80,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise NotPermitted(f"that is not the space {visitor.space}")
         return name
 
-    @router.get("/spaces")
+    @router.get("/spaces", **needs(READ))
     async def spaces(request: Request) -> Spaces:
         """All spaces; with a space's token, that one."""
         visitor = await allowed(request, READ)
         summaries = await store.spaces.list()
         return Spaces(spaces=[_shape(each) for each in summaries if visitor.sees(each.space.account.login)])
 
-    @router.post("/spaces", status_code=201)
+    @router.post("/spaces", status_code=201, **needs(ADMIN))
     async def create(request: Request, wanted: NewSpace) -> OpenedSpace:
         """Open a space: mailboxes of its own, which are gone `ttl` seconds after their last use."""
         await allowed(request, ADMIN)
@@ -111,12 +111,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         token = await store.access_tokens.add(login_of(name), FIRST, OWN) if wanted.token else None
         return OpenedSpace(**_told(await store.spaces.summary(name)), token=token)
 
-    @router.get("/spaces/{name}")
+    @router.get("/spaces/{name}", **needs(READ))
     async def one(request: Request, name: SpaceName) -> SpaceShape:
         """One space."""
         return _shape(await store.spaces.summary(await known(request, READ, name)))
 
-    @router.patch("/spaces/{name}")
+    @router.patch("/spaces/{name}", **needs(WRITE))
     async def change(request: Request, name: SpaceName, wanted: SpaceChange) -> SpaceShape:
         """Let a space last otherwise, or keep otherwise; a `retention` of null is what holds for all."""
         there = await known(request, WRITE, name)
@@ -124,14 +124,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         await store.spaces.change(there, ttl=wanted.ttl, keep=keep)
         return _shape(await store.spaces.summary(there))
 
-    @router.delete("/spaces/{name}", status_code=204)
+    @router.delete("/spaces/{name}", status_code=204, **needs(WRITE))
     async def remove(request: Request, name: SpaceName) -> Response:
         """Remove a space at once, with all its mail, for good."""
         await store.spaces.remove(await known(request, WRITE, name))
         await store.spaces.clear()
         return Response(status_code=204)
 
-    @router.get("/spaces/{name}/tokens")
+    @router.get("/spaces/{name}/tokens", **needs(ADMIN))
     async def tokens(request: Request, name: SpaceName) -> Tokens:
         """The tokens of a space, without what they are shown by."""
         there = await known(request, ADMIN, name)
@@ -144,7 +144,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             ]
         )
 
-    @router.post("/spaces/{name}/tokens", status_code=201)
+    @router.post("/spaces/{name}/tokens", status_code=201, **needs(ADMIN))
     async def add_token(request: Request, name: SpaceName, wanted: NewToken) -> MadeToken:
         """Make a token that opens this space and nothing else, and that ends with it."""
         there = await known(request, ADMIN, name)
@@ -154,7 +154,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(409, f"there is a token {wanted.name} already") from None
         return MadeToken(name=wanted.name, scopes=sorted(set(wanted.scopes)), token=secret)
 
-    @router.delete("/spaces/{name}/tokens/{token}", status_code=204)
+    @router.delete("/spaces/{name}/tokens/{token}", status_code=204, **needs(ADMIN))
     async def remove_token(request: Request, name: SpaceName, token: str) -> Response:
         """Let nobody in by that token any more."""
         await store.access_tokens.remove(login_of(await known(request, ADMIN, name)), token)

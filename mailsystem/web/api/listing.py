@@ -20,7 +20,7 @@ from mailsystem.web.context import Context
 from mailsystem.web.letters import summaries
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Explanation, Page, Summary
-from mailsystem.web.visitors import Doorkeeper
+from mailsystem.web.visitors import READ, Doorkeeper, needs
 
 MOST: Final = 500
 
@@ -30,7 +30,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     asked = Asked(context, keeper)
     store = context.store
 
-    @router.get("/messages")
+    @router.get("/messages", **needs(READ))
     async def messages(
         request: Request,
         account: AccountName = None,
@@ -59,7 +59,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             modseq=max((status.mailbox.modseq for status in statuses), default=0),
         )
 
-    @router.get("/query")
+    @router.get("/query", **needs(READ))
     async def meant(request: Request, query: str = "") -> Explanation:
         """What a query is understood to mean."""
         await asked.visitor(request)

@@ -14,7 +14,7 @@ from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
-from mailsystem.web.visitors import SEND, Doorkeeper
+from mailsystem.web.visitors import READ, SEND, Doorkeeper, needs
 
 _MOST: Final = 100
 
@@ -37,7 +37,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     router = APIRouter(prefix="/v1/messages", tags=["sending"])
     asked = Asked(context, keeper)
 
-    @router.post("/{id}/release", status_code=202)
+    @router.post("/{id}/release", status_code=202, **needs(READ, SEND))
     async def release(
         request: Request,
         id: str,  # noqa: A002

@@ -29,10 +29,12 @@ from mailsystem.store import Delivery, Webhook
 from mailsystem.web.api.asked import AccountName
 from mailsystem.web.context import Context
 from mailsystem.web.shapes import Moment, Shape, moment
-from mailsystem.web.visitors import Doorkeeper
+from mailsystem.web.visitors import ADMIN, READ, WRITE, Doorkeeper, needs
 
 _MOST_QUERY: Final = 2000
 _MOST_LISTED: Final = 500
+# What is told is what is in messages.
+_NEEDS: Final = needs(READ, ADMIN, in_space=(READ, WRITE))
 
 Url = Annotated[
     str, Field(max_length=MOST_URL, description="Where a POST goes.", examples=["https://example.org/hook"])
@@ -164,7 +166,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise NoSuchRecipient("no such webhook")
         return hook
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, **_NEEDS)
     async def add(request: Request, new: NewWebhook) -> Made:
         """Tell an address from now on what comes to pass. Each POST is signed as Standard Webhooks say."""
         account = await whose(request, new.account)
@@ -181,7 +183,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         )
         return Made(**_shape(hook).model_dump(), secret=secret)
 
-    @router.get("")
+    @router.get("", **_NEEDS)
     async def all_(request: Request, account: AccountName = None) -> Webhooks:
         """All webhooks, or those about somebody's mail, the oldest first."""
         visitor = await keeper.visitor(request)
@@ -189,12 +191,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         login = None if account is None else (await whose(request, account)).login
         return Webhooks(webhooks=[_shape(hook) for hook in await store.all(login) if visitor.sees(hook.login)])
 
-    @router.get("/{id}")
+    @router.get("/{id}", **_NEEDS)
     async def one(request: Request, id: str) -> WebhookShape:  # noqa: A002
         """One webhook, and how it fares."""
         return _shape(await known(request, id))
 
-    @router.patch("/{id}")
+    @router.patch("/{id}", **_NEEDS)
     async def change(request: Request, id: str, change: WebhookChange) -> WebhookShape:  # noqa: A002
         """Change it, stop it, or let it go on where it stopped."""
         before = await known(request, id)
@@ -218,20 +220,20 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             changes["disabled"] = None if change.enabled else "somebody has stopped it"
         return _shape(await store.change(id, changes))
 
-    @router.delete("/{id}", status_code=204)
+    @router.delete("/{id}", status_code=204, **_NEEDS)
     async def remove(request: Request, id: str) -> Response:  # noqa: A002
         """Tell it no more; what waits for it is gone."""
         await known(request, id)
         await store.remove(id)
         return Response(status_code=204)
 
-    @router.post("/{id}/retry")
+    @router.post("/{id}/retry", **_NEEDS)
     async def retry(request: Request, id: str) -> Retried:  # noqa: A002
         """Try at once, what was given up included; that comes first."""
         await known(request, id)
         return Retried(again=await store.retry(id, lifetime=context.webhook_lifetime))
 
-    @router.get("/{id}/deliveries")
+    @router.get("/{id}/deliveries", **_NEEDS)
     async def deliveries(
         request: Request,
         id: str,  # noqa: A002
@@ -243,7 +245,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         there = await store.deliveries(id, failed=state == "failed", limit=limit)
         return Deliveries(deliveries=[_delivery(one) for one in there])
 
-    @router.delete("/{id}/deliveries/{delivery}", status_code=204)
+    @router.delete("/{id}/deliveries/{delivery}", status_code=204, **_NEEDS)
     async def drop(request: Request, id: str, delivery: int) -> Response:  # noqa: A002
         """Never tell this one, so that those behind it need not wait."""
         await known(request, id)
