@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -385,9 +385,11 @@ class Mailboxes(Naming):
         """UIDs that went after `since` and by `upto`, and perhaps some that went earlier. Raises `NoSuchMailbox`."""
         return await self._database.read(replaying.gone(account, mailbox, since, upto))
 
-    async def first_after(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Uid:
-        """The UID from which on messages came after `since`: what was only flagged since then stands before it."""
-        return await self._database.read(replaying.first_after(account, mailbox, since))
+    async def first_after(
+        self, account: AccountId, mailboxes: Sequence[MailboxId], since: ModSeq
+    ) -> Mapping[MailboxId, Uid]:
+        """Of each the UID from which on messages came after `since`: what was only flagged since then stands before it."""
+        return await self._database.read(replaying.first_after(account, mailboxes, since))
 
     async def changed(
         self,

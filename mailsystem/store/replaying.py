@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from mailsystem.mail.errors import NoSuchMailbox
@@ -84,8 +85,8 @@ def holes(account: AccountId, mailbox: MailboxId, uidnext: Uid) -> Unit[MessageS
     return MessageSet(tuple(found))
 
 
-def first_after(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[Uid]:
-    """The UID from which on messages came after `since`; those before it were there, whatever was flagged since.
+def first_after(account: AccountId, mailboxes: Iterable[MailboxId], since: ModSeq) -> Unit[dict[MailboxId, Uid]]:
+    """Of each mailbox the UID from which on messages came after `since`; those before it were there, flagged since or not.
 
     A message does not remember the ModSeq with which it came. But UIDs ascend, so whatever stands before one that surely was
     there, was there: one that has not changed since, one that was flagged or went by then. And where the ModSeqs after `since`
@@ -98,19 +99,19 @@ def first_after(account: AccountId, mailbox: MailboxId, since: ModSeq) -> Unit[U
         if modseq != since + 1:
             break
         since = modseq
-    [[last]] = yield Sql(
-        "SELECT MAX(found.uid) FROM ("
-        "SELECT MAX(last) AS uid FROM flagged WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3"
-        " UNION ALL SELECT MAX(last) FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3"
-        ") AS found",
-        account,
-        mailbox,
-        since,
-    )
-    unchanged = yield Sql(
-        "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3 ORDER BY uid DESC LIMIT 1",
-        account,
-        mailbox,
-        since,
-    )
-    return Uid(max(last or 0, unchanged[0][0] if unchanged else 0) + 1)
+    found: dict[MailboxId, Uid] = {}
+    for mailbox in mailboxes:
+        key = account, mailbox, since
+        [[last]] = yield Sql(
+            "SELECT MAX(found.uid) FROM ("
+            "SELECT MAX(last) AS uid FROM flagged WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3"
+            " UNION ALL SELECT MAX(last) FROM vanished WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3"
+            ") AS found",
+            *key,
+        )
+        unchanged = yield Sql(
+            "SELECT uid FROM messages WHERE account_id = $1 AND mailbox_id = $2 AND modseq <= $3 ORDER BY uid DESC LIMIT 1",
+            *key,
+        )
+        found[mailbox] = Uid(max(last or 0, unchanged[0][0] if unchanged else 0) + 1)
+    return found

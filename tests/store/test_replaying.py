@@ -28,7 +28,8 @@ async def flag(vault: Vault, box: Mailbox, *uids: int) -> ModSeq:
 
 
 async def first_after(vault: Vault, box: Mailbox, since: int) -> int:
-    return await vault.there.mailboxes.first_after(vault.ann.id, box.id, ModSeq(since))
+    found = await vault.there.mailboxes.first_after(vault.ann.id, [box.id], ModSeq(since))
+    return found[box.id]
 
 
 async def test_only_what_came_since_then_is_new(vault: Vault) -> None:

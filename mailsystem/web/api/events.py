@@ -129,12 +129,11 @@ class _Telling:
         account, after = self._account.id, self._after
         boxes = await self._mailboxes.list(account)
         now = _now(boxes)
-        for box in boxes:
-            known = _Known(box.name, box.modseq, box.uidnext)
-            if after is not None and after < box.modseq:
-                first = await self._mailboxes.first_after(account, box.id, ModSeq(after))
-                known = _Known(box.name, ModSeq(after), first)
-            self._known[box.id] = known
+        self._known = {box.id: _Known(box.name, box.modseq, box.uidnext) for box in boxes}
+        if after is not None:
+            changed = {box.id: box for box in boxes if after < box.modseq}
+            for id_, first in (await self._mailboxes.first_after(account, list(changed), ModSeq(after))).items():
+                self._known[id_] = _Known(changed[id_].name, ModSeq(after), first)
         return b"retry: 1000\n" + _event(now if after is None else min(now, after), "ready", {"modseq": now})
 
     async def _look(self) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
@@ -149,7 +149,7 @@ class _Waiting:
         self._account = account
         self._query = query
         self._since = since
-        self._first: dict[MailboxId, Uid] = {}
+        self._first: Mapping[MailboxId, Uid] = {}
         """Of each mailbox the UID from which on messages came after that ModSeq; of a new one they all did."""
 
     async def until(self, boxes: Sequence[Mailbox], count: int, timeout: float, *, everywhere: bool) -> list[Hit]:
@@ -163,8 +163,8 @@ class _Waiting:
         for box in boxes:
             fresh = await mailboxes.find(self._account.id, box.name)
             marks[box.id] = fresh.uidnext
-            if isinstance(self._since, int):
-                self._first[box.id] = await mailboxes.first_after(self._account.id, box.id, self._since)
+        if isinstance(self._since, int):
+            self._first = await mailboxes.first_after(self._account.id, list(marks), self._since)
         for box in boxes:
             hits += self._kept(box, await self._found(box, count), seen)
         with contextlib.suppress(TimeoutError):
