@@ -22,6 +22,8 @@ MOST: Final = 1000
 """Rules at one time."""
 REMEMBERED: Final = 7 * 86_400.0
 """Seconds for which it is known how often an address was struck: longer than anybody tries again."""
+MOST_ADDRESSES: Final = 10_000
+"""Of which that is known; of more, those that were tried last."""
 
 Strikes: TypeAlias = Callable[[int, int], bool]
 """Whether a fault strikes, by the number of this match, counted from 1, and of the strikes before."""
@@ -165,6 +167,11 @@ def _match(id_: int, strikes: Strikes) -> Unit[tuple[bool, int]]:
 
 def _match_address(address: str, strikes: Strikes, now: float) -> Unit[bool]:
     yield Sql("DELETE FROM fault_addresses WHERE last < $1", now - REMEMBERED)
+    yield Sql(
+        "DELETE FROM fault_addresses WHERE address IN"
+        " (SELECT address FROM fault_addresses ORDER BY last DESC LIMIT 10 OFFSET $1)",
+        MOST_ADDRESSES,
+    )
     [[hits]] = yield Sql(
         "INSERT INTO fault_addresses (address, hits, last) VALUES ($1, 0, $2)"
         " ON CONFLICT (address) DO UPDATE SET last = excluded.last RETURNING hits",
