@@ -21,7 +21,7 @@ from mailsystem.mail.mailbox import Changes, Mailbox, MailboxId, Message, Messag
 from mailsystem.mail.objectid import emailid
 from mailsystem.store import Step
 from mailsystem.web.api.asked import AccountName, Asked
-from mailsystem.web.api.waiting import HEARTBEAT, rung
+from mailsystem.web.api.waiting import HEARTBEAT, expected, rung
 from mailsystem.web.context import Context
 from mailsystem.web.lasting import Stream
 from mailsystem.web.letters import of_flags, summaries
@@ -55,7 +55,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """Everything that changes, as it does: `arrived`, `flags`, `gone`, `mailboxes`. The id of an event is the ModSeq of
         the account; who comes again with it as Last-Event-ID misses nothing."""
         visitor = await asked.visitor(request)
-        whose = await keeper.account(visitor, account)
+        whose = await expected(context, keeper, visitor, account)
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else since
 
