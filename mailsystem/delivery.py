@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -34,7 +33,7 @@ LIFETIME: Final = 5 * 86_400.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9.:_\[\]-]{1,255}")
 _NEVER: Final = frozenset({"NEVER"})
-_NO_FLAGS: Final[frozenset[Flag]] = frozenset()
+_NO_FLAGS: Final[Mapping[Target, frozenset[Flag]]] = {}
 _RETURN_PATH: Final = re.compile(rb"Return-Path: <([^\r\n]*)>\r\n")
 _MOST_PATH: Final = 1024
 
@@ -91,10 +90,11 @@ class Delivery:
         lifetime: float = LIFETIME,
         caps: Caps | None = None,
         reporting: bool = True,
-        flagging: Callable[[Envelope, Spool], Awaitable[frozenset[Flag]]] | None = None,
+        flagging: Callable[[Envelope, Sequence[Address], Spool], Awaitable[frozenset[Flag]]] | None = None,
     ) -> None:
         """`caps` are for what each account sends to other servers; `reporting` is whether there is a queue that tells those
-        who ask that their mail has arrived; without `flagging` mail has no flags when it comes."""
+        who ask that their mail has arrived. `flagging` finds the flags that a copy for these recipients has where all
+        is gathered; without it mail has no flags when it comes."""
         self._store = store
         self._directory = directory
         self._hostname = hostname
@@ -244,7 +244,12 @@ class Delivery:
     async def _place(self, message: _Message, places: Places, spool: Spool) -> _Done:
         prefix = trace_fields(message.envelope, message.ident, self._hostname, self._store.clock.now())
         leaving = await self._leaving(message, places)
-        flags = _NO_FLAGS if self._flagging is None else await self._flagging(message.envelope, spool)
+        flags: dict[Target, frozenset[Flag]] = {}
+        if self._flagging is not None:
+            for to in {to for some in places.values() for to in _here(some) if to.gathers}:
+                # Each by those for whom it is there: of the others, blind copies among them, it shall not tell.
+                recipients = [each for each, some in places.items() if to in some]
+                flags[to] = await self._flagging(message.envelope, recipients, spool)
         drops = _drops(places, flags)
         return await self._store.mailboxes.deliver(drops, spool, prefix=prefix, leaving=leaving), leaving
 
@@ -360,11 +365,6 @@ def _returned_to(head: bytes) -> Address:
         return Address.NULL
 
 
-def releasable(address: Address, patterns: Iterable[str]) -> bool:
-    """Whether a sink may send mail on to that address, by patterns such as `*@example.org`."""
-    return any(fnmatchcase(address.key, pattern.casefold()) for pattern in patterns)
-
-
 def _here(places: Iterable[Target | Away]) -> list[Target]:
     return [place for place in places if isinstance(place, Target)]
 
@@ -373,11 +373,10 @@ def _elsewhere(places: Iterable[Target | Away]) -> list[Away]:
     return [place for place in places if isinstance(place, Away)]
 
 
-def _drops(places: Places, flags: frozenset[Flag] = _NO_FLAGS) -> list[Drop]:
+def _drops(places: Places, flags: Mapping[Target, frozenset[Flag]] = _NO_FLAGS) -> list[Drop]:
     """Each target once, in one order always, so that two deliveries never wait for each other's rows."""
-    return [
-        Drop(to.account, to.mailbox, flags) for to in sorted({to for some in places.values() for to in _here(some)})
-    ]
+    targets = sorted({to for some in places.values() for to in _here(some)})
+    return [Drop(to.account, to.mailbox, flags.get(to, frozenset())) for to in targets]
 
 
 def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> bytes:

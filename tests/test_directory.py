@@ -183,9 +183,9 @@ async def test_in_the_sink_everybody_exists_and_sink_gets_a_copy(store: Store) -
     sink = SinkDirectory(store, default_domain="localhost")
     everything = await sink.login(Credentials("sink", "anything"), PEER)
     resolved = await sink.resolve(Address.parse("who@ever.example"))
-    assert Target(everything.id) in resolved
+    assert Target(everything.id, gathers=True) in resolved
     reader = await sink.login(Credentials("Who@Ever.example", ""), PEER)
-    assert {Target(reader.id), Target(everything.id)} == set(resolved)
+    assert {Target(reader.id), Target(everything.id, gathers=True)} == set(resolved)
     assert (await sink.login(Credentials("bare", "x"), PEER)).login == "bare@localhost"
     with pytest.raises(AuthFailed):
         await sink.login(Credentials("not an address", "x"), PEER)

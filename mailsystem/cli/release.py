@@ -51,9 +51,10 @@ def release(
     by = None if sender is None else _address(sender)
 
     async def work(store: Store, settings: Settings) -> str:
-        from mailsystem.delivery import Delivery, releasable
+        from mailsystem.delivery import Delivery
         from mailsystem.directory import SinkDirectory
         from mailsystem.mail.mailbox import ContentId
+        from mailsystem.mail.outgoing import releasable
         from mailsystem.telemetry import Trace
 
         match = _ID.fullmatch(message)

@@ -20,6 +20,8 @@ class Target(NamedTuple):
 
     account: AccountId
     mailbox: str = INBOX
+    gathers: bool = False
+    """Of a sink: a copy of what is for many, for whoever looks at all of it."""
 
 
 class Away(NamedTuple):

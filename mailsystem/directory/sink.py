@@ -115,14 +115,14 @@ class SinkDirectory(Authenticating):
 
     async def _outside(self, address: Address) -> tuple[Target | Away, ...]:
         everybody = await self._account(SINK_LOGIN)
-        return Target((await self._account(address.key)).id), Target(everybody.id)
+        return Target((await self._account(address.key)).id), Target(everybody.id, gathers=True)
 
     async def _within(self, space: str, address: Address) -> tuple[Target | Away, ...]:
         """Raises `NoSuchRecipient` where the space is gone: what was meant for it shall not be seen by all."""
         own = await self._store.spaces.account(space, address.key)
         everything = await self.spaces.everything(space)
-        places: tuple[Target | Away, ...] = Target(own.id), Target(everything.id)
-        return (*places, Target((await self._account(SINK_LOGIN)).id)) if self._copies else places
+        places: tuple[Target | Away, ...] = Target(own.id), Target(everything.id, gathers=True)
+        return (*places, Target((await self._account(SINK_LOGIN)).id, gathers=True)) if self._copies else places
 
     async def return_path(self, sender: Address, by: str) -> Address:
         return sender

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mailsystem.mail.account import Account
+from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope
 from mailsystem.mail.errors import MailError, TooMany
 from mailsystem.mail.header import addresses, fields
@@ -47,7 +48,8 @@ class Brought:
         self._logins = logins
         self._title = title
 
-    async def __call__(self, envelope: Envelope, spool: Spool) -> frozenset[Flag]:
+    async def __call__(self, envelope: Envelope, recipients: Sequence[Address], spool: Spool) -> frozenset[Flag]:
+        """Of a copy that came for these of its recipients."""
         found: list[str] = []
         if self._header or self._addresses:
             head = _head(spool)
@@ -58,7 +60,7 @@ class Brought:
             if self._header and b"x-tags" in lowered:
                 found += tags_in(bytes(head))
             if self._addresses:
-                for recipient in envelope.recipients:
+                for recipient in recipients:
                     if "+" in recipient.local:
                         found += tags_of_address(recipient.local)
                 if _has_plus(lowered):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Final, Literal, NewType
 
 from mailsystem.mail.address import Address
@@ -115,3 +117,8 @@ class Attempt:
 def xtext(text: str) -> str:
     """As it may stand in a parameter (RFC 3461 4)."""
     return "".join(c if "!" <= c <= "~" and c not in "+=" else "".join(f"+{o:02X}" for o in c.encode()) for c in text)
+
+
+def releasable(address: Address, patterns: Iterable[str]) -> bool:
+    """Whether a sink may send mail on to that address, by patterns such as `*@example.org`."""
+    return any(fnmatchcase(address.key, pattern.casefold()) for pattern in patterns)

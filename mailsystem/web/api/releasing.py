@@ -7,9 +7,9 @@ from typing import Final
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from mailsystem.delivery import releasable
 from mailsystem.mail.address import Address
 from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.outgoing import releasable
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem

@@ -16,12 +16,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from mailsystem.delivery import releasable
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope, Peer
 from mailsystem.mail.errors import MailError, SyntaxFault
 from mailsystem.mail.header import picker
 from mailsystem.mail.mailbox import ContentId
+from mailsystem.mail.outgoing import releasable
 from mailsystem.mail.tags import keyword_of
 from mailsystem.telemetry import Event, Trace
 from mailsystem.web.composing import File, Unwritable, composed
