@@ -10,6 +10,7 @@ import asyncio
 from array import array
 from collections import OrderedDict
 from collections.abc import Set
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from mailsystem.mail import headings
@@ -122,10 +123,15 @@ class Sayings:
     async def _read(self, key: _Key, known: Said, uidnext: Uid) -> Said:
         # Many may want the same at once; who gives up waiting takes it from nobody.
         reading = self._reading.get(key)
-        if reading is None:
+        # One that has ended stays there for a moment, and knows nothing of what came since.
+        if reading is None or reading.done():
             reading = self._reading[key] = asyncio.ensure_future(self._further(key, known, uidnext))
-            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+            reading.add_done_callback(partial(self._has_read, key))
         return await asyncio.shield(reading)
+
+    def _has_read(self, key: _Key, reading: asyncio.Future[Said]) -> None:
+        if self._reading.get(key) is reading:
+            del self._reading[key]
 
     async def _further(self, key: _Key, known: Said, uidnext: Uid) -> Said:
         come = MessageSet(((known.uidnext, uidnext - 1),))

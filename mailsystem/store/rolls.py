@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from typing import Final, TypeAlias, overload
 
 from mailsystem.mail.errors import NoSuchMailbox
@@ -194,10 +195,15 @@ class Rolls:
             return await self._database.read(_whole(*key), brief=True)
         # Many may want the same at once; who gives up waiting takes it from nobody.
         reading = self._reading.get(key)
-        if reading is None:
+        # One that has ended stays there for a moment, and knows nothing of what came since.
+        if reading is None or reading.done():
             reading = self._reading[key] = asyncio.ensure_future(self._database.read(_whole(*key)))
-            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+            reading.add_done_callback(partial(self._has_read, key))
         return await asyncio.shield(reading)
+
+    def _has_read(self, key: _Key, reading: asyncio.Future[Roll]) -> None:
+        if self._reading.get(key) is reading:
+            del self._reading[key]
 
     def _keep(self, key: _Key, roll: Roll) -> None:
         octets = roll.octets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from vault import Vault, letter, post, spooled
@@ -71,6 +72,32 @@ async def test_many_who_search_at_once_read_it_once(vault: Vault) -> None:
         told = await asyncio.gather(*(titled(vault.here, vault, "1") for _ in range(8)))
     assert all(len(each) == 12 for each in told)
     assert len([each for each in run if "c.head" in each]) == 1
+
+
+async def test_what_somebody_else_has_just_read_is_not_asked_for_again_and_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sayings = vault.here.headings
+    await post(vault, "one")
+    before = await said(vault.here, vault)
+    assert before is not None
+    await post(vault, "two")
+    # They have it already, but that they are done is told to us only when the loop comes round, for which nobody waits.
+    done: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+    done.set_result(before)
+    [key] = sayings._known
+    sayings._reading[key] = done
+    asked, read = 0, sayings._read
+
+    async def once(*args: Any) -> Said:
+        nonlocal asked
+        asked += 1
+        assert asked < 10, "for ever"
+        return await read(*args)
+
+    monkeypatch.setattr(sayings, "_read", once)
+    assert await titled(vault.here, vault, "two") == {2}
+    assert not sayings._reading
 
 
 async def test_it_is_not_read_for_the_sake_of_a_few(vault: Vault) -> None:
