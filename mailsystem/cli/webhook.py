@@ -80,8 +80,10 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Tell a program from now on. The secret by which it knows that it is told by us is shown now and never again."""
+    from mailsystem.app.hooks import reaches_private
     from mailsystem.mail.query import parse
     from mailsystem.mail.webhook import Include, events_of, good_secret, new_secret, receiver
+    from mailsystem.net import public
 
     async def work(store: Store, settings: Settings) -> tuple[Webhook, str]:
         login = address if address == _SINK else await known_login(address, store, settings)
@@ -89,7 +91,8 @@ def add(
             parse(query, now=store.clock.now())
             events = events_of(event or [Event.ARRIVED], query)
             chosen = new_secret() if secret is None else good_secret(secret)
-            to = receiver(url)
+            sink = login == _SINK or not await store.accounts.domains()
+            to = public.check(receiver(url), private=reaches_private(settings, sink=sink))
         except SyntaxFault as fault:
             raise Refused(str(fault)) from None
         more: dict[str, Any] = {"query": query, "include": Include(include.value), "most": max_body}

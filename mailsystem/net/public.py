@@ -9,6 +9,9 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from mailsystem.mail.errors import SyntaxFault
 
 IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -59,6 +62,23 @@ def is_allowed(address: str, *, private: bool) -> bool:
         ip = _inner(ip) or ip
     secret = ip == _METADATA if ip.version == 6 else ip in _INSIDE[1]
     return private and "%" not in address and not (ip.is_multicast or ip.is_link_local or secret)
+
+
+def check(url: str, *, private: bool) -> str:
+    """An address of HTTP that somebody else may have us tell things, as far as that is known before its name is looked up.
+
+    In clear only where `private` ones are theirs to name. Raises `SyntaxFault`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "https" and not private:
+        raise SyntaxFault("url: mail is not told in clear; it should begin with https")
+    try:
+        address = str(ipaddress.ip_address(parts.hostname or ""))
+    except ValueError:
+        return url
+    if not is_allowed(address, private=private):
+        raise SyntaxFault("url: that address may not be asked; it should be a public one")
+    return url
 
 
 async def addresses(host: str, port: int) -> Sequence[str]:

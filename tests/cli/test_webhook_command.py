@@ -78,12 +78,16 @@ def test_what_makes_no_sense_is_refused(here: Cli) -> None:
     assert "should be an address" in here.refused("webhook", "add", ANN, "shop.test")
     assert "empty query" in here.refused("webhook", "add", ANN, "https://shop.test/", "--event", "gone", "--query", "x")
     assert "whsec_" in here.refused("webhook", "add", ANN, "https://shop.test/", "--secret", "x")
+    assert "should begin with https" in here.refused("webhook", "add", ANN, "http://shop.test/")
+    assert "should be a public one" in here.refused("webhook", "add", ANN, "https://169.254.169.254/")
     assert here("webhook", "list", "--json").json == []
 
 
 def test_a_receiver_is_tried(here: Cli, listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"http://127.0.0.1:{listening.server_port}/"
+    monkeypatch.setenv("MAILSYSTEM_WEBHOOKS__PRIVATE", "true")
     made = here("webhook", "add", ANN, url, "--json").json
+    monkeypatch.delenv("MAILSYSTEM_WEBHOOKS__PRIVATE")
     assert "https" in here.refused("webhook", "test", made["id"]), "mail of a server stays out of its own network"
     monkeypatch.setenv("MAILSYSTEM_WEBHOOKS__PRIVATE", "true")
     assert "has taken it (204)" in here("webhook", "test", made["id"]).out

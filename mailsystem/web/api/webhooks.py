@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from pydantic import Field
 
 from mailsystem.mail.account import Account
-from mailsystem.mail.errors import NoSuchRecipient, SyntaxFault
+from mailsystem.mail.errors import NoSuchRecipient
 from mailsystem.mail.query import parse
 from mailsystem.mail.webhook import (
     BODY,
@@ -24,7 +22,7 @@ from mailsystem.mail.webhook import (
     new_secret,
     receiver,
 )
-from mailsystem.net.public import is_allowed
+from mailsystem.net import public
 from mailsystem.store import Delivery, Webhook
 from mailsystem.web.api.asked import AccountName
 from mailsystem.web.context import Context
@@ -136,17 +134,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     store = context.store.webhooks
 
     def check(url: str) -> str:
-        """Where it may lead, as far as that is known before a name is looked up. Raises `SyntaxFault`."""
-        parts = urlsplit(receiver(url))
-        if parts.scheme.lower() != "https" and not context.private_webhooks:
-            raise SyntaxFault("url: mail is not told in clear; it should begin with https")
-        try:
-            address = str(ipaddress.ip_address(parts.hostname or ""))
-        except ValueError:
-            return url
-        if not is_allowed(address, private=context.private_webhooks):
-            raise SyntaxFault("url: that address may not be asked; it should be a public one")
-        return url
+        return public.check(receiver(url), private=context.private_webhooks)
 
     def query(text: str) -> str:
         parse(text, now=context.store.clock.now())
