@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from web_house import House, letter, sink
 
+from mailsystem.checks import links
 from mailsystem.settings import Sink
 
 REPORT = (
@@ -144,3 +145,21 @@ async def test_what_has_no_html_has_nothing_to_be_checked(house: House) -> None:
         answer = await house.client.get(f"/api/v1/message/{id_}/html-check")
         assert (answer.status_code, answer.headers["content-type"]) == (status, "text/plain; charset=utf-8")
     assert (await house.client.get("/api/v1/message/M1/other")).status_code == 404
+
+
+async def test_the_links_of_a_few_messages_are_tried_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = most = 0
+
+    async def try_links(urls: Iterable[str]) -> list[links.Tried]:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.05)
+        at_once -= 1
+        return [links.Tried(url, 200) for url in urls]
+
+    monkeypatch.setattr(links, "try_links", try_links)
+    await house.send(b"Subject: x\r\n\r\nhttps://shop.test/\r\n")
+    answers = await asyncio.gather(*(house.get("/api/v1/message/latest/link-check") for _ in range(12)))
+    assert all(each["Links"][0]["StatusCode"] == 200 for each in answers)
+    assert most == 4

@@ -22,13 +22,13 @@ _MOST: Final = 10 << 20
 _LOOKED_INTO: Final = 2
 """Messages whose HTML is looked into at the same time."""
 _AT_ONCE: Final = 4
-"""Messages about which spamd is asked at the same time."""
+"""Messages about which spamd is asked, or whose links are tried, at the same time."""
 _BLOCKED: Final = 451
 """What Mailpit says of a link that it does not follow because of where it leads."""
 
 
 def add_to(router: APIRouter, box: Box) -> None:
-    looking, asking = asyncio.Semaphore(_LOOKED_INTO), asyncio.Semaphore(_AT_ONCE)
+    looking, asking, trying = asyncio.Semaphore(_LOOKED_INTO), asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AT_ONCE)
 
     @router.get("/api/v1/message/{id}/link-check")
     async def links(request: Request, id: str) -> dict[str, Any]:  # noqa: A002
@@ -39,12 +39,13 @@ def add_to(router: APIRouter, box: Box) -> None:
 
         # Asking is safe for us, but it knocks at other people's doors.
         found = await box.one(request, id, WRITE)
-        octets = await box.context.store.contents.read(found.content, 0, _MOST)
-        named = await asyncio.to_thread(lambda: [link.url for link in links_of(read(octets))])
-        try:
-            tried = await try_links(named)
-        except Missing as error:
-            raise Refusal(str(error)) from None
+        async with trying:
+            octets = await box.context.store.contents.read(found.content, 0, _MOST)
+            named = await asyncio.to_thread(lambda: [link.url for link in links_of(read(octets))])
+            try:
+                tried = await try_links(named)
+            except Missing as error:
+                raise Refusal(str(error)) from None
         return {
             "Errors": sum(not one.works for one in tried),
             "Links": [{"URL": one.url, "StatusCode": _code(one), "Status": _said(one)} for one in tried],
