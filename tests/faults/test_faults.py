@@ -201,3 +201,26 @@ async def test_it_is_told_to_the_trace_and_to_programs(both: Both) -> None:
         "spent": True,
         "line": "smtp RCPT reply=451 times=1",
     }
+
+
+async def test_many_rules_for_many_recipients_hold_nobody_up(both: Both) -> None:
+    here, _ = both
+    for number in range(50):
+        await here.add(of_line(f"smtp BODY to=nobody{number}@shop.test reply=451"))
+    scene = Scene(
+        "smtp", "BODY", Peer("127.0.0.1", 1), recipients=[Address(f"u{n}", "example.org") for n in range(400)]
+    )
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await asyncio.sleep(0)
+    before = turns
+    assert await here.strike(scene, SILENT) is None
+    beside.cancel()
+    assert turns - before > 20
