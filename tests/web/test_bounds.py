@@ -158,7 +158,7 @@ def _contexts(house: House) -> list[Any]:
 
     from mailsystem.web.context import Context
 
-    return [each for each in gc.get_objects() if isinstance(each, Context) and each.store is house.running.store]
+    return [each for each in gc.get_objects() if type(each) is Context and each.store is house.running.store]
 
 
 async def test_streams_and_waits_have_an_end_to_their_number_and_leave_their_places(tmp_path: Path) -> None:

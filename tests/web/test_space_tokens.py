@@ -89,7 +89,7 @@ async def test_it_sees_its_space_and_who_is_in_it(held: Held) -> None:
     [one] = (await held.get("/v1/messages"))["messages"]
     assert one["subject"] == "in"
     info = await held.get("/v1/info")
-    assert (info["account"], info["faults"], info["spaces"]) == ("space:mine", True, False)
+    assert (info["account"], info["faults"], info["spaces"]) == ("space:mine", True, True)
     assert info["user"] == {"login": "space:mine", "admin": False, "scopes": ["read", "send", "write"]}
     logins = [each["login"] for each in (await held.get("/v1/accounts"))["accounts"]]
     assert sorted(logins) == ["ann@shop.test/mine", "space:mine"]

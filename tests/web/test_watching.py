@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,7 @@ from web_house import House, letter
 
 from mailsystem.mail.mailbox import INBOX, SEEN, MessageSet
 from mailsystem.store import FlagOp
-from mailsystem.web.api.waiting import _Stream
+from mailsystem.web.api.events import _Telling
 
 
 async def _may() -> None:
@@ -21,7 +22,8 @@ async def test_what_changes_while_one_looks_is_told_once_and_as_what_it_is(house
     store = house.running.store
     await house.send(letter("before"))
     ann = await store.accounts.find("ann@shop.test")
-    stream = _Stream(cast("Any", SimpleNamespace(store=store)), ann, None, _may)
+    context = SimpleNamespace(store=store, stopping=asyncio.Event())
+    stream = _Telling(cast("Any", context), ann, None, _may)
     await stream._begin()
     before = await store.mailboxes.find(ann.id, INBOX)
     await house.send(letter("one"), letter("two"))
@@ -29,12 +31,14 @@ async def test_what_changes_while_one_looks_is_told_once_and_as_what_it_is(house
     # The list was read; now the first of the two is changed, before the changes are read.
     first = MessageSet.of([before.uidnext])
     await store.mailboxes.set_flags(ann.id, seen.id, first, FlagOp.ADD, frozenset({SEEN}))
-    told = await stream._news(seen, before.modseq, before.uidnext, seen.modseq)
+    changes = await store.mailboxes.few_changes(ann.id, seen.id, before.modseq)
+    assert changes is not None
+    told = await stream._news(seen, changes, seen.modseq)
     assert sorted((one.name, one.data["subject"]) for one in told) == [("arrived", "one"), ("arrived", "two")]
     assert max(one.number for one in told) == seen.modseq, "who comes again after that misses nothing"
-    assert await stream._look() == [], "and nothing is told twice"
+    assert [event async for event in stream._look()] == [], "and nothing is told twice"
 
     await store.mailboxes.set_flags(ann.id, seen.id, first, FlagOp.REMOVE, frozenset({SEEN}))
-    [event] = await stream._look()
+    [event] = [event async for event in stream._look()]
     assert b"event: flags\n" in event
     assert json.loads(event.partition(b"data: ")[2])["uid"] == before.uidnext

@@ -40,7 +40,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             user=user,
             sending=context.sending,
             faults=context.faults is not None,
-            spaces=context.is_sink and not visitor.space,
+            spaces=context.is_sink,
             ports={name: str(place) for name, place in context.bound().items()},
             retention=limits_of(store.retention.keep) if store.retention.keep else None,
         )
