@@ -200,7 +200,9 @@ class Info(Shape):
         default=None, description="What every account keeps, but for spaces that say otherwise; null where that is all."
     )
     faults: bool = Field(default=False, description="Whether things go wrong here on demand.")
-    spaces: bool = Field(default=False, description="Whether there are spaces here. Who has the token of one sees that one alone.")
+    spaces: bool = Field(
+        default=False, description="Whether there are spaces here. Who has the token of one sees that one alone."
+    )
 
 
 class Change(Shape):
