@@ -7,6 +7,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from web_house import House, letter
 
 from mailsystem.mail.mailbox import INBOX, SEEN, MessageSet
@@ -16,6 +17,12 @@ from mailsystem.web.api.events import _Telling
 
 async def _may() -> None:
     """Nobody is sent away."""
+
+
+async def _heard(stream: _Telling) -> list[tuple[str, Any]]:
+    """What one look tells: names and data."""
+    events = [event.decode() async for event in stream._look()]
+    return [(each.partition("event: ")[2].split("\n")[0], json.loads(each.partition("data: ")[2])) for each in events]
 
 
 async def test_what_changes_while_one_looks_is_told_once_and_as_what_it_is(house: House) -> None:
@@ -36,9 +43,35 @@ async def test_what_changes_while_one_looks_is_told_once_and_as_what_it_is(house
     told = await stream._news(seen, changes, seen.modseq)
     assert sorted((one.name, one.data["subject"]) for one in told) == [("arrived", "one"), ("arrived", "two")]
     assert max(one.number for one in told) == seen.modseq, "who comes again after that misses nothing"
-    assert [event async for event in stream._look()] == [], "and nothing is told twice"
+    now = (await store.mailboxes.find(ann.id, INBOX)).modseq
+    assert await _heard(stream) == [("seen", {"modseq": now})], "and nothing is told twice"
+    assert await _heard(stream) == []
 
     await store.mailboxes.set_flags(ann.id, seen.id, first, FlagOp.REMOVE, frozenset({SEEN}))
-    [event] = [event async for event in stream._look()]
-    assert b"event: flags\n" in event
-    assert json.loads(event.partition(b"data: ")[2])["uid"] == before.uidnext
+    [(name, data)] = await _heard(stream)
+    assert (name, data["uid"]) == ("flags", before.uidnext)
+
+
+async def test_what_came_between_two_looks_at_one_change_has_a_number_in_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = house.running.store
+    await house.send(letter("before"))
+    ann = await store.accounts.find("ann@shop.test")
+    stream = _Telling(cast("Any", SimpleNamespace(store=store, stopping=asyncio.Event())), ann, None, _may)
+    await stream._begin()
+    await house.send(letter("one"))
+    few_changes, first = store.mailboxes.few_changes, True
+
+    async def later(*args: Any) -> Any:
+        nonlocal first
+        if first:  # another comes when the mailboxes were read, and before their changes are
+            first = False
+            await house.send(letter("two"))
+        return await few_changes(*args)
+
+    monkeypatch.setattr(store.mailboxes, "few_changes", later)
+    events = [event async for event in stream._look()]
+    now = (await store.mailboxes.find(ann.id, INBOX)).modseq
+    assert [event.count(b"event: arrived\n") for event in events] == [1, 1, 0]
+    assert events[-1].startswith(b"id: %d\nevent: seen\n" % now), "or who waits for it would wait for the next message"

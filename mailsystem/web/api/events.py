@@ -97,6 +97,8 @@ class _Telling:
         self._account = account
         self._after = since
         self._known: dict[MailboxId, _Known] = {}
+        self._told = 0
+        """Up to which ModSeq an event has borne a number."""
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         bell, stopping = self._context.store.bell, self._context.stopping
@@ -134,7 +136,8 @@ class _Telling:
             changed = {box.id: box for box in boxes if after < box.modseq}
             for id_, first in (await self._mailboxes.first_after(account, list(changed), ModSeq(after))).items():
                 self._known[id_] = _Known(changed[id_].name, ModSeq(after), first)
-        return b"retry: 1000\n" + _event(now if after is None else min(now, after), "ready", {"modseq": now})
+        self._told = now if after is None else min(now, after)
+        return b"retry: 1000\n" + _event(self._told, "ready", {"modseq": now})
 
     async def _look(self) -> AsyncIterator[bytes]:
         """What came to pass since it was looked last. Where that is much, slice by slice, and then what came meanwhile."""
@@ -149,9 +152,16 @@ class _Telling:
             if few is not None:
                 for box, changes in few:
                     told += await self._news(box, changes, now)
+                later = any(changes.modseq > now for _, changes in few)
+                if not later and now > max([self._told, *(each.number for each in told)]):
+                    # Whoever waits for that number hears that it will not come by anything else.
+                    told.append(_Told(now, "seen", {"modseq": now}))
+                self._told = max([self._told, *(each.number for each in told)])
                 for event in _in_order(told):
                     yield event
-                return
+                if not later:
+                    return
+                continue
             for each in told:
                 yield _event(None, each.name, each.data)
             async for events in self._much(changed, now):
