@@ -500,10 +500,14 @@ async def test_everything_can_be_read_by_weak_eyes(browser: Browser, house: Hous
         await visit.press("?")
         await visit.page.wait_for_selector("dialog.keys")
         assert await visit.page.evaluate(CONTRASTS) == []
-        await visit.press("Escape", "Control+k")
+        await visit.press("Escape")
+        await visit.page.wait_for_selector("dialog.keys", state="detached")
+        await visit.press("Control+k")
         await visit.page.wait_for_selector("dialog.pick")
         assert await visit.page.evaluate(CONTRASTS) == []
-        await visit.press("Escape", "c")
+        await visit.press("Escape")
+        await visit.page.wait_for_selector("dialog.pick", state="detached")
+        await visit.press("c")
         await visit.page.wait_for_selector(".compose")
         assert await visit.page.evaluate(CONTRASTS) == []
 
