@@ -255,7 +255,9 @@ async def test_every_action_has_a_key_and_every_key_is_shown(visit: Visit, house
     assert len(labels) > 40
     for label in labels:
         assert label in shown
-    await visit.press("Escape", "j")
+    await visit.press("Escape")
+    await visit.page.wait_for_selector("dialog.keys", state="detached")
+    await visit.press("j")
     await visit.page.wait_for_selector(".head h1:has-text('two')")
     await visit.press("j")
     await visit.page.wait_for_selector(".head h1:has-text('one')")
