@@ -53,12 +53,13 @@ class Overheard:
 
     def _log(self) -> list[dict[str, Any]]:
         """The log, with all that has been said until now: it is written a little later, and in its order."""
+        before = len(self._program.log())  # somebody may have come from the same port long ago
         with Wire(self._program.imap) as mark:
             mark.line()
             until = time.monotonic() + PATIENCE
             while True:
                 events = self._program.log()
-                if any(str(event.get("peer", "")).endswith(f":{mark.port}") for event in reversed(events)):
+                if any(str(event.get("peer", "")).endswith(f":{mark.port}") for event in events[before:]):
                     return events
                 assert time.monotonic() < until, "the log does not tell of a new connection"
                 time.sleep(0.02)
