@@ -122,7 +122,7 @@ async def test_a_stream_ends_with_the_right_to_watch(server: Server, end: str, b
     async with asyncio.timeout(60), server.client(**more) as client:
         if by == "cookie":
             await client.post("/v1/login", json={"login": "ann@a.test", "password": PASSWORD})
-        waiting = asyncio.create_task(client.get("/v1/wait", params={"timeout": 5}))
+        waiting = asyncio.create_task(client.get("/v1/wait", params={"timeout": 3}))
         async with client.stream("GET", "/v1/events") as stream:
             lines = stream.aiter_lines()
             while await anext(lines) != "event: ready":
