@@ -39,6 +39,8 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NAMES_CONTENT: Final = b'"content"'
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LINE: Final = 76
+_ESCAPED: Final = re.compile(rb"\\(?:/|u00([0-7][0-9A-Fa-f]))")
+_LONGEST_ESCAPE: Final = 6
 
 
 class File(Shape):
@@ -196,11 +198,16 @@ def _read(body: bytes | mmap, left: _Left) -> Iterator[bytes]:
     at = left.start
     while at < left.end:
         end = min(at + _PIECE, left.end)
-        if body[end - 1 : end] == b"\\" and end < left.end:
-            end += 1
-        # Some write a slash as `\/` (RFC 8259 7).
-        yield body[at:end].replace(b"\\/", b"/")
+        if end < left.end and (begun := body.find(b"\\", end - _LONGEST_ESCAPE + 1, end)) >= 0:
+            end = begun  # as a whole, the next time
+        piece = body[at:end]
+        # Some write `/`, `+` and `=` otherwise (RFC 8259 7). What is left of it is no base64.
+        yield _ESCAPED.sub(_unescaped, piece) if b"\\" in piece else piece
         at = end
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return b"/" if found[1] is None else bytes([int(found[1], 16)])
 
 
 def _is_base64(body: bytes | mmap, left: _Left) -> bool:
