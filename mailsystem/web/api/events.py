@@ -263,6 +263,7 @@ class _Telling:
                     made[id_, message.uid] = "flags", _flags(box, message)
         for step, bears in steps:
             if (event := made.pop((step.mailbox, step.uid), None)) is not None:
+                self._told = max(self._told, step.modseq if bears else 0)
                 yield _event(step.modseq if bears else None, *event)
 
 
