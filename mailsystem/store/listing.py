@@ -84,14 +84,18 @@ def digests(account: AccountId, mailbox: MailboxId) -> Unit[set[bytes]]:
     return {bytes(row[0]) for row in rows}
 
 
-def whereabouts(account: AccountId, content: ContentId) -> Unit[list[tuple[MailboxId, Uid]]]:
-    """Where an account has messages of one content."""
+def whereabouts(account: AccountId, contents: list[int]) -> Unit[dict[ContentId, list[tuple[MailboxId, Uid]]]]:
+    """Where an account has messages of these contents, by mailbox and UID; those it has not are not there."""
     rows = yield Sql(
-        "SELECT mailbox_id, uid FROM messages WHERE content_id = $1 AND account_id = $2 ORDER BY mailbox_id, uid",
-        content,
+        "SELECT content_id, mailbox_id, uid FROM messages WHERE content_id IN LIST $1 AND account_id = $2"
+        " ORDER BY mailbox_id, uid",
+        contents,
         account,
     )
-    return [(MailboxId(mailbox), Uid(uid)) for mailbox, uid in rows]
+    found: dict[ContentId, list[tuple[MailboxId, Uid]]] = {}
+    for content, mailbox, uid in rows:
+        found.setdefault(ContentId(content), []).append((MailboxId(mailbox), Uid(uid)))
+    return found
 
 
 def fetched(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final
@@ -232,9 +232,11 @@ class Mailboxes(Naming):
         """The messages' own rows as columns, as they are now; None where so many are not worth the reading for so few."""
         return await self._rolls.look(account, mailbox, actor=actor, about=about)
 
-    async def whereabouts(self, account: AccountId, content: ContentId) -> Sequence[tuple[MailboxId, Uid]]:
-        """Where in its own mailboxes an account has a message of that content."""
-        return await self._database.read(listing.whereabouts(account, content))
+    async def whereabouts(
+        self, account: AccountId, contents: Iterable[ContentId]
+    ) -> Mapping[ContentId, Sequence[tuple[MailboxId, Uid]]]:
+        """Where in its own mailboxes an account has messages of these contents; those it has not are not there."""
+        return await self._database.read(listing.whereabouts(account, list(contents)))
 
     async def digests(self, account: AccountId, mailbox: MailboxId) -> set[bytes]:
         """SHA-256 of each message in a mailbox."""

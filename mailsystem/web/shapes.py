@@ -223,6 +223,9 @@ class Bulk(Shape):
     remove_flags: list[str] = Field(default=[], max_length=100)
     move_to: str | None = None
     delete: Literal["trash", "permanent"] | None = None
+    ignore_missing: bool = Field(
+        default=False, description="Ids of messages that are not there are passed over: else none is changed (404)."
+    )
 
 
 class Changed(Shape):

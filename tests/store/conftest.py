@@ -17,10 +17,16 @@ def clock() -> TestClock:
 
 
 @pytest.fixture
-async def vault(tmp_path: Path, clock: TestClock) -> AsyncIterator[Vault]:
+def indexed() -> bool:
+    """Whether the stores index by themselves what comes in."""
+    return True
+
+
+@pytest.fixture
+async def vault(tmp_path: Path, clock: TestClock, indexed: bool) -> AsyncIterator[Vault]:
     async with (
-        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192) as here,
-        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192) as there,
+        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192, indexed=indexed) as here,
+        open_store(tmp_path, clock=clock, inline_limit=4096, spool_limit=8192, indexed=indexed) as there,
     ):
         ann = await here.accounts.add("ann@example.org", None, mailboxes=[("Archive", "\\Archive")])
         yield Vault(here, there, ann, clock, tmp_path)

@@ -53,19 +53,13 @@ def terms(vault: Vault) -> bytes:
     return b"".join(row[0] for row in rows(vault, " UNION ALL ".join(f"SELECT {place}" for place in places)))  # type: ignore[misc]
 
 
-@pytest.fixture(autouse=True)
-def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The chore sleeps, so that each test says itself what is indexed when.
-    monkeypatch.setattr("mailsystem.store.index._QUIET", 3600.0)
-
-
-async def settled(vault: Vault) -> None:
-    """Until the chores have seen that there is nothing to do and sleep."""
-    await asyncio.sleep(0.05)
+@pytest.fixture
+def indexed() -> bool:
+    """No chore: each test says itself what is indexed when."""
+    return False
 
 
 async def test_what_is_not_indexed_yet_is_told_to_be_unknown(vault: Vault) -> None:
-    await settled(vault)
     await post(vault, "one", "two")
     assert await look(vault, "two") == (set(), {1, 2})
     assert await vault.here.index.catch_up() == 2
@@ -78,7 +72,6 @@ async def test_what_is_not_indexed_yet_is_told_to_be_unknown(vault: Vault) -> No
 
 
 async def test_a_delivery_does_not_touch_the_index(vault: Vault) -> None:
-    await settled(vault)
     before = rows(vault, "SELECT done, next_shelf FROM index_state")
     await post(vault, "one")
     assert rows(vault, "SELECT done, next_shelf FROM index_state") == before
@@ -157,7 +150,6 @@ async def test_messages_that_came_in_another_order_than_their_contents_are_told_
 
 
 async def test_who_looks_again_waits_for_one_thread_only(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    await settled(vault)
     await post(vault, *(f"letter{number}" for number in range(40)))
     await vault.here.index.catch_up()
     database, waits, read = vault.here.index._database, 0, vault.here.index._database.read
@@ -342,7 +334,7 @@ def _nothing() -> Unit[None]:
     yield from ()
 
 
-async def indexed(store: Store) -> None:
+async def caught_up(store: Store) -> None:
     """Until the chore has done its work."""
     async with asyncio.timeout(20):
         while (await store.index.counted()).waiting:  # noqa: ASYNC110 - it rings no bell of its own
@@ -357,26 +349,32 @@ async def test_the_chore_follows_the_bell_and_one_process_does_the_work(
         ann = await here.accounts.add("ann@example.org", None)
         for number in range(20):
             await (here, there)[number % 2].mailboxes.append(ann.id, "INBOX", spooled(here, letter(f"letter{number}")))
-        await indexed(here)
+        await caught_up(here)
         assert sorted([here.index._held_until > 0, there.index._held_until > 0]) == [False, True]
     # Closed in good order, it lets the next one begin at once.
     async with open_store(tmp_path) as store:
         await store.mailboxes.append(ann.id, "INBOX", spooled(store, letter("late")))
-        await indexed(store)
+        await caught_up(store)
 
 
-async def test_what_somebody_searches_is_indexed_at_once(vault: Vault) -> None:
-    # The chore would wait for an hour.
-    await settled(vault)
+async def settled() -> None:
+    """Until the chores have seen what there is to do and sleep."""
+    await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("indexed", [True])
+async def test_what_somebody_searches_is_indexed_at_once(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailsystem.store.index._QUIET", 3600.0)
+    await settled()
     await post(vault, *(f"letter{number}" for number in range(_TOO_MANY)))
-    await settled(vault)
+    await settled()
     assert (await vault.here.index.counted()).waiting == _TOO_MANY
     assert (await look(vault, "letter7"))[1] == set(range(1, _TOO_MANY + 1))
-    await indexed(vault.here)
+    await caught_up(vault.here)
     assert await look(vault, "letter77") == ({78}, set())
     await post(vault, "another")
     await look(vault, "letter77")
-    await settled(vault)
+    await settled()
     assert (await vault.here.index.counted()).waiting == 1
 
 

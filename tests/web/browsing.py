@@ -101,8 +101,8 @@ async def visiting(
         yield visit
     finally:
         await context.close()
-    assert visit.wrong == []
-    assert visit.strangers() == []
+    assert not visit.wrong, visit.wrong
+    assert not visit.strangers(), visit.strangers()
 
 
 async def opened(context: BrowserContext, base: str) -> Visit:

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.judge
 server = test_access.server
 
 try:
-    from browsing import Visit, chromium, opened, until, visiting
-    from playwright.async_api import Browser
+    from browsing import PATIENCE, Visit, chromium, opened, until, visiting
+    from playwright.async_api import Browser, Route
 except ModuleNotFoundError:  # pragma: no cover
     HAS_PLAYWRIGHT = False
 else:
@@ -572,6 +572,28 @@ async def test_what_is_for_ever_is_asked_first(visit: Visit, house: House) -> No
         return [one["subject"] for one in (await house.get("/v1/messages", mailbox="*"))["messages"]] == ["stays"]
 
     await until(gone)
+
+
+async def test_what_goes_while_the_page_marks_it_read_is_no_fault_of_anybody(visit: Visit, house: House) -> None:
+    await house.send(letter("stays"), letter("goes"))
+    marked = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        if "add_flags" in (route.request.post_data or ""):
+            gone = {"ids": ["M2"], "mailbox": "INBOX", "delete": "permanent"}
+            assert (await house.client.post("/v1/messages/bulk", json=gone)).json()["changed"] == 1
+            await route.continue_()
+            marked.set()
+        else:
+            await route.continue_()
+
+    await visit.page.route("**/v1/messages/*", late)
+    await visit.go()
+    await visit.press("j")
+    async with asyncio.timeout(PATIENCE):
+        await marked.wait()
+    await visit.shows("stays")
+    assert await visit.page.query_selector(".toast") is None
 
 
 async def test_the_page_stays_below_the_path_where_a_proxy_has_it(browser: Browser, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -79,17 +79,26 @@ class Asked:
 
     async def message(self, account: Account, id_: str, mailbox: str = EVERYWHERE) -> Found:
         """The message of that id, `latest` being the newest. Raises `Problem` where the account has no such."""
-        store = self._context.store
-        boxes = {box.id: box for box in await self.mailboxes(account, mailbox)}
-        if id_ == LATEST:
-            content = await self._latest(account, list(boxes))
-        else:
-            content = content_of(id_)
-        places = [] if content is None else await store.mailboxes.whereabouts(account.id, content)
-        there = [Place(boxes[box], uid) for box, uid in places if box in boxes]
-        if not there or content is None:
+        found = await self.messages(account, [id_], mailbox)
+        if id_ not in found:
             raise Problem(404, f"there is no message {id_[:40]}" if id_ != LATEST else "there is no message yet")
-        return Found(account, content, there)
+        return found[id_]
+
+    async def messages(self, account: Account, ids: Iterable[str], mailbox: str = EVERYWHERE) -> dict[str, Found]:
+        """Those of the messages of these ids that the account has, in the order of the ids."""
+        boxes = {box.id: box for box in await self.mailboxes(account, mailbox)}
+        contents: dict[str, ContentId] = {}
+        for id_ in ids:
+            content = await self._latest(account, list(boxes)) if id_ == LATEST else content_of(id_)
+            if content is not None:
+                contents[id_] = content
+        places = await self._context.store.mailboxes.whereabouts(account.id, contents.values())
+        found: dict[str, Found] = {}
+        for id_, content in contents.items():
+            there = [Place(boxes[box], uid) for box, uid in places.get(content, ()) if box in boxes]
+            if there:
+                found[id_] = Found(account, content, there)
+        return found
 
     def query(self, text: str) -> Query:
         """What somebody looks for. Raises `SyntaxFault`."""

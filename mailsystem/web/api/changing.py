@@ -57,12 +57,17 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             # What is found tells what is in messages.
             await asked.visitor(request, READ)
             return await by_query(whose, wanted, asked.query(wanted.query), boxes)
-        places: list[tuple[str, Place]] = []
-        for id_ in dict.fromkeys(wanted.ids or ()):
-            one = await asked.message(whose, id_, wanted.mailbox)
-            places += [(emailid(one.content), place) for place in one.places]
-        await changing.change(whose, [place for _, place in places], wanted)
-        return Changed(changed=len(places), ids=[id_ for id_, _ in places])
+        ids = wanted.ids or []
+        there = await asked.messages(whose, ids, wanted.mailbox)
+        if not wanted.ignore_missing:
+            for id_ in ids:
+                if id_ not in there:
+                    raise Problem(404, f"there is no message {id_[:40]}")
+        # `latest` may be one that is named as well.
+        found = {one.content: one.places for one in there.values()}
+        places = [place for some in found.values() for place in some]
+        await changing.change(whose, places, wanted)
+        return Changed(changed=len(places), ids=[emailid(content) for content, some in found.items() for _ in some])
 
     async def by_query(whose: Account, wanted: Bulk, query: Query, boxes: Sequence[Mailbox]) -> Changed:
         # What comes meanwhile was not meant; and what is moved comes to where it goes.

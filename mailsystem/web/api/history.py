@@ -141,10 +141,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """Whether anything of a session is a space's, by what is known without reading it."""
         if own.is_in(session.login or ""):
             return True
-        for content in session.messages:
-            if await context.store.mailboxes.whereabouts(account.id, content):
-                return True
-        return False
+        return bool(await context.store.mailboxes.whereabouts(account.id, session.messages))
 
     @router.get("/messages/{id}/envelope", **needs(READ, ADMIN, in_space=(READ,)))
     async def envelope(request: Request, id: str, account: AccountName = None) -> EnvelopeShape:  # noqa: A002
@@ -238,8 +235,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     async def _session_here(session: SessionRecord, own: Own, account: Account) -> dict[str, Any]:
         """What is told of a session to a space: which of its messages are there, and who of it was refused."""
         told = _session(session)
-        of = [each for each in session.messages if await context.store.mailboxes.whereabouts(account.id, each)]
-        told["messages"] = [emailid(content) for content in of]
+        there = await context.store.mailboxes.whereabouts(account.id, session.messages)
+        told["messages"] = [emailid(content) for content in session.messages if content in there]
         if not own.is_in(session.login or ""):
             told["refused"] = [
                 each for each in told["refused"] if await own.has(_named(each.command), session.login or "")

@@ -145,15 +145,11 @@ class Box:
     async def named(self, account: Account, ids: Sequence[str]) -> list[Place]:
         """Where the messages of these ids are; those that are not here are passed over, as Mailpit does."""
         box = await self.mailbox(account)
-        places: list[Place] = []
-        for id_ in ids:
-            if id_ == LATEST:
-                raise Refusal("latest is not an ID that can be changed")
-            content = content_of(id_)
-            if content is not None:
-                found = await self.context.store.mailboxes.whereabouts(account.id, content)
-                places += [Place(box, uid) for where, uid in found if where == box.id]
-        return places
+        if LATEST in ids:
+            raise Refusal("latest is not an ID that can be changed")
+        contents = dict.fromkeys(content for id_ in ids if (content := content_of(id_)) is not None)
+        found = await self.context.store.mailboxes.whereabouts(account.id, contents)
+        return [Place(box, uid) for content in contents for where, uid in found.get(content, ()) if where == box.id]
 
     async def one(self, request: Request, id_: str, scope: str = READ) -> Found:
         """The message of that id; of `latest` the newest, or the newest that `query` finds. Raises `Refusal`."""

@@ -23,7 +23,7 @@ async function bulk(items, change) {
   let changed = 0;
   for (const [mailbox, group] of by_mailbox(items))
     for (let at = 0; at < group.length; at += 500) {
-      const answer = await post("/v1/messages/bulk", { ids: group.slice(at, at + 500).map((item) => item.id), mailbox, ...change }, account());
+      const answer = await post("/v1/messages/bulk", { ids: group.slice(at, at + 500).map((item) => item.id), mailbox, ignore_missing: true, ...change }, account());
       changed += answer?.changed ?? 0;
     }
   return changed;
@@ -103,7 +103,8 @@ export async function flag(given, name, yes, { said = null, quiet = false } = {}
   if (!items.length) return;
   const look = (item, on) => ({ ...(LOOKS[name]?.(on) || {}), ...(name.startsWith("\\") ? {} : { tags: on ? [...new Set([...(item.tags || []), name])] : (item.tags || []).filter((tag) => tag !== name) }) });
   const show = (on) => { for (const item of items) { const fields = look(item, on); list.update(key_of(item), fields); emit("flagged", { id: item.id, ...fields }); } };
-  const send = (on) => (items.length === 1 ? patch(one(items[0].id), { [on ? "add_flags" : "remove_flags"]: [name] }, { ...account(), mailbox: items[0].mailbox }) : bulk(items, { [on ? "add_flags" : "remove_flags"]: [name] }));
+  // What the page does by itself shall complain of nothing that somebody has taken away meanwhile.
+  const send = (on) => (items.length === 1 && !quiet ? patch(one(items[0].id), { [on ? "add_flags" : "remove_flags"]: [name] }, { ...account(), mailbox: items[0].mailbox }) : bulk(items, { [on ? "add_flags" : "remove_flags"]: [name] }));
   show(yes);
   if (selection.all) unmark();
   try {
