@@ -108,6 +108,7 @@ def ours(
         ready = home / "ready.json"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAILSYSTEM_")}
         environment |= {"PYTHONPATH": str(checkout), "HOME": place}
+        environment |= {"MAILSYSTEM_LIMITS__MESSAGE_SIZE": "2 GiB"}  # the large message, and its header
         if accounts:
             subprocess.run((sys.executable, "-c", _LET_IN, str(kept), *accounts), env=environment, check=True)
             workers = workers or int(_knows_workers(checkout))

@@ -40,6 +40,10 @@ class Rolls:
         self._rolls: OrderedDict[_Key, tuple[Roll, int]] = OrderedDict()
         self._octets = 0
         self._told: OrderedDict[_Key, tuple[ModSeq, News]] = OrderedDict()
+        self._of_turn: dict[tuple[AccountId, MailboxId, ModSeq], Changes] = {}
+        self._turn = 0
+        self._turns = False
+        """Whether the end of this turn will be heard of."""
         self._reading: dict[_Key, asyncio.Future[Roll]] = {}
         self._heard: dict[_Key, int] = {}
         """What the bell had rung when each roll was last brought forward."""
@@ -122,8 +126,14 @@ class Rolls:
         self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
     ) -> Changes | None:
         """The same, and None where that may be more than `FEW` messages. Raises `NoSuchMailbox`."""
+        # A thousand who watch one mailbox are woken by one stroke, and ask the same one after the other. In one turn of the
+        # loop one look does for all of them: nobody of this process was told of anything since it began.
+        alike = (account, mailbox, since) if actor is None or actor == account else None
+        if alike is not None and alike in self._of_turn:
+            return self._of_turn[alike]
+        turn = self._this_turn()
         key = account, mailbox
-        # Many who watch one mailbox ask the same, one after the other.
+        # In other turns the others need not read again what came to pass, only that it was all.
         before, kept = self._told.get(key, (None, None))
         if before != since:
             kept = None
@@ -136,7 +146,22 @@ class Rolls:
             self._told.move_to_end(key)
             if len(self._told) > _MOST_TOLD:
                 self._told.popitem(last=False)
-        return Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
+        changes = Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
+        if alike is not None and found.modseq != since and turn == self._turn:
+            self._of_turn[alike] = changes
+        return changes
+
+    def _this_turn(self) -> int:
+        """The number of this turn of the loop; what was found in it is forgotten when it ends."""
+        if not self._turns:
+            self._turns = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        return self._turn
+
+    def _next_turn(self) -> None:
+        self._turns = False
+        self._turn += 1
+        self._of_turn.clear()
 
     async def flag(
         self,

@@ -202,12 +202,35 @@ async def test_many_who_watch_one_mailbox_make_its_news_be_read_once(vault: Vaul
     before = (await vault.here.mailboxes.find(ann, "INBOX")).modseq
     await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2]), FlagOp.ADD, frozenset({SEEN}))
     with statements(vault.here) as said:
-        told = [await vault.here.mailboxes.changes(ann, box, before) for _ in range(10)]
+        told = []
+        for _ in range(10):
+            told.append(await vault.here.mailboxes.changes(ann, box, before))
+            await asyncio.sleep(0)
     assert [[message.uid for message in each.messages] for each in told] == [[2]] * 10
     assert len([each for each in said if "messages m" in each]) == 1
+    assert len([each for each in said if "FROM mailboxes" in each]) == 10
     await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([1]), FlagOp.ADD, frozenset({SEEN}))
     assert [message.uid for message in (await vault.here.mailboxes.changes(ann, box, before)).messages] == [1, 2]
     assert [message.uid for message in (await vault.here.mailboxes.changes(ann, box, told[0].modseq)).messages] == [1]
+
+
+async def test_who_asks_in_the_same_turn_of_the_loop_is_told_the_same_and_after_it_what_is_new(vault: Vault) -> None:
+    await post(vault, "a", "b")
+    ann, box = vault.ann.id, await inbox(vault)
+    before = (await vault.here.mailboxes.find(ann, "INBOX")).modseq
+
+    async def asked() -> list[int]:
+        return [message.uid for message in (await vault.here.mailboxes.changes(ann, box, before)).messages]
+
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2]), FlagOp.ADD, frozenset({SEEN}))
+    with statements(vault.here) as said:
+        assert await asyncio.gather(*(asked() for _ in range(100))) == [[2]] * 100
+    assert len([each for each in said if "FROM mailboxes" in each]) == 1
+    # Whoever was told of a change, here or elsewhere, and asks then, hears of it.
+    await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([1]), FlagOp.ADD, frozenset({SEEN}))
+    assert await asked() == [1, 2]
+    await post(vault, "c")
+    assert await asked() == [1, 2, 3]
 
 
 async def test_the_uids_that_somebody_holds_stay_as_they_are(vault: Vault) -> None:

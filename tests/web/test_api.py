@@ -174,7 +174,10 @@ async def test_many_are_changed_at_once_but_never_by_accident(house: House) -> N
     await bulk(404, ids=["M1", "M99"], delete="permanent")
     assert (await house.get("/v1/messages"))["total"] == 4, "all or none"
     missing = ["M99", "rubbish", "M3", "M3", "latest"]
-    assert await bulk(200, ids=missing, ignore_missing=True, remove_flags=["\\Seen"]) == {"changed": 2, "ids": ["M3", "M4"]}
+    assert await bulk(200, ids=missing, ignore_missing=True, remove_flags=["\\Seen"]) == {
+        "changed": 2,
+        "ids": ["M3", "M4"],
+    }
     assert await bulk(200, ids=["M99"], ignore_missing=True, delete="permanent") == {"changed": 0, "ids": []}
     assert await bulk(200, ids=["M1", "M2"], add_flags=["\\Seen"]) == {"changed": 2, "ids": ["M1", "M2"]}
     assert (await bulk(200, query="is:unread", delete="trash"))["changed"] == 2
