@@ -76,7 +76,7 @@ async def run(session: Session, frame: Frame, faulty: Faulty | None = None) -> N
             tag = b"*"  # cut off, perhaps within the tag
         args.sp()
         entry, by_uid = _entry(args)
-        session.tag, session.numbered = tag, False
+        session.tag, session.numbered, session.beyond = tag, False, False
     except SyntaxFault as error:
         fault = fault or error
     if session.trace.wants_lines is (session.transcript is None):

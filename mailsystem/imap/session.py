@@ -87,6 +87,7 @@ class Session:
         "_spools",
         "admitted",
         "bad",
+        "beyond",
         "buffered",
         "client",
         "dialect",
@@ -132,6 +133,8 @@ class Session:
         """The tag of the command that runs."""
         self.numbered = False
         """Whether its search keys name messages by number."""
+        self.beyond = False
+        """Whether it tells mod-sequences that may be higher than all that the client has been told, or will be by the bell."""
         self.watch: Watch | None = None
         """What it wants to hear beside that (RFC 5465); None as long as it has not said."""
         self._connection = connection
@@ -261,9 +264,7 @@ class Session:
     async def flush(self) -> None:
         """Hand over what was said, and wait while the client does not take it. Call it after every large piece."""
         if self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            self.buffered = 0
+            data = self._take()
             if self.compressed and len(data) > _DEFLATED_AT_ONCE:
                 data = await self._write_in_pieces(data)
             self._connection.write(data)
@@ -271,6 +272,13 @@ class Session:
                 await asyncio.sleep(0)  # who has much to say lets the others have their turns
             del data
         await self._drain()
+
+    def _take(self) -> bytes:
+        """All that was said and not handed over yet."""
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self.buffered = 0
+        return data
 
     async def _write_in_pieces(self, data: bytes) -> bytes:
         """Compress with pauses, so that the other sessions have their turns; what is left to write."""
@@ -365,10 +373,7 @@ class Session:
         """Say what is to be said in clear, then go on under TLS. Raises `Injected`, `Closed`."""
         if self.options.tls is None:
             raise WrongState("no TLS here")
-        data = b"".join(self._out)
-        self._out.clear()
-        self.buffered = 0
-        self._connection.write(data)
+        self._connection.write(self._take())
         await self._connection.start_tls(self.options.tls)
         # RFC 3501 6.2.1: what was learnt in clear is forgotten.
         self.framing = Framing(BEFORE_LOGIN)
@@ -381,10 +386,7 @@ class Session:
         """Say what is to be said as it is, then go on compressed (RFC 4978 3)."""
         if self.pending:
             raise Goodbye("octets behind COMPRESS")
-        data = b"".join(self._out)
-        self._out.clear()
-        self.buffered = 0
-        self._connection.write(data)
+        self._connection.write(self._take())
         self._connection.compress()
 
     async def decompress(self) -> None:

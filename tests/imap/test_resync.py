@@ -3,10 +3,15 @@ comes back is told, and in which words."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from imap_door import Door
 
 from mailsystem.imap.dialect import vanished
-from mailsystem.mail.mailbox import MessageSet
+from mailsystem.mail.mailbox import DELETED, FLAGGED, MessageSet
+from mailsystem.store import FlagOp, open_store
+from mailsystem.store.doorbell import Doorbell
 
 
 async def uidvalidity(door: Door, mailbox: str = "INBOX") -> int:
@@ -67,6 +72,36 @@ async def test_another_uidvalidity_tells_nothing_and_an_old_modseq_everything(do
     said = await one.ok(f"SELECT INBOX (QRESYNC ({validity} 1))")
     assert said[0] == b"* OK [CLOSED] left the mailbox before"
     assert b"* VANISHED (EARLIER) 2" in said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "UID FETCH 2 (MODSEQ)",
+        "UID FETCH 2 (MODSEQ BODY.PEEK[])",
+        "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1)",
+        "UID SEARCH MODSEQ 1",
+        "UID SEARCH RETURN (MAX) MODSEQ 1",
+        "ESEARCH MODSEQ 1",
+    ],
+)
+async def test_no_modseq_is_told_before_what_a_process_has_done_whose_bell_is_late(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """RFC 7162 3.2: with that mod-sequence the client believes that it knows of all before it."""
+    for _ in range(3):
+        await door.put()
+    one = await door.client()
+    await one.ok("ENABLE QRESYNC")
+    await one.ok("SELECT INBOX")
+    monkeypatch.setattr(Doorbell, "ring", lambda self, topics: None)
+    async with open_store(tmp_path / "store0") as other:
+        mailbox = await other.mailboxes.find(door.account.id, "INBOX")
+        for uid, flag in ((1, DELETED), (2, FLAGGED)):
+            uids = MessageSet.of([uid])
+            await other.mailboxes.set_flags(door.account.id, mailbox.id, uids, FlagOp.ADD, frozenset({flag}))
+            await other.mailboxes.expunge(door.account.id, mailbox.id)
+        assert b"* VANISHED 1" in await one.ok(said)
 
 
 async def test_where_history_is_forgotten_every_uid_that_is_not_there_is_told(door: Door) -> None:

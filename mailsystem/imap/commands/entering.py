@@ -140,6 +140,7 @@ async def _catch_up(session: Session, known: Known) -> None:
     if known.modseq >= mailbox.modseq:
         return
     changes = await session.store.mailboxes.changes(mailbox.account, mailbox.id, known.modseq, actor=session.account.id)
+    session.beyond = changes.modseq > view.modseq
     uids = MessageSet(((1, mailbox.uidnext - 1),)) if known.uids is None else known.uids
     # What vanished or came after the mailbox was entered is news, and told with the rest of that.
     gone = (changes.vanished & uids) - MessageSet.of(view.members(changes.vanished))

@@ -26,6 +26,7 @@ async def fetch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         items = items.including(Attribute.MODSEQ)  # RFC 7162 3.1.4.1
     if Attribute.MODSEQ in items.attributes:
         session.use_condstore()
+        session.beyond = True
     if by_uid and not session.dialect.uidonly:
         # RFC 9051 6.4.9: whether it was asked for or not; RFC 9586 3.3 has it in front.
         items = items.including(Attribute.UID)

@@ -131,6 +131,7 @@ def asks_modseq(session: Session, key: Key) -> bool:
     if not any(isinstance(leaf, Modified) for leaf in leaves(key)):
         return False
     session.use_condstore()
+    session.beyond = True
     return True
 
 

@@ -84,6 +84,7 @@ async def _answer(session: Session, uids: MessageSet, changes: Changes, by_uid: 
     if all_changed and len(changes.messages) <= _FEW:
         await _say(session, changes.messages, by_uid, flags=flags)
         return
+    session.beyond = session.dialect.condstore
     announce = partial(news.tell_keywords, session) if flags else None
     if (
         await rollcall.answered(session, _attributes(session.dialect, by_uid, flags), uids, announce=announce)
