@@ -166,3 +166,11 @@ async def test_a_long_one_tells_how_far_it_has_come(door: Door, monkeypatch: pyt
     assert said[0].startswith(b'* OK [INPROGRESS ("t')
     assert sum(line.startswith(b"* ESEARCH") for line in said) == 2
     assert any(b" 3 NIL)]" in line for line in said), said
+
+
+async def test_a_mailbox_that_was_renamed_is_called_by_its_new_name(door: Door) -> None:
+    client, named = await filled(door)
+    await client.ok("SELECT folder1")
+    await client.ok("RENAME folder1 elsewhere")
+    [line] = await client.ok("ESEARCH IN (selected) ALL")
+    assert named["folder1"].replace("folder1", "elsewhere").encode() in line

@@ -37,7 +37,7 @@ async def esearch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         progress = Progress(session)
         done: set[tuple[int, int]] = set()
         if in_selected:
-            await _search(session, session.selected, session.mailbox.shown, key, returns, progress, tell_modseq)
+            await _search(session, session.selected, await _called(session), key, returns, progress, tell_modseq)
             done.add((session.mailbox.account, session.mailbox.id))
         for name in await _names(session, sources):
             within = await _opened(session, name)
@@ -52,6 +52,15 @@ def _only_uids(uids: MessageSet, of_uids: bool) -> MessageSet:
     if not of_uids and uids != SAVED:
         raise SyntaxFault("no sequence numbers here")
     return uids
+
+
+async def _called(session: Session) -> str:
+    """The name that the selected mailbox has by now: it may have been renamed since it was entered."""
+    place = session.mailbox.account, session.mailbox.id
+    for mailbox, _ in await session.store.mailboxes.visible(session.account.id):
+        if (mailbox.account, mailbox.id) == place:
+            return mailbox.shown
+    return session.mailbox.shown
 
 
 async def _names(session: Session, sources: list[Source]) -> list[str]:
