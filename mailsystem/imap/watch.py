@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from mailsystem.imap import reply
@@ -117,7 +118,6 @@ class _Now:
         self.mailboxes = {_place(mailbox): mailbox for mailbox in mailboxes}
         self.subscribed = subscribed
         self.names = {mailbox.shown: mailbox for mailbox in mailboxes}
-        self.above = {parent for name in self.names for parent in parents(name)}
         self.events: dict[Place, frozenset[Event]] = {}
         self.watched: list[Mailbox] = []
         self.barred: list[Mailbox] = []
@@ -150,6 +150,11 @@ class _Now:
             for owner in {reader, *(account for account, _ in now.mailboxes)}:
                 now.noted[owner] = await store.metadata.changes(reader, owner, watch.noted.get(owner))
         return now
+
+    @cached_property
+    def above(self) -> set[str]:
+        """Every name that has another below it: few news ask for that, and the names may be many."""
+        return {parent for name in self.names for parent in parents(name)}
 
     def wanted(self, watch: Watch, name: str) -> frozenset[Event]:
         """What the client wants to hear of the mailbox that it calls so, be there one or not."""

@@ -315,6 +315,17 @@ async def test_many_mailboxes_are_looked_at_together(door: Door) -> None:
     assert len([statement for statement in statements if "FROM" in statement]) <= 8
 
 
+async def test_mail_that_comes_makes_nobody_walk_through_the_names(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await door.client()
+    await client.ok("CREATE a/b/c")
+    await client.ok(f"NOTIFY SET (personal {ALL[:-1]} MailboxName))")
+    walked: list[str] = []
+    monkeypatch.setattr("mailsystem.imap.watch.parents", lambda name: walked.append(name) or [])
+    await door.put(mailbox="a/b/c")
+    assert (await client.line()).startswith(b"* STATUS a/b/c (MESSAGES 1 ")
+    assert not walked
+
+
 WORDS = st.sampled_from(
     ["(", ")", " ", "personal", "selected", "subtree", "mailboxes", "a", "INBOX", "MessageNew", "MessageExpunge",
      "FlagChange", "MailboxName", "NONE", "(UID FLAGS)", "(BODY[])", "x" * 30, "&", "\\", "%", '"b c"']
