@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 from imap_door import Client, Door
 
-from mailsystem.imap import utf7
+from mailsystem.imap import names, utf7
+from mailsystem.imap.commands import listing
 
 RFC5258 = (
     "foo2",
@@ -301,6 +305,29 @@ async def test_rights_come_with_the_names(door: Door) -> None:
         b'* STATUS "Other Users/ann@example.org/ours" (MESSAGES 0)',
         b'* MYRIGHTS "Other Users/ann@example.org/ours" lr',
     ]
+
+
+@pytest.mark.parametrize("said", ['LIST "" "*b%"', 'LSUB "" "*b%"', 'LIST (SUBSCRIBED) "" "*b%"'])
+async def test_many_names_hold_nobody_up(bob: Client, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    for number in range(5):
+        await bob.ok(f"CREATE a/b{number}")
+        await bob.ok(f"SUBSCRIBE a/b{number}")
+    told = await bob.ok(said)
+    asked: list[str] = []
+    matcher, above = names.matcher, listing._above
+
+    def noted(name: str, work: Callable[..., object]) -> Callable[..., object]:
+        def noting(*args: object) -> object:
+            asked.append(name if threading.current_thread() is threading.main_thread() else "a thread")
+            return work(*args)
+
+        return noting
+
+    monkeypatch.setattr(names, "matcher", noted("matcher", matcher))
+    monkeypatch.setattr(listing, "_above", noted("above", above))
+    monkeypatch.setattr(listing, "_MANY", 4)
+    assert await bob.ok(said) == told
+    assert set(asked) == {"a thread"}
 
 
 async def test_one_name_is_looked_up_however_many_there_are(door: Door) -> None:

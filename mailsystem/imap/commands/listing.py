@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from mailsystem.imap import names, reply
 from mailsystem.imap.command import AUTHENTICATED, Ok, command
@@ -24,6 +24,7 @@ _MANY: Final = 500
 _SELECTIONS: Final = frozenset({"SUBSCRIBED", "REMOTE", "RECURSIVEMATCH", "SPECIAL-USE"})
 _CHILDINFO: Final = b' ("CHILDINFO" ("SUBSCRIBED"))'
 
+T = TypeVar("T")
 Teller: TypeAlias = Callable[[Mailbox], None]
 """Says what is told behind the LIST line of a mailbox, because a return option asks for it."""
 
@@ -58,10 +59,8 @@ async def list_(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     subscribed: Collection[str] = ()
     if "SUBSCRIBED" in query.selection or "SUBSCRIBED" in query.returns:
         subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
-    if len(mailboxes) + len(subscribed) > _MANY:
-        chosen, parents = await asyncio.to_thread(_chosen, query, mailboxes, above, subscribed)
-    else:
-        chosen, parents = _chosen(query, mailboxes, above, subscribed)
+    many = len(mailboxes) + len(subscribed)
+    chosen, parents = await _aside(many, lambda: _chosen(query, mailboxes, above, subscribed))
     tellers = await _tellers(session, query, [mailboxes[name] for name in _ordered(chosen) if name in mailboxes])
     if "MYRIGHTS" in query.returns:
         rights = {mailbox.shown: held for mailbox, held in visible}
@@ -90,7 +89,7 @@ async def _visible(session: Session, query: _Query) -> tuple[Sequence[tuple[Mail
         own, above = await session.store.mailboxes.named(session.account.id, called)
         return [(mailbox, EVERY) for mailbox in own], above
     visible = await session.store.mailboxes.visible(session.account.id)
-    return visible, _above(mailbox.shown for mailbox, _ in visible)
+    return visible, await _aside(len(visible), lambda: _above(mailbox.shown for mailbox, _ in visible))
 
 
 def _chosen(
@@ -222,17 +221,24 @@ async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         return None
     subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
     existing = {mailbox.shown for mailbox, _ in await session.store.mailboxes.visible(session.account.id)}
-    matches = names.matcher(pattern)
-    # RFC 3501 6.3.9: a level that is not subscribed but stands above one that is, is told where `%` stopped at it.
-    implied = _above(subscribed) - subscribed if pattern.endswith("%") else set()
-    for name in _ordered(subscribed | implied):
-        if matches(name):
-            plain = name in existing and name not in implied
-            attributes = () if plain else ("\\Noselect",)
-            session.send(reply.listed(b"LSUB", attributes, session.dialect.mailbox(name)))
-            if session.buffered > FLUSH_AT:
-                await session.flush()
+
+    def chosen() -> list[str]:
+        matches = names.matcher(pattern)
+        # RFC 3501 6.3.9: a level that is not subscribed but stands above one that is, is told where `%` stopped at it.
+        implied = _above(subscribed) if pattern.endswith("%") else set()
+        return [name for name in _ordered(subscribed | implied) if matches(name)]
+
+    for name in await _aside(len(subscribed), chosen):
+        attributes = () if name in existing and name in subscribed else ("\\Noselect",)
+        session.send(reply.listed(b"LSUB", attributes, session.dialect.mailbox(name)))
+        if session.buffered > FLUSH_AT:
+            await session.flush()
     return None
+
+
+async def _aside(many: int, work: Callable[[], T]) -> T:
+    """The same as `work()`, in a thread if it is about many names."""
+    return await asyncio.to_thread(work) if many > _MANY else work()
 
 
 def _above(existing: Iterable[str]) -> set[str]:
