@@ -307,6 +307,13 @@ async def test_rights_come_with_the_names(door: Door) -> None:
     ]
 
 
+async def test_a_pattern_that_no_name_can_be_like_is_passed_over(bob: Client) -> None:
+    """RFC 5258 3."""
+    assert await lines(bob, 'LIST "" (R&D INBOX "\x01") RETURN (CHILDREN)') == ["() INBOX"]
+    assert await lines(bob, 'LIST "" R&D') == []
+    assert await lines(bob, 'LSUB "" R&D%') == []
+
+
 @pytest.mark.parametrize("said", ['LIST "" "*b%"', 'LSUB "" "*b%"', 'LIST (SUBSCRIBED) "" "*b%"'])
 async def test_many_names_hold_nobody_up(bob: Client, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     for number in range(5):

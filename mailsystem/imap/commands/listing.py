@@ -12,7 +12,7 @@ from mailsystem.imap.command import AUTHENTICATED, Ok, command
 from mailsystem.imap.commands import acl, metadata, status
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.session import FLUSH_AT, Session
-from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.errors import Rejected, SyntaxFault
 from mailsystem.mail.mailbox import INBOX, Mailbox
 from mailsystem.mail.rights import EVERY, Rights, is_of_others
 
@@ -148,14 +148,14 @@ def _query(session: Session, args: Arguments) -> _Query:
     if args.accept(b"("):
         query.extended = True
         while True:
-            query.patterns.append(_joined(reference, args.list_mailbox()))
+            query.patterns += _pattern(args, reference)
             if len(query.patterns) > _MOST_PATTERNS or sum(map(len, query.patterns)) > _LONGEST_PATTERNS:
                 raise SyntaxFault("too many patterns")
             if not args.accept(b" "):
                 break
         args.expect(b")")
     else:
-        query.patterns.append(_joined(reference, args.list_mailbox()))
+        query.patterns += _pattern(args, reference)
     if args.accept(b" "):
         query.extended = True
         args.expect(b"RETURN")
@@ -165,8 +165,13 @@ def _query(session: Session, args: Arguments) -> _Query:
     return query
 
 
-def _joined(reference: str, pattern: str) -> str:
-    return reference + pattern if pattern else ""
+def _pattern(args: Arguments, reference: str) -> list[str]:
+    """list-mailbox, behind the reference; the empty one stays empty, and there is none where no name can be like it."""
+    try:
+        pattern = args.list_mailbox()
+    except Rejected:
+        return []  # RFC 5258 3: it is passed over in silence
+    return [reference + pattern if pattern else ""]
 
 
 def _selection(args: Arguments) -> frozenset[str]:
@@ -214,18 +219,18 @@ async def lsub(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     args.sp()
     reference = args.reference()
     args.sp()
-    pattern = _joined(reference, args.list_mailbox())
+    patterns = _pattern(args, reference)
     args.end()
-    if not pattern:
+    if patterns == [""]:
         session.send(b'* LSUB (\\Noselect) "/" ""\r\n')
         return None
     subscribed = set(await session.store.mailboxes.subscriptions(session.account.id))
     existing = {mailbox.shown for mailbox, _ in await session.store.mailboxes.visible(session.account.id)}
 
     def chosen() -> list[str]:
-        matches = names.matcher(pattern)
+        matches = names.matcher(*patterns)
         # RFC 3501 6.3.9: a level that is not subscribed but stands above one that is, is told where `%` stopped at it.
-        implied = _above(subscribed) if pattern.endswith("%") else set()
+        implied = _above(subscribed) if any(pattern.endswith("%") for pattern in patterns) else set()
         return [name for name in _ordered(subscribed | implied) if matches(name)]
 
     for name in await _aside(len(subscribed), chosen):
