@@ -245,6 +245,16 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[Copied | 
         yield from find(account, INBOX)
         created = yield from create(account, new, None, now)
         inbox = yield from find(account, INBOX)
+        # RFC 5464 4.1: what was noted on INBOX holds for what was in it, and for INBOX too.
+        yield Sql(
+            "INSERT INTO annotations (account_id, mailbox_id, reader_id, entry, value, modseq)"
+            " SELECT account_id, $3, reader_id, entry, value, $4 FROM annotations"
+            " WHERE account_id = $1 AND mailbox_id = $2 AND value IS NOT NULL",
+            account,
+            inbox.id,
+            created.id,
+            created.modseq,
+        )
         return (yield from _move_all(account, inbox, created, now))
     below = yield Sql(
         "SELECT id, name FROM mailboxes WHERE account_id = $1 AND (name = $2 OR substr(name, 1, $4) = $3)",

@@ -222,3 +222,17 @@ async def test_what_people_note_reaches_no_trace(door: Door) -> None:
     said = repr([event.data for event in door.events])
     assert "GETMETADATA" in said
     assert "confidential" not in said
+
+
+async def test_annotations_go_with_a_renamed_mailbox_and_stay_on_inbox_too(door: Door) -> None:
+    """RFC 5464 4.1."""
+    client = await door.client()
+    for name in ("INBOX", "Junk"):
+        await client.ok(f'SETMETADATA {name} (/private/comment "mine" /shared/comment "ours" /private/gone "x")')
+        await client.ok(f"SETMETADATA {name} (/private/gone NIL)")
+        await client.ok(f"RENAME {name} {name}-before")
+    for name in ("INBOX", "INBOX-before", "Junk-before"):
+        assert await client.ok(f"GETMETADATA {name} (/private/comment /shared/comment /private/gone)") == [
+            f"* METADATA {name} ({note})".encode()
+            for note in ('/private/comment "mine"', '/shared/comment "ours"', "/private/gone NIL")
+        ]
