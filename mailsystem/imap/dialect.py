@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
+from unicodedata import is_normalized
 
 from mailsystem.imap import reply
 from mailsystem.imap.view import News, View
@@ -54,6 +55,10 @@ class Dialect:
     def mailbox(self, name: str) -> bytes:
         """mailbox = astring"""
         return reply.mailbox(name, utf8=self.utf8)
+
+    def instead_of(self, said: str) -> bytes:
+        """oldname-extended-item for a name that is not normalized as it was said (RFC 9051 6.3.2); nothing for others."""
+        return b"" if is_normalized("NFC", said) else reply.old_name(self.mailbox(said))
 
     def fetch(self, number: int, uid: int) -> bytes:
         """How a response about one message begins, up to its parenthesis."""

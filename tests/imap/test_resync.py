@@ -217,6 +217,22 @@ async def test_the_later_dialect_has_no_recent_and_spells_names_in_utf8(door: Do
     assert (await one.say(b'CREATE "\xff"')).status == "BAD"
 
 
+async def test_who_names_a_mailbox_in_another_form_is_told_its_name(door: Door) -> None:
+    """RFC 9051 6.3.2, 6.3.5 and 6.3.6: whoever does not normalize names can tell by which the server calls them."""
+    one = await door.client()
+    await one.ok("ENABLE IMAP4rev2")
+    said, kept = "Entwu\u0308rfe", "Entw\u00fcrfe"
+    told = f'* LIST () "/" "{kept}" ("OLDNAME" ("{said}"))'.encode()
+    assert await one.ok(f'CREATE "{said}"') == [told]
+    assert told in await one.ok(f'SELECT "{said}"')
+    assert told in await one.ok(f'EXAMINE "{said}"')
+    assert f'* LIST () "/" "{kept}"'.encode() in await one.ok(f'SELECT "{kept}"')
+    assert f'* LIST (\\NonExistent) "/" "{kept}" ("OLDNAME" ("{said}"))'.encode() in await one.ok(f'DELETE "{said}"')
+    await one.ok(f'CREATE "{kept}"')
+    assert await one.ok(f'RENAME "{said}" new') == [f'* LIST () "/" new ("OLDNAME" ("{said}"))'.encode()]
+    assert await one.ok("DELETE new") == []
+
+
 async def test_who_speaks_only_uids_hears_only_uids(door: Door) -> None:
     for _ in range(3):
         await door.put()

@@ -48,7 +48,7 @@ def _use(args: Arguments) -> str | None:
 async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.3.4: drop a mailbox with its messages, not those below it."""
     args.sp()
-    name = args.mailbox()
+    said, name = args.mailbox_as_said()
     args.end()
     mailbox = await session.store.mailboxes.find(session.account.id, name)
     gone = await session.store.mailboxes.delete(session.account.id, name)
@@ -59,6 +59,9 @@ async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
         # The client knows what it did; it is simply in no mailbox any more.
         session.select(None)
         session.send(b"* OK [CLOSED] the selected mailbox was deleted\r\n")
+    dialect = session.dialect
+    if dialect.rev2 and (instead := dialect.instead_of(said)):
+        session.send(reply.listed(b"LIST", ("\\NonExistent",), dialect.mailbox(name), instead))  # RFC 9051 6.3.5
     return None
 
 
@@ -66,7 +69,7 @@ async def delete(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 async def rename(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 9051 6.3.6: give a mailbox and those below it another name; whoever is in it stays in it."""
     args.sp()
-    old = args.mailbox()
+    said, old = args.mailbox_as_said()
     args.sp()
     new = args.mailbox()
     args.end()
@@ -74,8 +77,9 @@ async def rename(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     if moved is not None:
         witness.copied(session, moved, old, new, moved=True)
     if session.dialect.rev2:
-        spelled = session.dialect.mailbox
-        session.send(reply.listed(b"LIST", (), spelled(new), reply.old_name(spelled(old))))
+        dialect = session.dialect
+        before = dialect.instead_of(said) or reply.old_name(dialect.mailbox(old))
+        session.send(reply.listed(b"LIST", (), dialect.mailbox(new), before))
     return None
 
 

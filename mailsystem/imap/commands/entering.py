@@ -43,7 +43,7 @@ async def examine(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
 
 async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
     args.sp()
-    name = args.mailbox()
+    said, name = args.mailbox_as_said()
     known = _parameters(session, args)
     args.end()
     if session.state is State.SELECTED:
@@ -78,7 +78,11 @@ async def _enter(session: Session, args: Arguments, *, read_only: bool) -> Ok:
     if dialect.rev2:
         # RFC 9051 6.3.2: whoever keeps the attributes that it was told last shall not lose what the mailbox is for.
         uses = (mailbox.special_use or "").split()
-        lines.append(reply.listed(b"LIST", uses, dialect.mailbox(mailbox.shown)).removesuffix(reply.CRLF))
+        lines.append(
+            reply.listed(b"LIST", uses, dialect.mailbox(mailbox.shown), dialect.instead_of(said)).removesuffix(
+                reply.CRLF
+            )
+        )
     session.send(b"\r\n".join(lines) + reply.CRLF)
     if opened.over_quota:
         session.send(b"* NO [OVERQUOTA] you keep more than you may\r\n")  # RFC 9208 4.3.1
