@@ -12,8 +12,7 @@ from mailsystem.mail.mailbox import DELIMITER, INBOX
 
 MOST_SOURCES: Final = 50
 _BY_NAME: Final = ("MAILBOXES", "SUBTREE", "SUBTREE-ONE")
-_SELECTED: Final = ("SELECTED", "SELECTED-DELAYED")
-_WITHOUT_NAME: Final = (*_SELECTED, "INBOXES", "PERSONAL", "SUBSCRIBED")
+_WITHOUT_NAME: Final = ("SELECTED", "INBOXES", "PERSONAL", "SUBSCRIBED")
 
 
 class Source(NamedTuple):
@@ -24,7 +23,7 @@ class Source(NamedTuple):
 
     @property
     def is_selected(self) -> bool:
-        return self.kind in _SELECTED
+        return self.kind == "SELECTED"
 
 
 def read_sources(args: Arguments) -> list[Source] | None:

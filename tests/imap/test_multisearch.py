@@ -47,7 +47,7 @@ def test_each_filter_means_its_mailboxes(text: str, wanted: list[str]) -> None:
 @pytest.mark.parametrize(
     "bad",
     ["IN ()", "IN (mailboxes)", "IN (mailboxes ())", "IN (subtree)", "IN (nowhere)", "IN (personal", "IN (personal (x)) ALL",
-     "IN (personal  inboxes) ALL", "IN (personal)"],
+     "IN (personal  inboxes) ALL", "IN (personal)", "IN (selected-delayed) ALL"],
 )  # fmt: skip
 def test_other_filters_are_faults(bad: str) -> None:
     with pytest.raises(SyntaxFault):
