@@ -77,17 +77,21 @@ class Line:
         self._add(b"%b %d" % (item.name, size))
 
     async def _decode(self, item: Octets, message: Letter) -> None:
-        """`BINARY[section]`: octets with their transfer encoding undone, as a literal8, which may hold any of them."""
+        """`BINARY[section]`: octets with their transfer encoding undone; as a literal8 where NUL is among them, and only there,
+        for so the client knows (RFC 3516 4.3)."""
         size = 0
+        tilde = b""
         whole: list[bytes] | None = []
         async for piece in self._decoded(item, message):
             size += len(piece)
+            if b"\0" in piece:
+                tilde = b"~"
             if whole is not None:
                 whole.append(piece)
                 if size > FLUSH_AT:
                     whole = None
         first, last = item.within(0, size)
-        announced = b"%b ~{%d}" % (item.name, last - first)
+        announced = b"%b %b{%d}" % (item.name, tilde, last - first)
         if whole is not None:
             self._add(b"%b\r\n%b" % (announced, b"".join(whole)[first:last]))
         else:

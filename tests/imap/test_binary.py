@@ -30,26 +30,28 @@ def letter(encoding: str, body: bytes, octets: bytes = base64.encodebytes(OCTETS
     )
 
 
-async def literal8(client: Client, command: str) -> bytes:
+async def decoded(client: Client, command: str, *, nul: bool = False) -> bytes:
+    """What BINARY gives: a literal8 if there is a `nul` in the part, and else a literal (RFC 3516 4.3)."""
     [response] = await client.ok(command)
-    found = re.fullmatch(rb"\* 1 FETCH \(.*?BINARY\[[0-9.]*\](?:<\d+>)? ~\{(\d+)\}\r\n(.*)\)", response, re.DOTALL)
+    found = re.fullmatch(rb"\* 1 FETCH \(.*?BINARY\[[0-9.]*\](?:<\d+>)? (~?)\{(\d+)\}\r\n(.*)\)", response, re.DOTALL)
     assert found, response[:100]
-    assert int(found[1]) == len(found[2])
-    return found[2]
+    assert int(found[2]) == len(found[3])
+    assert bool(found[1]) is nul
+    return found[3]
 
 
 async def test_parts_come_decoded(door: Door) -> None:
     raw = letter("8bit", b"caf\xc3\xa9\r\n")
     await door.put(raw)
     client = await door.client(mailbox="INBOX")
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[1]") == TEXT
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[2]") == OCTETS
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[3]") == b"caf\xc3\xa9\r\n"
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[4]") == b""
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[]") == raw
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[2]<5.100>") == OCTETS[5:105]
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[2]<3000.100>") == b"\0\r\n\0"
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[2]<99999.1>") == b""
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[1]") == TEXT
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[2]", nul=True) == OCTETS
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[3]") == b"caf\xc3\xa9\r\n"
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[4]") == b""
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[]") == raw
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[2]<5.100>", nul=True) == OCTETS[5:105]
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[2]<3000.100>", nul=True) == b"\0\r\n\0"
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[2]<99999.1>", nul=True) == b""
 
 
 async def test_sizes_are_those_of_what_is_decoded(door: Door) -> None:
@@ -65,7 +67,7 @@ async def test_binary_marks_a_message_seen_and_a_peek_does_not(door: Door) -> No
     await door.put(letter("7bit", b"x"))
     client = await door.client(mailbox="INBOX")
     await client.ok("FETCH 1 BINARY.PEEK[3]")
-    assert await client.ok("FETCH 1 BINARY[3]") == [b"* 1 FETCH (FLAGS (\\Seen \\Recent) BINARY[3] ~{1}\r\nx)"]
+    assert await client.ok("FETCH 1 BINARY[3]") == [b"* 1 FETCH (FLAGS (\\Seen \\Recent) BINARY[3] {1}\r\nx)"]
 
 
 async def test_an_encoding_that_nobody_knows_is_refused(door: Door) -> None:
@@ -74,14 +76,14 @@ async def test_an_encoding_that_nobody_knows_is_refused(door: Door) -> None:
     for item in ("BINARY.PEEK[3]", "BINARY.SIZE[3]"):
         answer = await client.say(f"FETCH 1 {item}")
         assert (answer.status, answer.code, answer.untagged) == ("NO", "UNKNOWN-CTE", [])
-    assert await literal8(client, "FETCH 1 BINARY.PEEK[1]") == TEXT
+    assert await decoded(client, "FETCH 1 BINARY.PEEK[1]") == TEXT
 
 
 @pytest.mark.parametrize("raw", [b"", b"\r\n", b"Subject: x\r\n\r\nhello"])
 async def test_a_message_without_parts_has_one(door: Door, raw: bytes) -> None:
     await door.put(raw)
     client = await door.client(mailbox="INBOX")
-    assert await literal8(client, "FETCH 1 BINARY[1]") == raw.partition(b"\r\n\r\n")[2]
+    assert await decoded(client, "FETCH 1 BINARY[1]") == raw.partition(b"\r\n\r\n")[2]
 
 
 async def test_a_large_part_is_decoded_in_pieces(door: Door) -> None:
