@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Protocol
+from typing import Final, Protocol
 
 from mailsystem.mail.outgoing import Outgoing
+
+_MOST_HEADER: Final = 256 << 10
+"""Octets of a header that are looked through."""
+_WAIVED: Final = re.compile(rb"\nTLS-Required:[ \t]*No[ \t]*\r\n", re.IGNORECASE)
 
 
 class Octets(Protocol):
@@ -82,6 +87,16 @@ class Content:
                     if end or self._utf8_header:
                         break
         return self._utf8_header
+
+    async def waives_tls(self) -> bool:
+        """Whether its header says that it shall rather arrive than be protected (RFC 8689 3)."""
+        text = b"\n"
+        async with aclosing(self.pieces()) as octets:
+            async for piece in octets:
+                text += piece
+                if len(text) > _MOST_HEADER or b"\r\n\r\n" in text:
+                    break
+        return _WAIVED.search(text.partition(b"\r\n\r\n")[0] + b"\r\n") is not None
 
 
 class Stuffing:

@@ -85,7 +85,7 @@ def mail(content: Content, offered: Extensions, *, body: Body, utf8: bool) -> by
             words.append(f"RET={message.ret}")
         if message.envid and _GRAPHIC.fullmatch(message.envid):
             words.append(f"ENVID={message.envid}")
-    if message.require_tls:
+    if message.require_tls and "REQUIRETLS" in offered:
         words.append("REQUIRETLS")
     return " ".join(words).encode()
 

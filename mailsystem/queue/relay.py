@@ -91,7 +91,7 @@ class Relay:
         except Unroutable as why:
             errand.settle(State.WAITING if why.temporary else State.FAILED, why.status, why.text)
             return errand.attempts
-        least = await self._least(domain, message, smarthost)
+        least = await self._least(domain, errand.content, smarthost)
         try:
             for way in ways[:MOST_TRIES]:
                 if errand.is_over or asyncio.get_running_loop().time() >= until:
@@ -123,12 +123,14 @@ class Relay:
             port, tls, credentials = self._port if own is None else own[1], "starttls", None
         return [Way(host.name, address, port, tls, credentials) for host in found.hosts for address in host.addresses]
 
-    async def _least(self, domain: str, message: Outgoing, smarthost: Smarthost | None) -> Level:
+    async def _least(self, domain: str, content: Content, smarthost: Smarthost | None) -> Level:
         """How well the session must be protected."""
-        if message.require_tls:
+        if content.message.require_tls:
             return Level.VERIFIED  # RFC 8689 4.2.1
         if smarthost is None:
-            return await self._levels.level(domain)
+            level = await self._levels.level(domain)
+            # RFC 8689 4.2.2: such a message goes as well protected as it can, and fails for no lack of it.
+            return Level.NONE if level is not Level.NONE and await content.waives_tls() else level
         if smarthost.tls == "none":
             return Level.NONE
         # A password goes to nobody who cannot prove who they are.
@@ -162,7 +164,8 @@ class Relay:
 
 async def _hand_over(session: Session, errand: Errand) -> None:
     """All that is left, in as many transactions as the other side wants it to be. Raises `Fault`."""
-    if errand.message.require_tls and "REQUIRETLS" not in session.extensions:
+    # RFC 8689 5: a report is not lost for the want of that word, as long as it is under TLS.
+    if errand.message.require_tls and errand.message.sender and "REQUIRETLS" not in session.extensions:
         raise Fault(
             "5.7.30", f"mail must stay under TLS, which {session.host} does not promise (REQUIRETLS)", final=True
         )

@@ -136,7 +136,8 @@ class Reporter:
             head = _header(await contents.read(message.content, 0, _MOST_HEAD))
             whole = None
             # Who came without a login may well have named somebody else as the sender: they get no more of it than they must.
-            ret = message.ret or (None if message.login else "HDRS")
+            # What must stay under TLS never comes back whole, whatever RET says (RFC 8689 5).
+            ret = "HDRS" if message.require_tls else message.ret or (None if message.login else "HDRS")
             if returns_body(ret, [each.action for each in told], message.size):
                 whole = _without_return_path(await contents.read(message.content))
             octets = await asyncio.to_thread(
@@ -149,7 +150,7 @@ class Reporter:
                 original_head=head,
                 original=whole,
                 envid=message.envid,
-                ret=message.ret,
+                ret=ret,
                 now=self._store.clock.now(),
                 token=secrets.token_hex(16),
             )

@@ -166,6 +166,25 @@ async def test_a_connection_that_was_kept_is_used_only_if_it_is_good_enough(stor
         await rig.relay.close()
 
 
+@pytest.mark.parametrize(
+    ("pieces", "state"),
+    [
+        ((b"From: ann@a.test\r\ntls-req", b"uired:  NO \r\nSubject: x\r\n\r\nhello\r\n"), State.RELAYED),
+        ((b"TLS-Required: No\r\n\r\n",), State.RELAYED),
+        ((b"TLS-Required: Nothing\r\n\r\nhello\r\n",), State.WAITING),
+        ((b"From: ann@a.test\r\n\r\nTLS-Required: No\r\n",), State.WAITING),
+    ],
+)
+async def test_mail_that_waives_tls_waits_for_none(store: Store, pieces: tuple[bytes, ...], state: State) -> None:
+    """RFC 8689 4.2.2, such as a report that TLS has failed."""
+    script = IN_CLEAR if state is State.RELAYED else f"{GREETING}{EHLO}{CLEAR}"
+    async with server(script) as peer, relaying(store, peer.port) as rig:
+        await rig.levels.seen("b.test", Level.ENCRYPTED)
+        [attempt] = await rig.send(letter=Letter(*pieces))
+        await rig.relay.close()
+    assert attempt.state is state
+
+
 # An attack
 
 
@@ -241,7 +260,19 @@ async def test_mail_that_must_stay_under_tls_waits_while_a_host_that_may_have_it
     assert (attempt.state, attempt.status, attempt.remote) == (State.WAITING, "4.4.1", "other.b.test")
 
 
-async def test_a_report_has_no_exception_of_its_own(store: Store) -> None:
+async def test_a_report_is_not_lost_where_nobody_knows_that_word(store: Store, authority: Authority) -> None:
+    """RFC 8689 5; the certificate must be as good as for any other."""
+    script = f"{OFFER}{START}{EHLO}{CLEAR}{CONTENT.replace('C: MAIL…', 'C: MAIL FROM:<>')}{BYE}"
+    async with (
+        server(script, tls=authority.server("mx.b.test")) as peer,
+        relaying(store, peer.port, trust=authority.trust()) as rig,
+    ):
+        [attempt] = await rig.send(sender="", require_tls=True)
+        await rig.relay.close()
+    assert attempt.state is State.RELAYED
+
+
+async def test_a_report_that_must_stay_under_tls_never_goes_in_clear(store: Store) -> None:
     async with server(f"{GREETING}{EHLO}{CLEAR}") as peer, relaying(store, peer.port) as rig:
         [attempt] = await rig.send(sender="", require_tls=True)
     assert (attempt.state, attempt.status) == (State.FAILED, "5.7.10")

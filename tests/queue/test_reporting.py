@@ -143,3 +143,14 @@ async def test_whose_sender_nobody_vouches_for_gets_the_header_back_unless_they_
         [report] = await some(store, ann)
     assert "Subject: hello" in report
     assert ("\r\nworld\r\n" in report) == whole
+
+
+async def test_what_had_to_stay_under_tls_never_comes_back_whole(store: Store, ann: Account) -> None:
+    """RFC 8689 5: as if RET=HDRS had been said, even where RET=FULL was."""
+    await leave(
+        store, "abc", "ann@example.org", "bob@example.net", login="ann@example.org", ret="FULL", require_tls=True
+    )
+    async with sending(store, Others()):
+        [report] = await some(store, ann)
+    assert "Subject: hello" in report
+    assert "\r\nworld\r\n" not in report
