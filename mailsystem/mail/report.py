@@ -62,13 +62,15 @@ def report(
     ret: Literal["FULL", "HDRS"] | None = None,
     now: float,
     token: str,
+    author: Address | None = None,
 ) -> bytes:
     """A whole message, with CRLF, to be sent to `to` from the null sender.
 
     `to` is the sender of the message, and not null; `hostname` ours, `ident` and `arrived` those of the message here; `envid`
     and `ret` as they came with it. `original_head` is its header block, with or without the blank line; `original` all of it,
     or None: it is left out where `returns_body` says no, or where it could not travel as it is. `token` makes the boundary
-    and the Message-ID unique: letters and digits, not to be guessed.
+    and the Message-ID unique: letters and digits, not to be guessed. `author` is whose name it bears and who reads what is
+    answered to it (RFC 3464 2); None where nobody does.
 
     It needs 8BITMIME where it is not all ASCII, and SMTPUTF8 where `to` is not. In a report to an address that is ASCII
     nothing needs SMTPUTF8, whatever the recipients are: their addresses are written in ASCII (RFC 6533 3).
@@ -93,7 +95,7 @@ def report(
     actions = {each.action for each in recipients}
     title = TITLES[next(action for action in ORDER if action in actions)]
     fields = [
-        f"From: Mail Delivery System <mailer-daemon@{host}>",
+        f"From: Mail Delivery System <{author or f'mailer-daemon@{host}'}>",
         f"To: <{to}>",
         subject_field(f"{title}: {subject}" if subject else f"{title}: your message"),
         f"Date: {formatdate(now, localtime=True)}",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailsystem.delivery import Delivery
+from mailsystem.directory import POSTMASTER
 from mailsystem.mail.address import Address
 from mailsystem.mail.errors import MailError, NoSuchRecipient, NotPermitted
 from mailsystem.mail.outgoing import OutboundId, Outgoing, State, Waiting
@@ -132,6 +133,7 @@ class Reporter:
     async def _deliver(self, message: Outgoing, told: Sequence[Reported], settling: Settling) -> None:
         contents = self._store.contents
         try:
+            author = await self._author(message, told)
             # Its sender does not need the trace fields, nor to see what signs it.
             head = _header(await contents.read(message.content, 0, _MOST_HEAD))
             whole = None
@@ -153,6 +155,7 @@ class Reporter:
                 ret=ret,
                 now=self._store.clock.now(),
                 token=secrets.token_hex(16),
+                author=author,
             )
         except BaseException:
             settling.close()
@@ -171,6 +174,13 @@ class Reporter:
                 status=each.status,
                 report=ident,
             )
+
+    async def _author(self, message: Outgoing, told: Sequence[Reported]) -> Address | None:
+        """The postmaster of the domain of ours that the message came from, or was for: so it can be answered, and is signed."""
+        ours = await self._store.accounts.domains()
+        domains = (message.sender.domain, *(each.address.domain for each in told))
+        domain = next((domain for domain in domains if domain in ours), None)
+        return None if domain is None else Address(POSTMASTER, domain)
 
 
 def wants_report(message: Outgoing, recipient: Waiting, state: State) -> bool:

@@ -137,6 +137,18 @@ async def test_what_is_forwarded_leaves_in_our_name_and_its_report_finds_the_way
     assert "from mx.b.test" in report["Received"]
 
 
+async def test_a_report_can_be_answered_and_is_signed(houses: Street) -> None:
+    """RFC 3464 2: it comes from somebody who reads mail. Many servers take nothing that nobody vouches for."""
+    a, b = await houses.open("a", people=("alice",)), await houses.open("b")
+    await b.store.signing_keys.add(make_keys("b.test", time.time(), (), state=KeyState.ACTIVE))
+    await b.store.accounts.set_alias("on@b.test", ["gone@a.test"])
+    await asyncio.to_thread(a.submit, "alice@a.test", ["on@b.test"], MESSAGE)
+    report = await a.one("alice")
+    assert report["From"] == "Mail Delivery System <postmaster@b.test>"
+    assert len(report.get_all("DKIM-Signature", [])) == 2
+    assert "d=b.test;" in report["DKIM-Signature"]
+
+
 async def test_by_a_return_path_of_ours_nothing_comes_but_reports(houses: Street) -> None:
     a, b = await houses.open("a", people=("alice",)), await houses.open("b")
     await b.store.accounts.set_alias("on@b.test", ["alice@a.test"])
