@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from mailsystem.mail.address import Address
 from mailsystem.mail.errors import MailError
-from mailsystem.mail.outgoing import Attempt, Outgoing, State, Waiting
+from mailsystem.mail.outgoing import Attempt, OutboundId, Outgoing, State, Waiting
 from mailsystem.queue.letter import Letter, letter_of
 from mailsystem.queue.reporting import Reporter, wants_report
 from mailsystem.queue.schedule import Schedule
@@ -98,6 +98,7 @@ class Worker:
         self._busy: Counter[str] = Counter()
         self._slow_after = slow_after
         self._drains: set[asyncio.Task[None]] = set()
+        self._under_way: set[tuple[OutboundId, Address]] = set()
         self._slow: set[asyncio.Task[None] | None] = set()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -184,8 +185,23 @@ class Worker:
                 return
             self._changed.set()  # there may be more of it than one connection should carry
             for job in jobs:
-                with self._timed():
-                    await self._handle(job)
+                with self._timed(), self._only_once(job) as mine:
+                    if mine.recipients:
+                        await self._handle(mine)
+
+    @contextmanager
+    def _only_once(self, job: Job) -> Iterator[Job]:
+        """What of a job is not under way already: a clock that was set ahead ends the lease of what is still being tried."""
+        mine = replace(
+            job,
+            recipients=tuple(each for each in job.recipients if (job.message.id, each.address) not in self._under_way),
+        )
+        begun = {(job.message.id, each.address) for each in mine.recipients}
+        self._under_way |= begun
+        try:
+            yield mine
+        finally:
+            self._under_way -= begun
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

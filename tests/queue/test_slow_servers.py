@@ -7,6 +7,9 @@ import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+
+from vault import TestClock
 
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory
@@ -17,8 +20,8 @@ from mailsystem.queue.letter import Letter
 from mailsystem.queue.reporting import Reporter
 from mailsystem.queue.schedule import Schedule
 from mailsystem.queue.worker import Worker, working
-from mailsystem.store import QUEUE, Leaving, Store
-from mailsystem.store.outbound import Outbound
+from mailsystem.store import QUEUE, Leaving, Selection, Store, open_store
+from mailsystem.store.outbound import LEASE, Outbound
 from mailsystem.telemetry import Trace
 
 PATIENCE = 30.0
@@ -39,6 +42,10 @@ class Others:
             await asyncio.Event().wait()
         self.reached.set()
         return [Attempt(each.address, State.SENT, "2.0.0", "250 ok", "mx.test") for each in recipients]
+
+    async def until(self, count: int) -> None:
+        while len(self.asked) < count:  # noqa: ASYNC110 - nothing rings for it
+            await asyncio.sleep(0.01)
 
     async def close(self) -> None: ...
 
@@ -80,6 +87,26 @@ async def test_even_of_slow_servers_there_are_not_more_than_ten_times_as_many(st
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
     assert len(others.asked) == 20
+
+
+async def test_a_clock_that_is_set_ahead_doubles_no_mail(tmp_path: Path) -> None:
+    """As that of a machine that wakes up: the lease is over, and the message is still being handed on."""
+    clock, others = TestClock(), Others()
+    async with open_store(tmp_path, clock=clock) as store:
+        await leave(store, "bob@one.slow", "eve@one.slow")
+        async with sending(store, others), asyncio.timeout(PATIENCE):
+            await others.until(1)
+            clock.time += 2 * LEASE
+            await leave(store, "bob@quick.test")
+            await others.reached.wait()
+            while any(  # noqa: ASYNC110 - it is taken again, and nothing rings for that
+                each.due <= clock.time
+                for each in (await store.oversight.listing(Selection(domain="one.slow"))).messages[0].recipients
+            ):
+                await asyncio.sleep(0.01)
+            await leave(store, "cid@quick.test")
+            await others.until(3)
+    assert others.asked == ["one.slow", "quick.test", "quick.test"]
 
 
 async def test_a_queue_that_takes_long_to_look_at_is_not_looked_at_all_the_time(store: Store) -> None:
