@@ -281,6 +281,7 @@ class Conversation(SMTP):
         except Exception as bug:
             self.trace.event("bug", command=verb.decode(), traceback=_story(bug, secret=verb == b"AUTH"))
             await self._refuse(bug, verb)
+        self._due = None  # what a login waited for is not taken from the next command
 
     async def _refuse(self, error: Exception, verb: bytes) -> None:
         reply = reply_to(error, verb)

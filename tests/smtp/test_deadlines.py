@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import pytest
-from smtp_door import Client, House
+from smtp_door import PASSWORD, Client, House
 
+from mailsystem.net import Connection
 from mailsystem.smtp.conversation import TooSlow
 from mailsystem.smtp.receiving import Reception
 from mailsystem.store import Spool
@@ -48,6 +50,29 @@ async def test_a_login_has_to_come_whole_in_time(house: House) -> None:
     async with house.door(timeout=0.3) as door, await Client.connect(door) as client:
         assert (await client.say("AUTH PLAIN")).startswith("334")
         await cut(client, house, b"A" * 200, every=0.03)
+
+
+async def test_what_a_login_took_is_not_taken_from_the_next_command(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 5321 4.5.3.2.7: a whole five minutes for each command."""
+    loop, read = asyncio.get_running_loop(), Connection.read
+    now, late = loop.time, 0.0
+    patience: list[float] = []
+
+    async def noting(connection: Connection, timeout: float) -> bytes:
+        patience.append(timeout)
+        return await read(connection, timeout)
+
+    monkeypatch.setattr(loop, "time", lambda: now() + late)
+    monkeypatch.setattr(Connection, "read", noting)
+    async with house.door(timeout=300.0) as door, await Client.connect(door) as client:
+        assert (await client.say("AUTH PLAIN")).startswith("334")
+        before, late = len(patience), 200.0
+        secret = base64.b64encode(f"\0ann@example.org\0{PASSWORD}".encode())
+        assert (await client.say(secret)).startswith("235")
+        assert (await client.say("NOOP")).startswith("250")
+        assert min(patience[before:]) > 250
 
 
 async def test_who_goes_on_is_not_cut(house: House) -> None:
