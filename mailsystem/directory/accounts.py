@@ -8,7 +8,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailsystem.directory.authentication import Authenticating
 from mailsystem.directory.passwords import derive_keys, hash_password, is_outdated, matching, verify_password
@@ -42,6 +42,14 @@ _RESOLVED_FOR: Final = 2.0
 _PROVEN_FOR: Final = 300.0
 
 
+class _Found(NamedTuple):
+    """What came of looking up an address."""
+
+    places: tuple[Target | Away, ...]
+    room: int | None = None
+    """Octets for which everybody has room; None is any number."""
+
+
 class AccountsDirectory(Authenticating):
     """The people of `serve`: accounts with passwords, domains, aliases, sub-addresses."""
 
@@ -61,7 +69,7 @@ class AccountsDirectory(Authenticating):
         self._default_domain = default_domain
         self._separator = separator
         self._detail_folder = detail_folder
-        self._resolved: Remembered[tuple[Target | Away, ...]] = Remembered(store.clock, _RESOLVED_FOR)
+        self._resolved: Remembered[_Found] = Remembered(store.clock, _RESOLVED_FOR)
         self._proven: Remembered[bool] = Remembered(store.clock, _PROVEN_FOR)
         self._key = secrets.token_bytes(32)
         self._dummy = ""
@@ -156,7 +164,7 @@ class AccountsDirectory(Authenticating):
         await self._store.accounts.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
     async def resolve(
-        self, address: Address, *, sending: bool = False, login: str | None = None
+        self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
         address = self._completed(address)
         # By its exact spelling: another server may part what the case alone does, and what leaves is what was asked for.
@@ -164,12 +172,15 @@ class AccountsDirectory(Authenticating):
         if known is None:
             known = await self._look_up(address)
             self._resolved.put(str(address), known)
-        if not sending and any(isinstance(place, Away) and not place.by for place in known):
+        if not sending and any(isinstance(place, Away) and not place.by for place in known.places):
             raise NotPermitted("relaying denied")
-        return known
+        if known.room is not None and octets > known.room:
+            raise OverQuota("mailbox has no room for a message of that size")
+        return known.places
 
-    async def _look_up(self, address: Address) -> tuple[Target | Away, ...]:
+    async def _look_up(self, address: Address) -> _Found:
         found: dict[Target | Away, None] = {}
+        rooms: list[int] = []
         first, refused = True, False
         async for hop, route in self._way(address):
             if not (route.account or route.targets or route.ours or hop.domain == self._default_domain):
@@ -178,7 +189,7 @@ class AccountsDirectory(Authenticating):
             if first and (route.caught or not (route.account or route.targets)):
                 back = (await self._srs()).reverse(hop, self._store.clock.now())
                 if back is not None:
-                    return (Away(back, address.domain, back=True),)
+                    return _Found((Away(back, address.domain, back=True),))
             first = False
             if route.disabled is Disabled.DEFER:
                 raise InUse("mailbox disabled for now")
@@ -187,10 +198,12 @@ class AccountsDirectory(Authenticating):
                 continue
             if route.full:
                 raise OverQuota("mailbox full")
+            if route.room is not None:
+                rooms.append(route.room)
             found[Target(route.account, route.mailbox)] = None
         if not found:
             raise NoSuchRecipient("mailbox disabled" if refused else None)
-        return tuple(found)
+        return _Found(tuple(found), min(rooms, default=None))
 
     async def return_path(self, sender: Address, by: str) -> Address:
         if not sender or await self._is_ours(sender.domain):

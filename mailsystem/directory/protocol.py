@@ -74,13 +74,13 @@ class Directory(Protocol):
         ...
 
     async def resolve(
-        self, address: Address, *, sending: bool = False, login: str | None = None
+        self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
         """Whose mailboxes mail for `address` goes to, here and elsewhere; `login` is who brings it.
 
-        Raises `NoSuchRecipient` where nobody has it, `OverQuota` where somebody is full, and `InUse` where mail has to wait
-        until an account or a domain is enabled again. Raises `NotPermitted` where the domain is not ours, unless it is for
-        one of our own people who is `sending`: no relaying.
+        Raises `NoSuchRecipient` where nobody has it, `OverQuota` where somebody has no room for so many `octets`, and `InUse`
+        where mail has to wait until an account or a domain is enabled again. Raises `NotPermitted` where the domain is not
+        ours, unless it is for one of our own people who is `sending`: no relaying.
         """
         ...
 

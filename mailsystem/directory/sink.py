@@ -91,7 +91,7 @@ class SinkDirectory(Authenticating):
         """Not kept: everybody is let in."""
 
     async def resolve(
-        self, address: Address, *, sending: bool = False, login: str | None = None
+        self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
         if not address.domain:
             address = Address(address.local, self._default_domain)

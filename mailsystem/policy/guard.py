@@ -104,9 +104,9 @@ class Guard:
         await self._directory.record_login(who, door=door, peer=peer, ok=ok, mechanism=mechanism)
 
     async def resolve(
-        self, address: Address, *, sending: bool = False, login: str | None = None
+        self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
-        return await self._directory.resolve(address, sending=sending, login=login)
+        return await self._directory.resolve(address, sending=sending, login=login, octets=octets)
 
     async def return_path(self, sender: Address, by: str) -> Address:
         return await self._directory.return_path(sender, by)

@@ -169,7 +169,10 @@ class MailHandler:
         self, server: object, session: MailSession, envelope: Transaction, recipient: Address
     ) -> Reply:
         sender = self._may_relay(session)
-        places = await self._directory.resolve(recipient, sending=sender is not None, login=session.login)
+        # Now, by what MAIL has said (RFC 1870 6): once the message is here, one answer must do for all.
+        places = await self._directory.resolve(
+            recipient, sending=sender is not None, login=session.login, octets=envelope.asked.size
+        )
         elsewhere = [place for place in places if type(place) is Away]
         if envelope.sender and any(place.back for place in elsewhere):
             # Whoever has seen one of our return paths could send by it to whom it stands for, whatever they like.

@@ -30,6 +30,8 @@ class MailParameters:
     envid: str | None = None
     given: Mapping[str, str | None] = field(default_factory=dict)
     """All of them, by keyword in upper case."""
+    size: int = 0
+    """Octets of the message, as far as its sender knows; 0 where nothing is said."""
 
 
 def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
@@ -44,7 +46,8 @@ def of_mail(text: bytes, *, size_limit: int, secure: bool) -> MailParameters:
     for keyword, value in asked.given.items():
         match keyword:
             case "SIZE":
-                if grammar.size(value) > size_limit:
+                asked.size = grammar.size(value)
+                if asked.size > size_limit:
                     raise TooLarge("message too large")  # RFC 1870 6.1
             case "BODY":
                 asked.body = grammar.body(value)

@@ -52,6 +52,8 @@ class Route:
     """The account, or the domain of the address."""
     full: bool = False
     """The account keeps as much as it may."""
+    room: int | None = None
+    """Octets that it may keep beside; None is any number."""
     caught: bool = False
     """Nobody has that address: `targets` is the domain's catch-all."""
 
@@ -67,7 +69,7 @@ def find(address: str, domain: str, base: str | None, folder: str | None) -> Uni
         if accounts and folder:
             mailbox = yield from _folder(accounts[0][0], folder)
     caught = not accounts and not targets and catch_all is not None
-    account, disabled, full = accounts[0] if accounts else (None, None, False)
+    account, disabled, full, room = accounts[0] if accounts else (None, None, False, None)
     disabled = disabled or closed
     return Route(
         account=AccountId(account) if account is not None else None,
@@ -76,14 +78,16 @@ def find(address: str, domain: str, base: str | None, folder: str | None) -> Uni
         mailbox=mailbox,
         disabled=Disabled(disabled) if disabled else None,
         full=bool(full),
+        room=room,
         caught=caught,
     )
 
 
-def _at(address: str) -> Unit[tuple[list[tuple[int, str | None, bool]], list[tuple[str]]]]:
+def _at(address: str) -> Unit[tuple[list[tuple[int, str | None, bool, int | None]], list[tuple[str]]]]:
     accounts = yield Sql(
-        "SELECT id, disabled, messages >= most_messages OR octets >= most_octets FROM accounts WHERE id = COALESCE("
-        "(SELECT id FROM accounts WHERE login = $1), (SELECT account_id FROM addresses WHERE address = $1))",
+        "SELECT id, disabled, messages >= most_messages OR octets >= most_octets, most_octets - octets FROM accounts"
+        " WHERE id = COALESCE((SELECT id FROM accounts WHERE login = $1),"
+        " (SELECT account_id FROM addresses WHERE address = $1))",
         address,
     )
     targets = yield Sql("SELECT target FROM aliases WHERE address = $1 ORDER BY target", address)

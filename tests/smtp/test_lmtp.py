@@ -47,7 +47,7 @@ class Changing(AccountsDirectory):
     error: MailError | None = None
 
     async def resolve(
-        self, address: Address, *, sending: bool = False, login: str | None = None
+        self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
         if self.error and address.local == "bob":
             raise self.error

@@ -30,7 +30,7 @@ def test_everything_at_once() -> None:
     text = b"SIZE=1000 body=binarymime SMTPUTF8 AUTH=<> RET=hdrs ENVID=QQ314159+2Babc REQUIRETLS"
     given = {"SIZE": "1000", "BODY": "binarymime", "SMTPUTF8": None, "AUTH": "<>", "RET": "hdrs"}
     given |= {"ENVID": "QQ314159+2Babc", "REQUIRETLS": None}
-    wanted = parameters.MailParameters(True, "BINARYMIME", True, "HDRS", "QQ314159+2Babc", given)
+    wanted = parameters.MailParameters(True, "BINARYMIME", True, "HDRS", "QQ314159+2Babc", given, 1000)
     assert of_mail(text, secure=True) == wanted
     asked = parameters.of_rcpt(b"notify=success,DELAY ORCPT=rfc822;Bob+2Bx@example.com")
     assert asked == Notification(frozenset({"SUCCESS", "DELAY"}), "rfc822;Bob+2Bx@example.com")

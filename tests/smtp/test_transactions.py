@@ -15,7 +15,7 @@ from smtp_door import ALL, PASSWORD, Client, House
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope
 from mailsystem.mail.errors import MailError, OverQuota, Rejected, Unavailable
-from mailsystem.store import Spool
+from mailsystem.store import Quota, Spool
 from mailsystem.telemetry import Trace
 
 NEXT = b"Subject: next\r\n\r\nwhole\r\n"
@@ -97,6 +97,22 @@ async def test_the_size_is_limited_before_and_during_data(house: House) -> None:
         assert (await client.mail(line * 6250 + b"\r\n.\r\n")).startswith("552 5.3.4")
         assert (await client.mail(line * 62500 + b".\r\n")).startswith("552 5.3.4")
         await goes_on(client, house, line * 6250)
+
+
+async def test_who_has_no_room_for_so_much_keeps_it_from_nobody_else(house: House) -> None:
+    """There is one answer to the message, so each must hear at RCPT what MAIL lets us know (RFC 1870 6)."""
+    await house.store.accounts.set_quota("bob@example.org", Quota(octets=5000))
+    await house.store.accounts.set_alias("all@example.org", ["ann@example.org", "bob@example.org"])
+    async with house.door() as door, await Client.connect(door) as client:
+        assert (await client.say("MAIL FROM:<a@example.net> SIZE=5001")).startswith("250")
+        assert (await client.say("RCPT TO:<bob@example.org>")).startswith("452 4.2.2 ")
+        assert (await client.say("RCPT TO:<all@example.org>")).startswith("452 4.2.2 ")
+        assert (await client.say("RCPT TO:<ann@example.org>")).startswith("250")
+        assert (await client.say("DATA")).startswith("354")
+        assert (await client.say(b"x" * 4998 + b"\r\n.")).startswith("250")
+        assert len(await house.kept("ann@example.org")) == 1
+        assert (await client.say("MAIL FROM:<a@example.net> SIZE=1000")).startswith("250")
+        assert (await client.say("RCPT TO:<bob@example.org>")).startswith("250")
 
 
 async def test_stuffed_dots_do_not_count(house: House) -> None:
