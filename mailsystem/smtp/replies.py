@@ -133,6 +133,7 @@ def reply_to(error: Exception, verb: bytes = b"") -> Reply:
 
 OK: Final = Reply(250, "2.0.0", "ok")
 BYE: Final = Reply(221, "2.0.0", "bye")
+HELP: Final = Reply(214, "2.0.0", "see RFC 5321")
 CANNOT_VERIFY: Final = Reply(252, "2.5.2", "cannot verify, send it some mail and see")
 SENDER_OK: Final = Reply(250, "2.1.0", "ok")
 RECIPIENT_OK: Final = Reply(250, "2.1.5", "ok")

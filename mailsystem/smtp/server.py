@@ -272,8 +272,8 @@ class MailSMTP(Receiving):
 
     @syntax("HELP [command]")
     async def smtp_HELP(self, argument: bytes) -> None:
-        """RFC 5321 4.1.1.8: not offered; the RFC is the better help."""
-        raise Refusal(replies.NOT_IMPLEMENTED)
+        """RFC 5321 4.1.1.8: names the commands; of each of them the RFC tells more."""
+        await self.push(replies.HELP.saying(" ".join(verb.decode() for verb in self.verbs if verb != b"EXPN")))
 
     @syntax("EXPN <list>")
     async def smtp_EXPN(self, argument: bytes) -> None:

@@ -86,9 +86,9 @@ DIALOGS = {
         C: EXPN list
         S: 502 5.5.1
         C: HELP
-        S: 502 5.5.1
+        S: 214 2.0.0 AUTH BDAT DATA EHLO HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY
         C: HELP MAIL
-        S: 502 5.5.1
+        S: 214 2.0.0
     """,
     "states": """
         C: RCPT TO:<ann@example.org>

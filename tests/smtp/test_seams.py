@@ -13,8 +13,23 @@ from mailsystem.smtp.handler import MailHandler, MailSession, Transaction
 from mailsystem.smtp.server import MailSMTP
 
 BASE = aiosmtpd.smtp.SMTP
-OURS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "QUIT"}
-REFUSED = {"HELP", "EXPN"}
+OURS = {
+    "HELO",
+    "EHLO",
+    "LHLO",
+    "STARTTLS",
+    "AUTH",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "BDAT",
+    "RSET",
+    "NOOP",
+    "VRFY",
+    "QUIT",
+    "HELP",
+}
+REFUSED = {"EXPN"}
 
 
 def test_the_model_is_aiosmtpds() -> None:
