@@ -20,6 +20,8 @@ REMEMBERED: Final = 1024
 _ATEXT = r'[^\x00-\x20"(),.:;<>@\[\\\]\x7f]'
 _DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _QUOTED = re.compile(r'"(?:[^\x00-\x1f"\\\x7f]|\\[\x20-\x7e])*"')
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")  # RFC 3490 3.1
+_STAYING = re.compile("([\u00df\u03c2\u200c\u200d])")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
@@ -127,12 +129,12 @@ def normal_domain(text: str) -> str:
     """
     if text.startswith("[") and text.endswith("]"):
         return _literal(text[1:-1])
-    name = text.lower()
+    name = text.replace("\u03a3", "\u03c3").lower()  # or a capital sigma becomes a final one by where it stands
     if len(name) > MAX_DOMAIN:  # before anything slow is done with it
         raise SyntaxFault("bad domain")
     if not name.isascii():
         try:
-            name = name.encode("idna").decode("ascii").lower()
+            name = ".".join(map(_a_label, _DOTS.split(name))).lower()
         except UnicodeError:
             raise SyntaxFault("bad domain") from None
     if not name or len(name) > MAX_DOMAIN:
@@ -141,6 +143,18 @@ def normal_domain(text: str) -> str:
         if len(label) > 63 or not _LABEL.fullmatch(label):
             raise SyntaxFault("bad domain")
     return name
+
+
+def _a_label(label: str) -> str:
+    """A label as DNS has it (RFC 5891). Python's codec is of IDNA 2003, which makes of some names those of somebody else:
+    "ss" of a sharp s, and nothing of what joins letters. So what RFC 5892 2.6 lets stay is kept from it. Raises `UnicodeError`.
+    """
+    if _STAYING.search(label) is None:
+        return label.encode("idna").decode("ascii")
+    from encodings.idna import nameprep  # nearly nobody needs it
+
+    pieces = [piece if _STAYING.fullmatch(piece) else nameprep(piece) for piece in _STAYING.split(label)]
+    return "xn--" + "".join(pieces).encode("punycode").decode("ascii")
 
 
 def _literal(text: str) -> str:
