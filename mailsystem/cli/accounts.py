@@ -55,6 +55,14 @@ def full_address(text: str, settings: Settings) -> Address:
         raise Refused(f"{text} is not an address: {fault}") from None
 
 
+def target_key(text: str) -> str:
+    """What tells whom a target of an alias or a catch-all means, however it is spelled."""
+    try:
+        return Address.parse(text).key
+    except SyntaxFault:
+        return text
+
+
 async def known_login(text: str, store: Store, settings: Settings) -> str:
     """The login of somebody who is here. Raises `Refused`."""
     login = full_address(text, settings).key
@@ -106,12 +114,12 @@ async def forget(address: str, store: Store) -> list[str]:
     """
     touched = []
     for domain in await store.accounts.domain_list():
-        if domain.catch_all == address:
+        if domain.catch_all and target_key(domain.catch_all) == address:
             await store.accounts.set_catch_all(domain.name, None)
     for alias in await store.accounts.aliases():
-        if address in alias.targets:
+        left = [target for target in alias.targets if target_key(target) != address]
+        if len(left) < len(alias.targets):
             touched.append(alias.address)
-            left = [target for target in alias.targets if target != address]
             if left:
                 await store.accounts.set_alias(alias.address, left)
             else:

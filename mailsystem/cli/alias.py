@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailsystem.cli.accounts import Refused, confirm, forget, full_address, is_ours, must_be_ours, or_refuse, with_store
+from mailsystem.cli.accounts import (
+    Refused,
+    confirm,
+    forget,
+    full_address,
+    is_ours,
+    must_be_ours,
+    or_refuse,
+    target_key,
+    with_store,
+)
 from mailsystem.cli.options import AsJson, Config, DataDir, Yes, examples
 from mailsystem.cli.terminal import print_json, print_table, say
+from mailsystem.mail.address import Address
 from mailsystem.mail.errors import NoSuchRecipient
 
 if TYPE_CHECKING:
@@ -57,15 +68,18 @@ def add(
             raise Refused(f"{wanted} is an address of {further[wanted]} and cannot be an alias")
         aliases = {alias.address: alias.targets for alias in await accounts.aliases()}
         people = {one.account.login for one in await accounts.list()}
-        asked = [full_address(target, settings).key for target in targets]
+        asked = [full_address(target, settings) for target in targets]
+        led = list(aliases.get(wanted, ()))
         for target in asked:
-            if target == wanted or wanted in _reached(target, aliases):
-                raise Refused(f"{wanted} would lead to itself by {target}")
-            known = target in people or target in aliases or target in further
-            if not known and await is_ours(target.rpartition("@")[2], store, settings):
-                raise Refused(f"there is no {target} here; first run: mailsystem user add {target}")
-        # The order in which they were named, each once.
-        all_of_them = tuple(dict.fromkeys([*aliases.get(wanted, ()), *asked]))
+            key, ours = target.key, await is_ours(target.domain, store, settings)
+            if key == wanted or wanted in _reached(key, aliases):
+                raise Refused(f"{wanted} would lead to itself by {key}")
+            if ours and not (key in people or key in aliases or key in further):
+                raise Refused(f"there is no {key} here; first run: mailsystem user add {key}")
+            # What the case means elsewhere is for that server to say (RFC 5321 2.4).
+            led.append(str(Address(target.local.casefold(), target.domain) if ours else target))
+        # The order in which they were named, each once, in the spelling that was given last.
+        all_of_them = tuple({target_key(target): target for target in led}.values())
         await accounts.set_alias(wanted, all_of_them)
         return Alias(wanted, all_of_them)
 
@@ -127,7 +141,7 @@ def _reached(target: str, aliases: dict[str, tuple[str, ...]]) -> set[str]:
     waiting = [target]
     while waiting:
         for next_one in aliases.get(waiting.pop(), ()):
-            if next_one not in seen:
-                seen.add(next_one)
-                waiting.append(next_one)
+            if (key := target_key(next_one)) not in seen:
+                seen.add(key)
+                waiting.append(key)
     return seen

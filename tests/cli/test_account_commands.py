@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailsystem.app import opened
-from mailsystem.directory import AccountsDirectory
+from mailsystem.directory import AccountsDirectory, Away
+from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import AuthFailed
 from mailsystem.mail.sasl import Credentials
@@ -208,6 +209,36 @@ def test_an_alias_leads_to_other_servers_too(here: Cli) -> None:
     assert here("alias", "add", "carl@example.org", ANN, "carl@example.net").out == (
         "mail for carl@example.org goes to ann@example.org, carl@example.net\n"
     )
+
+
+def test_an_address_elsewhere_keeps_its_spelling(here: Cli) -> None:
+    """RFC 5321 2.4: what stands before the @ is for that server alone to read."""
+    add(here, ANN)
+    elsewhere = ['"carl smith"@example.net', "Carl.Smith@example.net"]
+    here("alias", "add", "carl@example.org", "carl.smith@example.net")
+    here("alias", "add", "carl@example.org", *elsewhere, "Ann@Example.org")
+    [alias] = here("alias", "list", "--json").json
+    assert alias["targets"] == [*elsewhere, ANN]
+
+    async def resolved() -> tuple[object, ...]:
+        async with opened(Settings(data_dir=here.data_dir)) as store:
+            directory = AccountsDirectory(store, default_domain="example.org")
+            return await directory.resolve(Address.parse("carl@example.org"))
+
+    away = [place for place in asyncio.run(resolved()) if isinstance(place, Away)]
+    assert [str(place.address) for place in away] == elsewhere
+
+
+def test_who_is_removed_is_forgotten_however_they_are_spelled(here: Cli) -> None:
+    add(here, ANN)
+
+    async def spell() -> None:
+        async with opened(Settings(data_dir=here.data_dir)) as store:
+            await store.accounts.set_alias("info@example.org", ["Ann@example.org"])
+
+    asyncio.run(spell())
+    here("user", "remove", ANN, "--yes")
+    assert here("alias", "list", "--json").json == []
 
 
 def test_an_alias_that_leads_nowhere_or_in_a_circle_is_refused(here: Cli) -> None:
