@@ -392,10 +392,11 @@ def test_a_server_that_relays_is_found_out() -> None:
 def test_the_server_that_runs_is_asked_itself(here: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("MAILSYSTEM_HOSTNAME", "MAILSYSTEM_DEFAULT_DOMAIN")
     env = {name: os.environ[name] for name in names}
-    with program.Program(["serve"], home=here.home / "server", data_dir=here.data_dir, env=env) as running:
-        for door in ("smtp", "pop3", "imap"):
-            monkeypatch.setenv(f"MAILSYSTEM_{door.upper()}__PORT", str(getattr(running, door).port))
+    args, home = ["serve", "--web-port", "0"], here.home / "server"
+    with program.Program(args, home=home, data_dir=here.data_dir, env=env) as running:
+        for door in ("smtp", "pop3", "imap", "web"):
+            monkeypatch.setenv(f"MAILSYSTEM_{door.upper()}__PORT", str(running.ready[door]["port"]))
         found = examined(here)
-        for door in ("smtp", "pop3", "imap"):
+        for door in ("smtp", "pop3", "imap", "web"):
             assert "is open" in found[f"port of {door}"][0]["said"]
         assert found["relaying"][0]["said"] == f"refused (the server on port {running.smtp.port})"

@@ -13,7 +13,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mailsystem.app import LISTENERS, TLS_AT_ONCE, StartupError, running
+from mailsystem.app import LISTENERS, StartupError, running
+from mailsystem.app.listeners import host_of, is_secure
 from mailsystem.cli.doctor.finding import Finding, State, good, warning, wrong
 from mailsystem.mail.errors import MailError
 from mailsystem.settings import Settings, Tls
@@ -21,6 +22,9 @@ from mailsystem.settings import Settings, Tls
 PATIENCE: Final = 10.0
 _LONGEST: Final = 8192
 _CAPABILITIES: Final = re.compile(r"\[CAPABILITY[^]]*\] ?")
+_QUESTION: Final = b"GET /livez HTTP/1.0\r\nHost: localhost\r\n\r\n"
+"""Who speaks HTTP waits to be asked."""
+_ANSWER: Final = re.compile(r"HTTP/1\.[01] 200 .*\r\n\r\nok", re.DOTALL)
 _FOREIGN: Final = "relay-test.invalid"  # RFC 2606 2: nobody's, for ever
 
 
@@ -31,6 +35,8 @@ class Listener:
     name: str
     host: str
     port: int
+    secure: bool = False
+    """Under TLS from the first octet."""
 
     @property
     def reached(self) -> str:
@@ -42,7 +48,7 @@ def listeners(settings: Settings) -> Iterator[Listener]:
     for name in LISTENERS:
         own = getattr(settings, name)
         if isinstance(own.port, int) and getattr(own, "path", None) is None:
-            yield Listener(name, str(getattr(own, "host", settings.host)), own.port)
+            yield Listener(name, host_of(name, settings), own.port, is_secure(name, settings))
 
 
 def ports(settings: Settings) -> Iterator[tuple[Listener, Finding, bool]]:
@@ -101,30 +107,38 @@ def _bind(door: Listener) -> None:
 def _in_use(check: str, door: Listener, settings: Settings) -> tuple[Finding, bool]:
     advice = f"stop the other program, or set {door.name}.port"
     try:
-        said = _greeting(door, settings)
+        said, ours = _asked(door, settings)
     except OSError as error:
         reason = f"somebody has port {door.port} and does not greet ({type(error).__name__})"
         return warning(check, reason, f"if that is no server of ours: {advice}"), False
-    if settings.hostname.lower() in said.lower() or (said.startswith(("+OK", "* OK")) and "mailsystem" in said.lower()):
+    if ours:
         return good(check, f"{door.host}:{door.port} is open: {_CAPABILITIES.sub('', said)[:60]}"), True
     return wrong(check, f"another program has port {door.port}; it says {said[:60]!r}", advice), False
 
 
-def _greeting(door: Listener, settings: Settings) -> str:
+def _asked(door: Listener, settings: Settings) -> tuple[str, bool]:
+    """What is said there first, and whether that is us."""
     patience = PATIENCE + settings.smtp.greeting_delay
     with socket.create_connection((door.reached, door.port), timeout=patience) as plain:
-        if door.name not in TLS_AT_ONCE:
-            return _line(plain)
+        if not door.secure:
+            return _heard(plain, door, settings)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with context.wrap_socket(plain, server_hostname=settings.hostname) as secure:
-            return _line(secure)
+            return _heard(secure, door, settings)
 
 
-def _line(connection: socket.socket) -> str:
-    """The first line that is said; IMAP names all that it can there."""
-    with connection.makefile("rb") as said:
-        return said.readline(_LONGEST).decode("ascii", "replace").strip()
+def _heard(connection: socket.socket, door: Listener, settings: Settings) -> tuple[str, bool]:
+    """The first line; IMAP names all that it can there."""
+    if door.name == "web":
+        connection.sendall(_QUESTION)
+        with connection.makefile("rb") as answer:
+            answered = answer.read(_LONGEST).decode("ascii", "replace")
+        return answered.partition("\r\n")[0], _ANSWER.fullmatch(answered) is not None
+    with connection.makefile("rb") as answer:
+        said = answer.readline(_LONGEST).decode("ascii", "replace").strip()
+    greets = said.startswith(("+OK", "* OK")) and "mailsystem" in said.lower()
+    return said, greets or settings.hostname.lower() in said.lower()
 
 
 def block_lists(settings: Settings) -> Iterator[Finding]:
