@@ -258,13 +258,26 @@ def test_the_file_is_searched_here_and_then_in_etc() -> None:
 
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
-    file = write("data_dir = 'mail'\n[tls]\ncert = 'c.pem'\nkey = '/k.pem'\n", "conf/mailsystem.toml")
+    text = "data_dir = 'mail'\n[tls]\ncert = 'c.pem'\nkey = '/k.pem'\n[queue]\nca_file = 'ca.pem'\n"
+    file = write(text, "conf/mailsystem.toml")
     now = load(config=file).settings
-    assert (now.data_dir, now.tls.cert, now.tls.key) == (
+    assert (now.data_dir, now.tls.cert, now.tls.key, now.queue.ca_file) == (
         tmp_path / "conf" / "mail",
         tmp_path / "conf" / "c.pem",
         Path("/k.pem"),
+        tmp_path / "conf" / "ca.pem",
     )
+
+
+def test_every_path_of_the_file_is(tmp_path: Path) -> None:
+    """Whoever adds one must say so."""
+    named = [knob.name for knob in knobs() if knob.name.endswith(("_dir", "_file", ".cert", ".key", ".path"))]
+    assert len(named) >= 7
+    for name in named:
+        group, _, leaf = name.rpartition(".")
+        partner = {"tls.cert": "key = '/k'\n", "tls.key": "cert = '/c'\n"}.get(name, "")
+        file = write(f"{f'[{group}]' if group else ''}\n{leaf} = 'here'\n{partner}", "conf.toml")
+        assert load(config=file).value(name) == file.parent / "here", name
 
 
 @pytest.mark.parametrize(

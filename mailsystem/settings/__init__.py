@@ -80,6 +80,15 @@ CONFIG_VARIABLE: Final = "MAILSYSTEM_CONFIG"
 """Names the file of settings; the only variable that is not a setting itself."""
 SEARCHED: Final = (Path("mailsystem.toml"), Path("/etc/mailsystem/mailsystem.toml"))
 DEFAULT: Final = "default"
+_PATHS: Final = (
+    "data_dir",
+    "tls.cert",
+    "tls.key",
+    "lmtp.path",
+    "web.auth_file",
+    "sink.passwords_file",
+    "queue.ca_file",
+)
 
 
 class SettingsError(Exception):
@@ -233,7 +242,7 @@ def _read(file: Path, known: Mapping[str, Knob]) -> dict[str, object]:
                 raise SettingsError(_unknown(name, [*known, *groups], f"setting {name} in {file}"))
 
     walk(tree, "")
-    for name in ("data_dir", "tls.cert", "tls.key", "lmtp.path", "web.auth_file", "sink.passwords_file"):
+    for name in _PATHS:
         if name in found:
             found[name] = _beside(file, found[name])
     match found.get("tls.names"):
