@@ -56,7 +56,7 @@ def may_log_in(cli: Cli, password: str) -> bool:
 
 
 def test_a_quota_is_shown_set_in_parts_and_lifted(here: Cli) -> None:
-    assert here("user", "quota", ANN).out == f"{ANN} keeps 0 of any number messages and 0 B of any size\n"
+    assert here("user", "quota", ANN).out == f"{ANN} keeps 0 of any number of messages and 0 B of any size\n"
     set_ = here("user", "quota", ANN, "--size", "1.5GB", status=1)
     assert "1.5GB is not a size" in set_.err
     assert here("user", "quota", ANN, "--size", "2GB", "--json").json["most_size"] == 2_000_000_000

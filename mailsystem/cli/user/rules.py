@@ -104,10 +104,11 @@ def quota(
     if json:
         print_json({"login": summary.account.login, **_kept(summary)})
         return
-    most_messages = "any number" if summary.quota.messages is None else f"{summary.quota.messages:,}"
+    most = summary.quota.messages
+    most_messages = "any number of messages" if most is None else f"{most:,} message{'' if most == 1 else 's'}"
     most_octets = "any size" if summary.quota.octets is None else size(summary.quota.octets)
     say(
-        f"{summary.account.login} keeps {summary.messages:,} of {most_messages} messages"
+        f"{summary.account.login} keeps {summary.messages:,} of {most_messages}"
         f" and {size(summary.size)} of {most_octets}"
     )
 
