@@ -15,8 +15,10 @@ from mailsystem.mail.errors import MailboxExists, NoSuchRecipient, SyntaxFault
 from mailsystem.mail.space import space_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailsystem.settings import Settings
-    from mailsystem.store import Space, SpaceSummary, Store
+    from mailsystem.store import AccessToken, Space, SpaceSummary, Store
 
 FIRST = "first"
 """The token that is made with its space."""
@@ -155,6 +157,62 @@ def token(
         say(f"the token {token} of {named} ({', '.join(scopes)}), shown this once: {secret}")
 
 
+@app.command(epilog=examples("mailsystem space tokens ci-4821", "mailsystem space tokens ci-4821 --json"))
+def tokens(name: Name, json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
+    """Show the tokens that open a space, what each allows, and when it was last used."""
+    named = _name(name)
+
+    async def work(store: Store, settings: Settings) -> Sequence[AccessToken]:
+        return (await _tokens(store, named))[1]
+
+    there = with_store(config, data_dir, work, sink=True)
+    if json:
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "scopes": sorted(each.scopes),
+                    "created": moment(each.created),
+                    "last_used": moment(each.used),
+                }
+                for each in there
+            ]
+        )
+        return
+    print_table(
+        ["name", "may", "since", "last used"],
+        [(each.name, " ".join(sorted(each.scopes)), moment(each.created)[:10], moment(each.used)) for each in there],
+        empty=f"none yet; make one with: mailsystem space token {named} ci",
+    )
+
+
+@app.command(epilog=examples("mailsystem space revoke ci-4821 watcher --yes"))
+def revoke(
+    name: Name,
+    token: TokenName,
+    yes: Yes = False,
+    json: AsJson = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take a token of a space away: whoever has it gets in no more, and streams that it opened end."""
+    named = _name(name)
+
+    async def work(store: Store, settings: Settings) -> None:
+        login, there = await _tokens(store, named)
+        unknown = f"{named} has no token named {token}; those there are: mailsystem space tokens {named}"
+        if token not in {each.name for each in there}:
+            raise Refused(unknown)
+        confirm(f"Let nobody into {named} with {token} any more?", yes=yes)
+        await or_refuse(store.access_tokens.remove(login, token), NoSuchRecipient, unknown)
+
+    with_store(config, data_dir, work, sink=True)
+    if json:
+        print_json({"space": named, "name": token})
+    else:
+        say(f"{token} opens {named} no more")
+
+
 @app.command("list", epilog=examples("mailsystem space list", "mailsystem space list --json"))
 def list_(json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
     """Show all spaces, what is in them and when each is gone unless it is used."""
@@ -210,6 +268,12 @@ def remove(name: Name, yes: Yes = False, config: Config = None, data_dir: DataDi
 
     with_store(config, data_dir, work, sink=True)
     say(f"{named} is gone")
+
+
+async def _tokens(store: Store, named: str) -> tuple[str, Sequence[AccessToken]]:
+    """The login of a space, and its tokens, the oldest first. Raises `Refused`."""
+    space = await or_refuse(store.spaces.find(named), NoSuchRecipient, f"there is no space {named}")
+    return space.account.login, await store.access_tokens.of(space.account.login)
 
 
 def _name(text: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+
+from mailsystem.app import opened
+from mailsystem.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import Cli
@@ -64,3 +68,36 @@ def test_tokens_of_a_space_are_shown_once(cli: Cli) -> None:
     assert "take another name" in cli("space", "token", "a", "first", status=1).err
     assert "there is no space c" in cli("space", "token", "c", "x", status=1).err
     assert "can be printed" in cli("space", "token", "a", "\x07", status=1).err
+
+
+def test_tokens_of_a_space_are_listed_and_taken_away(cli: Cli) -> None:
+    secret = cli("space", "add", "a", "--token", "--json").json["token"]
+    cli("space", "token", "a", "watcher", "--scope", "read")
+    cli("space", "add", "b", "--token")
+    first, watcher = cli("space", "tokens", "A", "--json").json
+    assert (first["name"], first["scopes"]) == ("first", ["read", "send", "write"])
+    assert (watcher["name"], watcher["scopes"]) == ("watcher", ["read"])
+    assert watcher["created"] == watcher["last_used"]
+    shown = cli("space", "tokens", "a").out
+    assert "watcher" in shown
+    assert secret not in shown
+    assert "--yes" in cli("space", "revoke", "a", "first", status=1).err
+    assert cli("space", "revoke", "a", "first", "--yes").out == "first opens a no more\n"
+    assert cli("space", "revoke", "a", "watcher", "--yes", "--json").json == {"space": "a", "name": "watcher"}
+    assert "mailsystem space token a" in cli("space", "tokens", "a").out
+    assert [each["name"] for each in cli("space", "tokens", "b", "--json").json] == ["first"]
+    assert "has no token named first; those there are" in cli.refused("space", "revoke", "a", "first", "--yes")
+    assert "there is no space c" in cli.refused("space", "tokens", "c")
+    assert "there is no space c" in cli.refused("space", "revoke", "c", "first", "--yes")
+
+
+def test_a_token_that_was_taken_away_opens_nothing(cli: Cli) -> None:
+    secret = cli("space", "add", "a", "--token", "--json").json["token"]
+
+    async def opens() -> bool:
+        async with opened(Settings(data_dir=cli.data_dir)) as store:
+            return await store.access_tokens.find(secret) is not None
+
+    assert asyncio.run(opens())
+    cli("space", "revoke", "a", "first", "--yes")
+    assert not asyncio.run(opens())
