@@ -35,6 +35,8 @@ class Options:
     """Whom to ask for keys and policies; None leaves SPF and DMARC out, and signatures unverified."""
     sender: Sender | None = None
     """Who sent it, for SPF."""
+    html_support: float | None = None
+    """Per cent of mail programs that should show each feature of its HTML; None leaves that out."""
     from_file: bool = False
     """Whether it may be a text file, in which lines end in LF alone."""
     now: float = field(default_factory=time.time)
@@ -64,6 +66,10 @@ def check(octets: bytes, *, options: Options | None = None) -> Report:
     check_encodings(message, findings)
     check_structure(message, findings)
     check_content(message, findings)
+    if options.html_support is not None:
+        from mailsystem.checks.showing import check_showing  # it has much to prepare
+
+        check_showing(message, findings, least=options.html_support)
     signatures = signatures_of(message)
     check_signatures(signatures, findings, now=options.now)
     bulk = is_bulk(message) if options.bulk is None else options.bulk

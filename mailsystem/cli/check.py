@@ -21,6 +21,7 @@ epilog = examples(
     "mailsystem check --format junit --fail-on warning mails/*.eml > report.xml",
     "mailsystem check --fail-on warning --disable wide-line message.eml",
     "mailsystem check --links message.eml",
+    "mailsystem check --html-support 90 --fail-on warning message.eml",
     "mailsystem check --rules",
 )
 
@@ -74,6 +75,16 @@ def check(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Let --links ask this machine and private networks too.")
     ] = False,
+    html_support: Annotated[
+        float | None,
+        typer.Option(
+            "--html-support",
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Hold HTML and CSS against what mail programs show, and name what fewer than so many per cent of them do.",
+        ),
+    ] = None,
     smtputf8: Annotated[bool, typer.Option("--smtputf8", help="The message travels with SMTPUTF8.")] = False,
     bulk: Annotated[
         bool | None, typer.Option("--bulk/--no-bulk", help="It goes to many or not, whatever its header says.")
@@ -96,7 +107,7 @@ def check(
         raise typer.BadParameter("which message? Name a file, or - for standard input", param_hint="FILE")
     from mailsystem.checks import Missing, Severity, check
 
-    options = _options(disable or [], zone, dns, mail_from, helo, ip, smtputf8, bulk)
+    options = _options(disable or [], zone, dns, mail_from, helo, ip, smtputf8, bulk, html_support)
     reports: list[tuple[str, Report]] = []
     try:
         for file in files:
@@ -122,6 +133,7 @@ def _options(
     ip: str | None,
     smtputf8: bool,
     bulk: bool | None,
+    html_support: float | None,
 ) -> Options:
     import ipaddress
 
@@ -150,7 +162,15 @@ def _options(
         sender = Sender(ip, mail_from, helo)
     elif mail_from or helo:
         raise typer.BadParameter("SPF needs --ip, the address from which the message is sent", param_hint="--ip")
-    return Options(disabled=frozenset(disable), smtputf8=smtputf8, bulk=bulk, zone=zone, sender=sender, from_file=True)
+    return Options(
+        disabled=frozenset(disable),
+        smtputf8=smtputf8,
+        bulk=bulk,
+        zone=zone,
+        sender=sender,
+        html_support=html_support,
+        from_file=True,
+    )
 
 
 def _with_links(report: Report, octets: bytes, options: Options, allow_private: bool) -> Report:

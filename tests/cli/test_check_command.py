@@ -248,3 +248,23 @@ def test_neither_the_start_nor_a_check_imports_what_it_does_not_use(good: str) -
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert json.loads(out.splitlines()[-1]) == [[], []]
+
+
+def test_html_is_held_against_what_mail_programs_show(cli: Cli, tmp_path: Path) -> None:
+    head, _, body = GOOD.partition("\n\n")
+    page = f"{head}\nMIME-Version: 1.0\nContent-Type: text/html\n\n<video>{body}</video>\n"
+    file = written(tmp_path / "page.eml", page)
+    assert "html-" not in cli("check", file).out
+    left_out = ["--disable", "text-missing", "--fail-on", "warning", file]
+    cli("check", *left_out)
+    assert "html-unsupported" not in cli("check", "--html-support", "5", *left_out).out
+    told = cli("check", "--html-support", "90", *left_out, status=1).out
+    assert "warning: <video> element is not shown by " in told
+    root = ElementTree.fromstring(cli("check", "--html-support", "90", "--format", "junit", *left_out, status=1).out)
+    [failed] = [case for case in root.iter("testcase") if case.find("failure") is not None]
+    assert failed.get("name") == "html-unsupported"
+    log = cli("check", "--html-support", "90", "--format", "sarif", *left_out, status=1).json
+    Sarif.model_validate(log)
+    assert "html-unsupported" in [one["ruleId"] for one in log["runs"][0]["results"]]
+    for wrong in ("101", "-1", "many"):
+        assert "--html-support" in cli("check", "--html-support", wrong, file, status=2).err

@@ -131,6 +131,23 @@ ACTIVE_CONTENT: Final = Rule(
     "the HTML has scripts, forms or frames",
     "Mail programs remove them, or refuse the message.",
 )
+HTML_UNSUPPORTED: Final = Rule(
+    "html-unsupported",
+    _W,
+    "too many mail programs do not show a feature of HTML or CSS",
+    "Fewer of the programs that have been tried than --html-support asks for show it at all. Their readers see the message "
+    "without it. Without --html-support nobody looks.",
+    "Can I email (caniemail.com)",
+    "Make sure that the message can be read without it, or use what more programs show.",
+)
+HTML_PARTIAL: Final = Rule(
+    "html-partial",
+    _I,
+    "too many mail programs show a feature of HTML or CSS in part only",
+    "Enough programs show it in some way, but fewer than --html-support asks for show it as it is meant. The address in the "
+    "finding tells what each of them leaves out.",
+    "Can I email (caniemail.com)",
+)
 SCRIPT_LINK: Final = Rule(
     "script-link",
     _E,
