@@ -18,7 +18,8 @@ from web_house import House, letter, sink
 from mailsystem.mail.mailbox import INBOX, SEEN, Changes, MessageSet
 from mailsystem.settings import Limits
 from mailsystem.store import FlagOp, Store, mailboxes
-from mailsystem.web.api import changing, events, writing
+from mailsystem.web import received
+from mailsystem.web.api import changing, events
 
 LETTER = b"From: a@b.test\r\nSubject: %d\r\n\r\nx\r\n"
 
@@ -342,7 +343,10 @@ async def test_what_is_no_attachment_or_too_much_beside_them_is_refused(house: H
             "/v1/send", json={"to": ["a@b.test"], "attachments": [{"filename": "x", "content": content}]}
         )
         assert (refused.status_code, "not base64" in refused.text) == (400, True), content[:10]
-    refused = await house.client.post("/v1/send", json={"to": ["a@b.test"], "text": "x" * (writing.MOST_BESIDE + 1)})
+    named = {"headers": {"content": "A" * 5000}, "attachments": [{"filename": "x", "content": "QQ=="}]}
+    refused = await house.client.post("/v1/send", json={"to": ["a@b.test"], **named})
+    assert (refused.status_code, "no attachment's" in refused.text) == (400, True)
+    refused = await house.client.post("/v1/send", json={"to": ["a@b.test"], "text": "x" * (received.MOST_BESIDE + 1)})
     assert (refused.status_code, refused.json()["status"]) == (413, 413)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from mmap import ACCESS_READ, mmap
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Annotated, Final, Self
 
 from fastapi import APIRouter, Request
@@ -16,14 +15,14 @@ from mailsystem.directory import Away
 from mailsystem.mail import header
 from mailsystem.mail.address import Address
 from mailsystem.mail.envelope import Envelope
-from mailsystem.mail.errors import MailError, NotPermitted, TooLarge
+from mailsystem.mail.errors import MailError, NotPermitted
 from mailsystem.mail.mailbox import SEEN
 from mailsystem.mail.space import PREFIX
 from mailsystem.mail.words import text
-from mailsystem.store import Spool
 from mailsystem.web.api.writing import MOST_RECIPIENTS, Letter, written
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
+from mailsystem.web.received import in_thread, keep, opened
 from mailsystem.web.shapes import Shape
 from mailsystem.web.visitors import SEND, Doorkeeper, Visitor, needs
 
@@ -70,11 +69,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """Of a message in JSON neither what comes nor what it becomes is in memory as a whole."""
         received = context.store.contents.spool()
         try:
-            async for piece in request.stream():
-                received.write(piece)
-                if received.wants_flush:
-                    await received.flush()
-            with await _opened(received) as told:
+            await keep(request.stream(), received)
+            with await opened(received) as told:
                 made = await asyncio.to_thread(
                     written,
                     told,
@@ -82,32 +78,12 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
                     context.hostname,
                     context.store.clock.now(),
                 )
-                await sending.take(_in_thread(made.pieces))
+                await sending.take(in_thread(made.pieces))
             return await sending.send(made.sender, made.recipients)
         finally:
             received.discard()
 
     return router
-
-
-async def _opened(received: Spool) -> AbstractContextManager[bytes | mmap]:
-    """What was received, to be looked at in a thread."""
-    octets = received.octets()
-    if octets is not None:
-        return nullcontext(b"".join(octets))
-    await received.flush()
-    await received.settle()
-
-    def opened() -> mmap:
-        with open(received.path or "", "rb") as file:
-            return mmap(file.fileno(), 0, access=ACCESS_READ)
-
-    return await asyncio.to_thread(opened)
-
-
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
 
 
 async def _with_crlf(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -146,15 +122,14 @@ class _Sending:
 
     async def take(self, pieces: AsyncIterator[bytes]) -> None:
         """Take the message in, to disk where it is not small. Raises `TooLarge`, `Unavailable`."""
+        spools = [self._spool, *([self._copy] if self._sent is not None else [])]
+        await keep(self._with_head(pieces), *spools, most=self._context.largest_message)
+
+    async def _with_head(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in pieces:
             if len(self._head) < _MOST_HEAD:
                 self._head += piece[: _MOST_HEAD - len(self._head)]
-            for spool in (self._spool, *([self._copy] if self._sent is not None else [])):
-                spool.write(piece)
-                if spool.wants_flush:
-                    await spool.flush()
-            if self._spool.size > self._context.largest_message:
-                raise TooLarge
+            yield piece
 
     async def send(self, sender: Address, recipients: Sequence[Address]) -> Sent:
         """Send what was taken in. Raises `Problem`, `MailError`."""

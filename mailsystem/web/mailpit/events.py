@@ -7,9 +7,11 @@ import contextlib
 import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi.responses import PlainTextResponse
 
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import MailError
@@ -19,6 +21,8 @@ from mailsystem.mail.tags import tags_of
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.shapes import rows, summary
 from mailsystem.web.mailpit.telling import VERSION
+from mailsystem.web.problems import Problem
+from mailsystem.web.visitors import Visitor
 
 MOST_KNOWN: Final = 10_000
 """Messages of which one who listens is told what exactly has become of them; of older ones that something has."""
@@ -42,23 +46,34 @@ def add_to(router: APIRouter, box: Box) -> None:
         except MailError:
             await socket.close(1008)
             return
-        await socket.accept()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(box.keeper.lasting.place(visitor))
+            except Problem as full:
+                # Whoever speaks WebSocket sees the answer to its handshake.
+                await socket.send_denial_response(PlainTextResponse(full.detail, full.status, full.headers))
+                return
+            await _tell_until_the_end(box, visitor, socket)
 
-        async def check() -> None:
-            await box.keeper.check_again(socket, visitor, visitor.account)
 
-        telling = asyncio.create_task(_Telling(box, visitor.account, socket, check).run())
-        hearing = asyncio.create_task(_heard_out(socket))
-        stopping = asyncio.create_task(box.context.stopping.wait())
-        each = (telling, hearing, stopping)
-        try:
-            await asyncio.wait(each, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in each:
-                one.cancel()
-            await asyncio.gather(*each, return_exceptions=True)
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(1001)
+async def _tell_until_the_end(box: Box, visitor: Visitor, socket: WebSocket) -> None:
+    await socket.accept()
+
+    async def check() -> None:
+        await box.keeper.check_again(socket, visitor, visitor.account)
+
+    telling = asyncio.create_task(_Telling(box, visitor.account, socket, check).run())
+    hearing = asyncio.create_task(_heard_out(socket))
+    stopping = asyncio.create_task(box.context.stopping.wait())
+    each = (telling, hearing, stopping)
+    try:
+        await asyncio.wait(each, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in each:
+            one.cancel()
+        await asyncio.gather(*each, return_exceptions=True)
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.close(1001)
 
 
 async def _heard_out(socket: WebSocket) -> None:

@@ -33,7 +33,11 @@ def ok() -> PlainTextResponse:
 
 async def body_of(request: Request) -> dict[str, Any]:
     """The object that was sent; an empty one where nothing was. Raises `Refusal`."""
-    octets = await request.body()
+    return object_of(await request.body())
+
+
+def object_of(octets: bytes) -> dict[str, Any]:
+    """The same of what was read already."""
     if not octets.strip():
         return {}
     try:

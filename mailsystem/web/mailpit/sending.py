@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import mimetypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from email.errors import MessageError
 from email.headerregistry import Address as Named
 from email.utils import formatdate, make_msgid
+from mmap import mmap
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -27,8 +26,9 @@ from mailsystem.telemetry import Event, Trace
 from mailsystem.web.composing import File, Unwritable, composed
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.box import Box
-from mailsystem.web.mailpit.plainly import Refusal, body_of, ok, text_in, texts_in, whole
-from mailsystem.web.problems import status_of
+from mailsystem.web.mailpit.plainly import Refusal, body_of, object_of, ok, text_in, texts_in, whole
+from mailsystem.web.problems import Problem, status_of
+from mailsystem.web.received import Received, in_thread, keep, opened
 from mailsystem.web.visitors import SEND, peer_of
 
 MOST_RECIPIENTS: Final = 1000
@@ -47,22 +47,26 @@ def add_to(router: APIRouter, box: Box) -> None:
 
     @router.post("/api/v1/send")
     async def send(request: Request) -> JSONResponse:
+        # Neither what comes nor what it becomes is in memory as a whole.
+        received = context.store.contents.spool()
         try:
             visitor = await box.visitor(request, SEND)
             account, login = visitor.account, visitor.account.login if visitor.space else None
-            body = await body_of(request)
-            written = _Written(body)
-            octets = await asyncio.to_thread(written.octets, context.hostname)
-            content = await delivered(
-                context, written.sender, written.recipients, octets, peer_of(request), login=login
-            )
-            keywords = frozenset(filter(None, (keyword_of(tag) for tag in texts_in(body, "Tags", 100))))
+            await keep(request.stream(), received)
+            with await opened(received) as told:
+                written = await asyncio.to_thread(_Written, told, context.hostname)
+                content = await delivered(context, written, peer_of(request), login=login)
+            keywords = frozenset(filter(None, map(keyword_of, written.tags)))
             if keywords:
                 await box.tag(account, await box.named(account, [f"M{content}"]), keywords)
         except Refusal as error:
             return JSONResponse({"Error": str(error)}, error.status)
+        except Problem as error:
+            return JSONResponse({"Error": error.detail}, error.status)
         except MailError as error:
             return JSONResponse({"Error": str(error)}, status_of(error))
+        finally:
+            received.discard()
         return JSONResponse({"ID": f"M{content}"})
 
     @router.post("/api/v1/message/{id}/release")
@@ -104,21 +108,18 @@ async def _released_to(request: Request) -> list[Address]:
     return [_address(one, "To") for one in dict.fromkeys(names)]
 
 
-async def delivered(
-    context: Context,
-    sender: Address,
-    recipients: Sequence[Address],
-    octets: bytes,
-    peer: Peer,
-    *,
-    login: str | None = None,
-) -> ContentId:
+async def delivered(context: Context, written: _Written, peer: Peer, *, login: str | None = None) -> ContentId:
     """Deliver a message as if it had come by SMTP from who has logged in so, and say which it has become. Raises what
     `Delivery.deliver` raises."""
-    if len(octets) > context.largest_message:
-        raise Refusal(f"the message has more than {context.largest_message} octets", 413)
     envelope = Envelope(
-        sender, tuple(recipients), peer, "web", "HTTP", login=login, body="8BITMIME", utf8=not octets.isascii()
+        written.sender,
+        tuple(written.recipients),
+        peer,
+        "web",
+        "HTTP",
+        login=login,
+        body="8BITMIME",
+        utf8=not written.octets.isascii(),
     )
     trace = context.trace.child("web", peer=str(peer), **({"login": login} if login else {}))
     become: list[ContentId] = []
@@ -130,9 +131,7 @@ async def delivered(
 
     spool = context.store.contents.spool()
     try:
-        spool.write(octets)
-        if spool.wants_flush:
-            await spool.flush()
+        await keep(in_thread(written.pieces()), spool, most=context.largest_message)
         await context.delivery.deliver(envelope, spool, trace=Trace([hear]))
     finally:
         spool.discard()
@@ -148,10 +147,12 @@ async def _parted(context: Context, content: ContentId) -> tuple[bytes, bytes]:
 
 
 class _Written:
-    """A message out of what was said about it. Raises `Refusal`."""
+    """A message out of what was said about it in JSON."""
 
-    def __init__(self, body: dict[str, Any]) -> None:
-        self._body = body
+    def __init__(self, told: bytes | mmap, hostname: str) -> None:
+        """Raises `Refusal` and `Problem`. Blocks for as long as it takes to read all of it."""
+        self._received = Received(told)
+        self._body = body = object_of(self._received.beside)
         sender = _object(body.get("from"), "From")
         self.sender = _address(_text(sender, "Email"), "From")
         self._from = _named(sender, "From")
@@ -165,19 +166,26 @@ class _Written:
         if len(self.recipients) > MOST_RECIPIENTS:
             raise Refusal(f"a message may have {MOST_RECIPIENTS} recipients")
         self._headers = _headers(body.get("headers"))
-        self._tags = texts_in(body, "Tags", 100)
-        self._attachments = _attachments(body.get("attachments"))
+        self.tags = texts_in(body, "Tags", 100)
+        self._attachments = _attachments(body.get("attachments"), self._received)
+        if not self._received.is_taken:
+            raise Refusal("something long is named Content and is no attachment's")
+        self.octets = self._composed(hostname)
+        """The message, in which marks stand for attachments that are left where they were received."""
 
-    def octets(self, hostname: str) -> bytes:
-        """The message; takes as long as it is large."""
+    def pieces(self) -> Iterator[bytes]:
+        """All of it."""
+        return self._received.pieces(self.octets)
+
+    def _composed(self, hostname: str) -> bytes:
         fields: list[tuple[str, Any]] = [("From", self._from)]
         fields += [(name, some) for name, some in self._named_people if some]
         fields += [("Subject", _line(text_in(self._body, "Subject"))), ("Date", formatdate(localtime=True))]
         if "message-id" not in {name.lower() for name in self._headers}:
             fields.append(("Message-ID", make_msgid(domain=hostname)))
         fields += self._headers.items()
-        if self._tags:
-            fields.append(("X-Tags", _line(", ".join(self._tags))))
+        if self.tags:
+            fields.append(("X-Tags", _line(", ".join(self.tags))))
         words, rich = text_in(self._body, "Text"), text_in(self._body, "HTML")
         try:
             return composed(fields, text=words or None, html=rich or None, files=self._attachments)
@@ -237,7 +245,7 @@ def _headers(value: object) -> dict[str, str]:
     return found
 
 
-def _attachments(value: object) -> list[File]:
+def _attachments(value: object, received: Received) -> list[File]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > 1000:
@@ -248,8 +256,8 @@ def _attachments(value: object) -> list[File]:
         name = _line(_text(one, "Filename"))
         try:
             # A browser puts the type in front: data:image/png;base64,…
-            octets = base64.b64decode(_text(one, "Content").rpartition(",")[2], validate=True)
-        except (binascii.Error, ValueError):
+            octets = received.content(_text(one, "Content").rpartition(",")[2])
+        except ValueError:
             raise Refusal(f'the attachment "{name[:100]}" is not in base64') from None
         guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
         kind = _TYPE.match(_text(one, "ContentType")) or _TYPE.match(guessed)
