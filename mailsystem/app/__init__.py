@@ -124,7 +124,8 @@ async def running(
     recorder = (
         Recorder(transcripts=sink if journal.transcripts is None else journal.transcripts) if journal.days else None
     )
-    watch, tally = (Watch(), Tally()) if "web" in wanted else (None, Tally())
+    watch = Watch() if "web" in wanted else None
+    tally = Tally() if share is None else Tally(share.counted, share.number)
     readers: list[Sink] = [*sinks, *([recorder] if recorder else []), *([tally] if watch and sink else [])]
     trace = Trace(
         readers,

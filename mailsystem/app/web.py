@@ -58,7 +58,8 @@ async def door(
         )
 
     own = settings.web
-    gone_before = await _gone(store) if sink else 0
+    if sink:
+        tally.begin(await _gone(store))
     known_people = await passwords(own.auth, own.auth_file, "web.auth") if sink else None
 
     def application(stopping: asyncio.Event) -> ASGIApp:
@@ -88,7 +89,6 @@ async def door(
                 sent_on=settings.queue.sink_allow,
                 spamd=settings.sink.spamd,
                 tally=tally,
-                gone_before=gone_before,
                 label=settings.web.label,
                 delete_all=settings.web.delete_all,
                 root=settings.web.root if sink else "",

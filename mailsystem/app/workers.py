@@ -25,7 +25,7 @@ from mailsystem.app.listeners import HISTORIC, LISTENERS, Listener
 from mailsystem.app.startup import StartupError
 from mailsystem.net.counts import Common
 from mailsystem.policy import gate, guard
-from mailsystem.telemetry import neighbours
+from mailsystem.telemetry import neighbours, tally
 
 SHARED: Final = ("connections", *guard.SHARED, *gate.SHARED)
 """What all workers count together."""
@@ -53,6 +53,8 @@ class Share:
     """A file that comes to its end when nobody watches any more."""
     lines: Sequence[neighbours.Line] = ()
     """By which the workers tell each other what is said at their doors."""
+    counted: memoryview | None = None
+    """Where each of them counts what comes in."""
 
     @property
     def keeps_house(self) -> bool:
@@ -90,6 +92,7 @@ class Workers:
         self.common = Common(count, SHARED)
         self._sockets = sockets
         self._lines = neighbours.lines(count)
+        self._counted = tally.shared(count)
         self._work = work
         self._say = say
         self._workers: dict[int, _Worker] = {}
@@ -273,7 +276,7 @@ class Workers:
             with suppress(BrokenPipeError):
                 os.write(mouth, json.dumps(told).encode() + b"\n")
 
-        return self._work(Share(number, self.common, self._sockets, tell, self._lifeline, self._lines))
+        return self._work(Share(number, self.common, self._sockets, tell, self._lifeline, self._lines, self._counted))
 
 
 def _be(workers: Workers, number: int, ear: int, mouth: int) -> None:

@@ -63,9 +63,7 @@ class Context:
     spamd: str = ""
     """Where SpamAssassin's is, as host:port; empty for nowhere."""
     tally: Tally = field(default_factory=Tally)
-    """What came since this process began."""
-    gone_before: int = 0
-    """Messages that had left the INBOX of everybody by then."""
+    """What came since the program began."""
     label: str = ""
     """What this sink is called, among several."""
     root: str = ""

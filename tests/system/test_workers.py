@@ -159,6 +159,33 @@ def test_what_comes_to_one_is_told_by_the_other(both: program.Program) -> None:
                     pass
 
 
+def test_each_tells_what_came_to_all_of_them(both: program.Program) -> None:
+    place = both.ready["web"]
+
+    def asked() -> set[int]:
+        """How many messages came, as each of them says."""
+        with contextlib.ExitStack() as stack:
+
+            def ask() -> int:
+                client = stack.enter_context(httpx.Client(timeout=30))
+                told = client.get(f"http://{place['host']}:{place['port']}/api/v1/info").json()
+                return int(told["RuntimeStats"]["SMTPAccepted"])
+
+            return set(at_both(both, ask))
+
+    sent = 0
+    for _ in range(2):
+        with contextlib.ExitStack() as stack:
+            senders = at_both(both, lambda: stack.enter_context(Smtp(both.smtp)))
+            for sender in senders:
+                assert sender.message(SENDER, [ANN], messages.simple("x"))[0] == 250
+                sent += 1
+        assert asked() == {sent}
+        victim = workers_of(both)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda victim=victim: len(workers_of(both)) == 2 and victim not in workers_of(both))
+
+
 def test_a_killed_worker_is_replaced_and_nothing_that_was_accepted_is_lost(both: program.Program) -> None:
     promised: list[bytes] = []
     stop = threading.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from mailsystem.web.mailpit.box import Box
 
 VERSION = "v1.30.5"
 """The Mailpit that this is like; its clients ask for one that is new enough."""
-_STATM: Final = Path("/proc/self/statm")
+_STATM: Final = "/proc/{}/statm"
 
 
 def add_to(router: APIRouter, box: Box) -> None:
@@ -38,8 +39,8 @@ def add_to(router: APIRouter, box: Box) -> None:
             "Tags": {tag: await box.count(account, box.tagged(tag)) for tag in counted.tags},
             "RuntimeStats": {
                 "Uptime": int(tally.seconds),
-                "Memory": _memory(),
-                "MessagesDeleted": gone if own else max(0, gone - context.gone_before),
+                "Memory": _memory(tally.pids),
+                "MessagesDeleted": gone if own else max(0, gone - tally.gone_before),
                 # What comes for all is not for who has a space of their own to know.
                 "SMTPAccepted": 0 if own else tally.accepted,
                 "SMTPAcceptedSize": 0 if own else tally.octets,
@@ -70,10 +71,15 @@ def add_to(router: APIRouter, box: Box) -> None:
         }
 
 
-def _memory() -> int:
-    """Octets that this process has in memory; where the system does not say it, the most that it ever had."""
-    try:
-        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
-    except (OSError, ValueError, IndexError):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most << 10
+def _memory(pids: Iterable[int]) -> int:
+    """Octets that these processes have in memory; where the system does not say it, the most that this one ever had."""
+    pages = 0
+    for pid in pids:
+        try:
+            pages += int(Path(_STATM.format(pid)).read_text().split()[1])
+        except (OSError, ValueError, IndexError):
+            continue  # one that has died is being replaced
+    if pages:
+        return pages * resource.getpagesize()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most << 10
