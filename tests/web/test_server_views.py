@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import smtplib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -387,24 +388,42 @@ async def test_a_hidden_tab_tells_of_each_arrival_once_and_a_click_opens_it(visi
     assert len(await told()) == 1
 
 
-async def test_two_hidden_tabs_tell_of_one_arrival_under_one_name(visit: Visit, house: House) -> None:
-    """The browser shows notifications of one tag as one."""
-    await visit.page.context.add_init_script(QUIETLY + "window.away = true;")
+TOLD = "window.told.map(one => one.body)"
+IN_LINE = "navigator.locks.query().then(() => window.told.map(one => one.body))"
+"""The same, once the browser has answered all that the tab has asked of its locks before."""
+
+
+async def test_of_several_hidden_tabs_one_tells_of_an_arrival(visit: Visit, house: House) -> None:
+    hearing = "window.heard = 0; addEventListener('storage', () => { window.heard += 1; });"
+    await visit.page.context.add_init_script(QUIETLY + "window.away = true;" + hearing)
+    await house.send(letter("before"))
     await visit.go()
     await visit.press("Shift+N")
-    other = await opened(visit.page.context, visit.base)
-    await other.go()
+    others = [await opened(visit.page.context, visit.base) for _ in range(3)]
+    for one, path in zip(others, ("/", "/", "/?account=ann@shop.test"), strict=True):
+        await one.go(path)
+
+    async def told(subject: str, tabs: Sequence[Visit]) -> list[Visit]:
+        """Those of the tabs that have told of a message, when all of them have heard of it."""
+        for one in tabs:
+            await one.shows(subject)
+        return [one for one in tabs if subject in await one.page.evaluate(IN_LINE)]
+
+    tabs = [visit, *others]
     await house.send(letter("news"))
-    tags = []
-    for one in (visit, other):
+    [first] = await told("news", tabs)
+    await first.page.close()
+    tabs.remove(first)
+    await house.send(letter("later"))
+    [second] = await told("later", tabs)
+    assert await second.page.evaluate(TOLD) == ["later"]
+    # What one tab is asked for, the others do.
+    await tabs[0].press("Shift+N")
+    for one in tabs[1:]:
         page = one.page
-
-        async def told(page: Any = page) -> Any:
-            return await page.evaluate("window.told.map(one => one.tag)")
-
-        tags += await until(told)
-    assert len(tags) == 2
-    assert len(set(tags)) == 1
+        await until(lambda page=page: page.evaluate("window.heard"))  # type: ignore[misc]
+    await house.send(letter("unwanted"))
+    assert await told("unwanted", tabs) == []
 
 
 async def test_the_icon_counts_what_is_unread_and_is_plain_again(visit: Visit, house: House) -> None:

@@ -2,6 +2,7 @@
 // A browser opens six connections to a server and no more, so of all tabs that look at an account one holds the stream and tells
 // the others; when it is closed, the next one takes over. Where a browser has no locks (HTTP to another machine), each has its own.
 import { url } from "./api.js";
+import { BASE } from "./base.js";
 import { emit, on, state } from "./state.js";
 
 const NAMES = ["arrived", "flags", "gone", "mailboxes"];
@@ -16,7 +17,7 @@ export function follow(account, since) {
   const mine = (now = { account, leads: true, since, recent: [], stopped: new AbortController() });
   say("connecting");
   if (!navigator.locks || !window.BroadcastChannel) return connect();
-  const name = `mailsystem ${account}`, me = `${Math.random()}`;
+  const name = `mailsystem${BASE} ${account}`, me = `${Math.random()}`;
   Object.assign(mine, { leads: false, joined: false, channel: new BroadcastChannel(name) });
   mine.channel.onmessage = ({ data }) => (mine === now ? heard(data, me) : null);
   mine.channel.postMessage({ ask: me, since });

@@ -1,4 +1,5 @@
 // The number of unread messages in the tab's title and icon, and notifications for whoever asked for them.
+import { BASE } from "./base.js";
 import { box_name, count, subject, who } from "./format.js";
 import { emit, on, remember, remembered, state } from "./state.js";
 import { say } from "./undo.js";
@@ -42,9 +43,21 @@ export async function ask_to_notify() {
   say(answer === "granted" ? "New mail is announced while this page is open and not in front." : "The browser does not allow notifications here.", { bad: answer !== "granted" });
 }
 
-export function announce(message) {
-  if (!notifying() || !document.hidden) return;
+const MOST_TOLD = 200;
+const told = []; // what lets go of each arrival that this tab has told of
+
+/** Whether it is this tab that tells of an arrival: of all that are open, whatever account they look at, the first that asks. The
+    browser keeps a lock of its name as long as the tab is open, so that one that was asleep does not tell of it again. */
+const is_ours = (id) => new Promise((answer) => {
+  navigator.locks.request(`mailsystem${BASE} told ${id}`, { ifAvailable: true }, (lock) => {
+    answer(Boolean(lock));
+    return lock && new Promise((leave) => { if (told.push(leave) > MOST_TOLD) told.shift()(); });
+  }).catch(() => answer(true));
+});
+
+export async function announce(message) {
   const { account } = state;
+  if (!notifying() || !document.hidden || !(await is_ours(message.id))) return;
   const shown = new Notification(who(message.from) || "New mail", { body: subject(message), tag: message.id, icon: plain });
   shown.onclick = () => { window.focus(); emit("go", { account, mailbox: message.mailbox, query: "", id: message.id }); shown.close(); };
 }

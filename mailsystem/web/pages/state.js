@@ -26,6 +26,9 @@ export const sees_spaces = () => Boolean(state.info?.spaces);
 let kept = {};
 try { kept = JSON.parse(localStorage.getItem("mailsystem") || "{}"); } catch { /* no storage: nothing is remembered */ }
 
+// What another tab remembers is known here, too.
+addEventListener("storage", ({ key, newValue }) => { if (key === "mailsystem") try { kept = JSON.parse(newValue || "{}"); } catch { /* not ours */ } });
+
 /** What is remembered in this browser: theme, widths, whether to notify. */
 export const remembered = (name, otherwise = null) => kept[name] ?? otherwise;
 export function remember(name, value) {
