@@ -48,7 +48,11 @@ async def sync(
         if selected.mailbox.account != session.account.id:
             await _tell_rights(session, selected)
         changes = await session.store.mailboxes.changes(
-            selected.mailbox.account, selected.mailbox.id, view.modseq, actor=session.account.id
+            selected.mailbox.account,
+            selected.mailbox.id,
+            view.modseq,
+            actor=session.account.id,
+            together=not look,
         )
     except NoSuchMailbox:
         # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.

@@ -69,8 +69,7 @@ class Mailboxes(Naming):
         return await self._counts.find(self._database, account, name)
 
     async def statuses(self, mailboxes: Sequence[Mailbox], *, actor: AccountId | None = None) -> Sequence[Status]:
-        """What STATUS counts in each of these, all from one snapshot; those that are gone, or not for `actor` to read, are
-        left out."""
+        """What STATUS counts in each, from one snapshot; those that are gone, or not for `actor` to read, are left out."""
         return await self._counts.read(self._database, mailboxes, actor)
 
     async def open(self, account: AccountId, name: str, *, claim_recent: bool) -> Opened:
@@ -368,10 +367,19 @@ class Mailboxes(Naming):
         return await self._database.write(messages.expunge(account, mailbox, uids, self._clock.now(), marked=False))
 
     async def changes(
-        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+        *,
+        actor: AccountId | None = None,
+        together: bool = False,
     ) -> Changes:
-        """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone."""
-        return await self._rolls.changes(account, mailbox, since, actor=actor)
+        """What came to pass after `since`; cheap when nothing did. Raises `NoSuchMailbox` when the mailbox is gone.
+
+        `together` with all who ask the same in this turn of the loop; that may miss what has not rung here yet.
+        """
+        return await self._rolls.changes(account, mailbox, since, actor=actor, together=together)
 
     async def few_changes(self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Changes | None:
         """The same, if that is sure to be few; else None, and `behind` and `gone` tell it slice by slice."""

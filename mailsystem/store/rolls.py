@@ -40,7 +40,7 @@ class Rolls:
         self._rolls: OrderedDict[_Key, tuple[Roll, int]] = OrderedDict()
         self._octets = 0
         self._told: OrderedDict[_Key, tuple[ModSeq, News]] = OrderedDict()
-        self._of_turn: dict[tuple[AccountId, MailboxId, ModSeq], Changes] = {}
+        self._of_turn: dict[tuple[AccountId, MailboxId, ModSeq, int], Changes] = {}
         self._turn = 0
         self._turns = False
         """Whether the end of this turn will be heard of."""
@@ -112,10 +112,16 @@ class Rolls:
         return known[0]
 
     async def changes(
-        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+        *,
+        actor: AccountId | None = None,
+        together: bool = False,
     ) -> Changes:
-        """What came to pass after `since`. Raises `NoSuchMailbox`."""
-        few = await self.few_changes(account, mailbox, since, actor=actor)
+        """What came to pass after `since`; `together` is as in `Mailboxes.changes`. Raises `NoSuchMailbox`."""
+        few = await self.few_changes(account, mailbox, since, actor=actor, together=together)
         if few is not None:
             return few
         many = listing.news(account, mailbox, since)
@@ -123,15 +129,20 @@ class Rolls:
         return Changes(found.modseq, [message_of(row) for row in found.rows], found.vanished)
 
     async def few_changes(
-        self, account: AccountId, mailbox: MailboxId, since: ModSeq, *, actor: AccountId | None = None
+        self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+        *,
+        actor: AccountId | None = None,
+        together: bool = False,
     ) -> Changes | None:
         """The same, and None where that may be more than `FEW` messages. Raises `NoSuchMailbox`."""
-        # A thousand who watch one mailbox are woken by one stroke, and ask the same one after the other. In one turn of the
-        # loop one look does for all of them: nobody of this process was told of anything since it began.
-        alike = (account, mailbox, since) if actor is None or actor == account else None
+        # What has rung since then may have changed it.
+        alike = (account, mailbox, since, self._database.bell.rung) if together and actor in (None, account) else None
         if alike is not None and alike in self._of_turn:
             return self._of_turn[alike]
-        turn = self._this_turn()
+        turn = self._this_turn() if together else -1
         key = account, mailbox
         # In other turns the others need not read again what came to pass, only that it was all.
         before, kept = self._told.get(key, (None, None))

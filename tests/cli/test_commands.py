@@ -64,7 +64,7 @@ def test_all_the_commands_are_there() -> None:
         *(f"domain {verb}" for verb in ("dns", "keys", "rotate")),
         *(f"alias {verb}" for verb in ("add", "list", "remove")),
         *(f"token {verb}" for verb in ("add", "list", "remove")),
-        *(f"space {verb}" for verb in ("add", "list", "remove", "token")),
+        *(f"space {verb}" for verb in ("add", "list", "remove", "token", "tokens", "revoke")),
         *(f"webhook {verb}" for verb in ("add", "list", "remove", "test", "retry")),
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "drop")),
         *(f"queue suppress {verb}" for verb in ("add", "list", "remove")),

@@ -220,17 +220,33 @@ async def test_who_asks_in_the_same_turn_of_the_loop_is_told_the_same_and_after_
     before = (await vault.here.mailboxes.find(ann, "INBOX")).modseq
 
     async def asked() -> list[int]:
-        return [message.uid for message in (await vault.here.mailboxes.changes(ann, box, before)).messages]
+        changes = await vault.here.mailboxes.changes(ann, box, before, together=True)
+        return [message.uid for message in changes.messages]
 
     await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([2]), FlagOp.ADD, frozenset({SEEN}))
     with statements(vault.here) as said:
         assert await asyncio.gather(*(asked() for _ in range(100))) == [[2]] * 100
     assert len([each for each in said if "FROM mailboxes" in each]) == 1
-    # Whoever was told of a change, here or elsewhere, and asks then, hears of it.
+    # Whoever asks in the same turn, and not together with others, hears of what has not rung yet; and so does who asks later.
     await vault.there.mailboxes.set_flags(ann, box, MessageSet.of([1]), FlagOp.ADD, frozenset({SEEN}))
     assert await asked() == [1, 2]
     await post(vault, "c")
     assert await asked() == [1, 2, 3]
+
+
+async def test_who_asks_after_another_stroke_is_told_what_has_rung(tmp_path: Path) -> None:
+    async with open_store(tmp_path, durable_flags=False, indexed=False, housekeeping=False) as store:
+        ann = (await store.accounts.add("ann@example.org", None)).id
+        for _ in range(2):
+            await store.mailboxes.append(ann, "INBOX", spooled(store, letter("a")))
+        box = await store.mailboxes.find(ann, "INBOX")
+        await rolls_of(store).look(ann, box.id)
+        turn = rolls_of(store)._this_turn()
+        for uid in (1, 2):
+            await store.mailboxes.set_flags(ann, box.id, MessageSet.of([uid]), FlagOp.ADD, frozenset({SEEN}))
+            told = await store.mailboxes.changes(ann, box.id, box.modseq, together=True)
+            assert [message.uid for message in told.messages] == list(range(1, uid + 1))
+        assert rolls_of(store)._turn == turn, "nothing here has waited for anything"
 
 
 async def test_the_uids_that_somebody_holds_stay_as_they_are(vault: Vault) -> None:
