@@ -104,8 +104,8 @@ def quota(
     if json:
         print_json({"login": summary.account.login, **_kept(summary)})
         return
-    most = summary.quota.messages
-    most_messages = "any number of messages" if most is None else f"{most:,} message{'' if most == 1 else 's'}"
+    number = summary.quota.messages
+    most_messages = "any number of messages" if number is None else f"{number:,} message{'' if number == 1 else 's'}"
     most_octets = "any size" if summary.quota.octets is None else size(summary.quota.octets)
     say(
         f"{summary.account.login} keeps {summary.messages:,} of {most_messages}"
