@@ -140,6 +140,7 @@ class Relay:
         """Hand over all that is left to one address."""
         fresh = False
         while not errand.is_over:
+            left = len(errand.left)
             session = None if fresh else self._pool.take(way, least)
             reused = session is not None
             try:
@@ -159,18 +160,21 @@ class Relay:
                     await session.abort("cut off")
                 raise
             self._pool.keep(way, session)
-            return
+            if len(errand.left) == left:
+                return
+            fresh = True  # where somebody is left, this one wants no more messages (RFC 9422)
 
 
 async def _hand_over(session: Session, errand: Errand) -> None:
-    """All that is left, in as many transactions as the other side wants it to be. Raises `Fault`."""
+    """All that is left, in as many transactions as the other side wants it to be, and no more of them than it wants in one
+    session. Raises `Fault`."""
     # RFC 8689 5: a report is not lost for the want of that word, as long as it is under TLS.
     if errand.message.require_tls and errand.message.sender and "REQUIRETLS" not in session.extensions:
         raise Fault(
             "5.7.30", f"mail must stay under TLS, which {session.host} does not promise (REQUIRETLS)", final=True
         )
     again = list(errand.left)
-    while again:
+    while again and session.messages < session.most_messages:
         if session.dirty:
             await session.reset()
         now, again = again[: session.most_recipients], again[session.most_recipients :]

@@ -270,6 +270,17 @@ async def test_no_more_recipients_are_named_than_are_wanted(store: Store) -> Non
     assert [attempt.reply for attempt in attempts] == ["250 1", "250 2"]
 
 
+async def test_no_more_messages_are_sent_in_a_session_than_are_wanted(store: Store) -> None:
+    """RFC 9422 4: what is left goes over another session, at once."""
+    one = "C: MAIL FROM:<ann@a.test>\nS: 250 ok\nC: RCPT TO:<{}@b.test>\nS: 250 ok\nC: DATA\nS: 354 go\nmessage\nS: 250 {}\n"
+    offer = f"{HELLO}S: 250-mx.b.test\nS: 250 LIMITS RCPTMAX=1 MAILMAX=2\n"
+    scripts = f"{offer}{one.format('a', 1)}{one.format('b', 2)}{BYE}", f"{offer}{one.format('c', 3)}{BYE}"
+    async with server(*scripts) as peer, relaying(store, peer.port) as rig:
+        attempts = await rig.send("a@b.test", "b@b.test", "c@b.test")
+        await rig.relay.close()
+    assert [attempt.reply for attempt in attempts] == ["250 1", "250 2", "250 3"]
+
+
 # It refuses
 
 
