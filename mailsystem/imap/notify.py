@@ -178,14 +178,22 @@ def read_wanted(args: Arguments) -> Wanted:
 def _names(args: Arguments) -> frozenset[str]:
     """one-or-more-mailbox = mailbox / "(" mailbox *(SP mailbox) ")" """
     if not args.accept(b"("):
-        return frozenset({args.mailbox()})
-    names = {args.mailbox()}
+        return frozenset(_name(args))
+    names = set(_name(args))
     while args.accept(b" "):
-        names.add(args.mailbox())
+        names.update(_name(args))
         if len(names) > MOST_NAMES:
             raise TooMuch
     args.expect(b")")
     return frozenset(names)
+
+
+def _name(args: Arguments) -> tuple[str, ...]:
+    """mailbox ; one that can never exist is passed over like one that does not (RFC 5465 3.1)"""
+    try:
+        return (args.mailbox(),)
+    except Rejected:
+        return ()
 
 
 def _events(args: Arguments) -> tuple[frozenset[Event], Items | None]:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from mailsystem.imap.grammar import Arguments
 from mailsystem.imap.names import parents
-from mailsystem.mail.errors import SyntaxFault, TooMany
+from mailsystem.mail.errors import Rejected, SyntaxFault, TooMany
 from mailsystem.mail.mailbox import DELIMITER, INBOX
 
 MOST_SOURCES: Final = 50
@@ -53,18 +53,21 @@ def _source(args: Arguments) -> Source:
         raise SyntaxFault("unknown filter for mailboxes")
     args.sp()
     if args.peek() != b"(":
-        return Source(kind, (_name(args),))
+        return Source(kind, _name(args))
     args.enter()
-    names = [_name(args)]
+    names = [*_name(args)]
     while args.accept(b" "):
-        names.append(_name(args))
+        names += _name(args)
     args.leave()
     return Source(kind, tuple(names))
 
 
-def _name(args: Arguments) -> str:
+def _name(args: Arguments) -> tuple[str, ...]:
     """mailbox ; one that cannot exist only finds nothing, and the empty one is above all"""
-    return args.reference().removesuffix(DELIMITER)
+    try:
+        return (args.reference().removesuffix(DELIMITER),)
+    except Rejected:
+        return ()
 
 
 def chosen(

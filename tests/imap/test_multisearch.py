@@ -26,6 +26,8 @@ def read(text: str) -> list[Source] | None:
     [
         ("(mailboxes d)", ["d"]),
         ("(mailboxes (d inbox none))", ["d", "INBOX", "none"]),
+        ("(mailboxes (R&D d))", ["d"]),
+        ("(mailboxes R&D)", []),
         ("(subtree a)", ["a", "a/b", "a/b/c"]),
         ('(subtree "a/")', ["a", "a/b", "a/b/c"]),
         ("(subtree-one a)", ["a", "a/b"]),

@@ -269,6 +269,7 @@ async def test_news_come_while_idling_and_in_the_middle_of_a_literal(door: Door)
         ("NOTIFY SET (personal (MessageNew MessageExpunge XFutureEvent))", "NO", "BADEVENT"),
         ("NOTIFY SET " + " ".join([f"(mailboxes a {NEW})"] * (MOST_GROUPS + 1)), "NO", "NOTIFICATIONOVERFLOW"),
         ("NOTIFY SET (mailboxes nowhere " + NEW + ")", "OK", ""),
+        ("NOTIFY SET (mailboxes (R&D a//b INBOX) " + NEW + ") (subtree /a " + NEW + ")", "OK", ""),
         ("NOTIFY SET (inboxes NONE) (subscribed NONE)", "OK", ""),
         ("notify set status (SELECTED none) (subtree (a b) (mailboxname))", "OK", ""),
     ],
