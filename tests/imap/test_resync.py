@@ -104,6 +104,21 @@ async def test_no_modseq_is_told_before_what_a_process_has_done_whose_bell_is_la
         assert b"* VANISHED 1" in await one.ok(said)
 
 
+@pytest.mark.parametrize(("said", "heard"), [("EXPUNGE", b"* 1 EXPUNGE"), ("UID EXPUNGE 3", b"* 1 EXPUNGE")])
+async def test_who_expunges_hears_of_all_that_is_gone(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, heard: bytes
+) -> None:
+    """That another process has taken away what was marked is no reason to say nothing."""
+    for flag in (DELETED, FLAGGED, FLAGGED):
+        await door.put(b"x", flag)
+    one = await door.client(mailbox="INBOX")
+    monkeypatch.setattr(Doorbell, "ring", lambda self, topics: None)
+    async with open_store(tmp_path / "store0") as other:
+        mailbox = await other.mailboxes.find(door.account.id, "INBOX")
+        await other.mailboxes.expunge(door.account.id, mailbox.id)
+        assert await one.ok(said) == [heard]
+
+
 async def test_where_history_is_forgotten_every_uid_that_is_not_there_is_told(door: Door) -> None:
     for _ in range(9):
         await door.put()

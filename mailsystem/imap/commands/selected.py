@@ -38,7 +38,7 @@ async def unselect(session: Session, args: Arguments, by_uid: bool) -> Ok | None
     return None
 
 
-@command("EXPUNGE", SELECTED, uid=True, capability="UIDPLUS")
+@command("EXPUNGE", SELECTED, uid=True, looks=True, capability="UIDPLUS")
 async def expunge(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
     """RFC 3501 6.4.3: remove what is marked `\\Deleted`; UID EXPUNGE only that among a set (RFC 4315)."""
     uids = None
