@@ -238,7 +238,8 @@ def drop_all(account: AccountId, now: float) -> Unit[None]:
 def rename(account: AccountId, old: str, new: str, now: float) -> Unit[Copied | None]:
     """Give a mailbox and all below it another name; renaming INBOX moves its messages away (RFC 9051 6.3.6), which are told.
 
-    Raises `NoSuchMailbox`, `MailboxExists`, and `NotPermitted` for a name within itself.
+    Raises `NoSuchMailbox`, `MailboxExists`, `NotPermitted` for a name within itself, and `Rejected` where one below it would
+    have a name that cannot be kept.
     """
     new = own(new)
     if old == INBOX:
@@ -269,7 +270,10 @@ def rename(account: AccountId, old: str, new: str, now: float) -> Unit[Copied | 
         raise MailboxExists if new == old else NotPermitted("cannot move a mailbox into itself")
     taken = yield Sql("SELECT name FROM mailboxes WHERE account_id = $1", account)
     names = {row[0] for row in taken}
-    renamed = [(number, checked(new + name[len(old) :])) for number, name in below]
+    try:
+        renamed = [(number, checked(new + name[len(old) :])) for number, name in below]
+    except SyntaxFault as error:
+        raise Rejected(f"below it, {error}") from None  # nothing is wrong with the name that was said
     if new in names or any(name in names for _, name in renamed):
         raise MailboxExists
     modseq = yield from messages.next_modseq(account)

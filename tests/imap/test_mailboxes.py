@@ -167,3 +167,14 @@ async def test_accounts_do_not_see_each_other(door: Door) -> None:
     assert (await bob.say("SELECT private")).code == "NONEXISTENT"
     await door.put()
     assert b"* 0 EXISTS" in await bob.ok("SELECT INBOX")
+
+
+async def test_a_rename_that_would_make_names_too_long_or_too_deep_is_refused(door: Door) -> None:
+    """RFC 9051 6.3.6: any error in renaming is a NO."""
+    client = await door.client()
+    await client.ok(f"CREATE deep/{'/'.join('x' * 40)}")
+    await client.ok(f"CREATE long/{'x' * 600}")
+    for old, new in (("deep", "/".join("y" * 20)), ("long", "y" * 600)):
+        answer = await client.say(f"RENAME {old} {new}")
+        assert (answer.status, answer.code) == ("NO", "CANNOT")
+    assert len(await client.ok('LIST "" deep*')) == 41
