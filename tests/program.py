@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from mailsystem.app import MAILBOXES
+from mailsystem.directory import derive_keys, hash_password
+from mailsystem.store import open_store
 
 HOST = "127.0.0.1"
 PATIENCE = 30.0
@@ -231,7 +236,7 @@ class House:
     """The certificate authority that its clients must trust, as a PEM file."""
 
     def add(self, login: str, password: str = "correct horse") -> Person:
-        add_user(login, password, home=self.program.home, data_dir=self.program.data_dir)
+        add_user(login, password, data_dir=self.program.data_dir)
         return Person(login, password)
 
     def limit(self, person: Person, size: str) -> None:
@@ -240,9 +245,27 @@ class House:
         command("user", "quota", person.login, "--size", size, *place, home=self.program.home)
 
 
-def add_domain(name: str, *, home: Path, data_dir: Path) -> None:
-    command("domain", "add", name, "--no-dkim", "--data-dir", str(data_dir), home=home)
+def add_domain(name: str, *, data_dir: Path) -> None:
+    """As `mailsystem domain add --no-dkim` does, and without the start of a program."""
+
+    async def add() -> None:
+        async with open_store(data_dir, indexed=False, housekeeping=False) as store:
+            await store.accounts.add_domain(name)
+
+    asyncio.run(add())
 
 
-def add_user(login: str, password: str, *, home: Path, data_dir: Path) -> None:
-    command("user", "add", login, "--password-stdin", "--data-dir", str(data_dir), home=home, stdin=password + "\n")
+def add_user(login: str, password: str, *, data_dir: Path) -> None:
+    """As `mailsystem user add` does, and without the start of a program; each password is hashed once."""
+
+    async def add() -> None:
+        if password not in _secrets:
+            _secrets[password] = await hash_password(password), await derive_keys(password)
+        hashed, scram = _secrets[password]
+        async with open_store(data_dir, indexed=False, housekeeping=False) as store:
+            await store.accounts.add(login, hashed, scram=scram, mailboxes=MAILBOXES)
+
+    asyncio.run(add())
+
+
+_secrets: dict[str, tuple[str, str]] = {}

@@ -106,7 +106,7 @@ class Sending:
     def person(self) -> Person:
         self._people += 1
         person = Person(f"person{self._people}@{DOMAIN}", "correct horse")
-        program.add_user(person.login, person.password, home=self.home, data_dir=self.home / "data")
+        program.add_user(person.login, person.password, data_dir=self.home / "data")
         return person
 
     def submit(self, person: Person, *, to: Place | None = None) -> Smtp:
@@ -165,7 +165,7 @@ def sending(home: Path, certificates: Certificates, *, port: int | None = None, 
             "MAILSYSTEM_QUEUE__RETRY_MOST": "2",
             **{f"MAILSYSTEM_{name}": value for name, value in env.items()},
         }
-        program.add_domain(DOMAIN, home=home, data_dir=home / "data")
+        program.add_domain(DOMAIN, data_dir=home / "data")
         house = Sending(home, names, settings, certificates.authority, port)
         with house.open_doors() as house.doors:
             yield house

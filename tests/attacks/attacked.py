@@ -71,7 +71,7 @@ class Target:
 @contextlib.contextmanager
 def opened(home: Path, certificates: Certificates, more: Mapping[str, str] | None = None) -> Iterator[Target]:
     """`mailsystem serve` for example.org, with all that it says in JSON."""
-    program.add_domain("example.org", home=home, data_dir=home / "data")
+    program.add_domain("example.org", data_dir=home / "data")
     env = {
         "MAILSYSTEM_TLS__CERT": str(certificates.certificate),
         "MAILSYSTEM_TLS__KEY": str(certificates.key),

@@ -216,7 +216,8 @@ def test_json_logs_are_nothing_but_json(tmp_path: Path) -> None:
 
 def test_a_role_is_a_process_of_its_own_and_people_are_added_while_it_runs(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    program.add_domain("example.org", home=tmp_path, data_dir=data_dir)
+    where = ("--data-dir", str(data_dir))
+    program.command("domain", "add", "example.org", *where, home=tmp_path)
     with (
         program.serve(tmp_path, "smtp", data_dir=data_dir) as smtp,
         program.serve(tmp_path, "pop3", "imap", data_dir=data_dir) as readers,
@@ -227,7 +228,7 @@ def test_a_role_is_a_process_of_its_own_and_people_are_added_while_it_runs(tmp_p
             client.ehlo()
             client.mail("bob@example.net")
             assert client.rcpt(ANN) == (550, b"5.1.1 no such recipient")
-        program.add_user(ANN, "secret", home=tmp_path, data_dir=data_dir)
+        program.command("user", "add", ANN, "--password-stdin", *where, home=tmp_path, stdin="secret\n")
         send(smtp)
         assert len(pop3(readers, ANN, "secret")) == 1
         assert len(imap(readers, ANN, "secret")) == 1

@@ -46,8 +46,8 @@ def test_over_lmtp_each_recipient_hears_of_it(tmp_path: Path) -> None:
 
 def test_a_server_has_no_faults(tmp_path: Path) -> None:
     with program.serve(tmp_path) as server:
-        program.add_domain("example.org", home=tmp_path, data_dir=server.data_dir)
-        program.add_user("451+x@example.org", "correct horse", home=tmp_path, data_dir=server.data_dir)
+        program.add_domain("example.org", data_dir=server.data_dir)
+        program.add_user("451+x@example.org", "correct horse", data_dir=server.data_dir)
         Rules(server.data_dir).add("smtp NOOP reply=451")
         with Smtp(server.smtp) as smtp:
             smtp.say(b"NOOP", expect=250)

@@ -96,8 +96,8 @@ def test_what_loopback_is(host: str, so: bool) -> None:
 def test_processes_of_all_generations_over_one_data_directory(tmp_path: Path) -> None:
     """What SMTP took in one process is read by POP1 and deleted by POP2 in another."""
     with program.serve(tmp_path) as served:
-        program.add_domain("example.org", home=tmp_path, data_dir=served.data_dir)
-        program.add_user("ann@example.org", "secret word", home=tmp_path, data_dir=served.data_dir)
+        program.add_domain("example.org", data_dir=served.data_dir)
+        program.add_user("ann@example.org", "secret word", data_dir=served.data_dir)
         with Smtp(served.smtp) as smtp:
             assert (
                 smtp.message("bob@example.net", ["ann@example.org"], b"Subject: hello\r\n\r\nold friend\r\n")[0] == 250

@@ -80,8 +80,8 @@ def capabilities(line: bytes) -> set[str]:
 
 def test_what_the_table_of_imap_says_is_announced_and_nothing_else(running: program.Program) -> None:
     login = program.Person("ann@example.net", "correct horse")
-    program.add_domain("example.net", home=running.home, data_dir=running.data_dir)
-    program.add_user(login.login, login.password, home=running.home, data_dir=running.data_dir)
+    program.add_domain("example.net", data_dir=running.data_dir)
+    program.add_user(login.login, login.password, data_dir=running.data_dir)
     with Imap(running.imap) as client:
         before = capabilities(client.greeting)
         answer = client.ok(f'LOGIN {login.login} "{login.password}"'.encode())

@@ -20,7 +20,7 @@ from overheard import Overheard
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[program.House]:
     home = tmp_path_factory.mktemp("house")
-    program.add_domain("example.org", home=home, data_dir=home / "data")
+    program.add_domain("example.org", data_dir=home / "data")
     env = {
         "MAILSYSTEM_TLS__CERT": str(certificates.certificate),
         "MAILSYSTEM_TLS__KEY": str(certificates.key),

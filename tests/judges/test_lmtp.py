@@ -21,7 +21,7 @@ pytestmark = pytest.mark.judge
 def delivered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, str]]:
     """A house with an LMTP door, and what Postfix calls that."""
     home = tmp_path_factory.mktemp("lmtp")
-    program.add_domain("example.org", home=home, data_dir=home / "data")
+    program.add_domain("example.org", data_dir=home / "data")
     with tempfile.TemporaryDirectory(prefix="mailsystem-lmtp-") as open_to_postfix:
         place = Path(open_to_postfix)
         place.chmod(0o755)

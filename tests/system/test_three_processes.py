@@ -45,8 +45,8 @@ class Doors:
 def apart(tmp_path: Path) -> Iterator[Doors]:
     """A process for each door."""
     data = tmp_path / "data"
-    program.add_domain("example.org", home=tmp_path, data_dir=data)
-    program.add_user(LOGIN, PASSWORD, home=tmp_path, data_dir=data)
+    program.add_domain("example.org", data_dir=data)
+    program.add_user(LOGIN, PASSWORD, data_dir=data)
     made = [program.serve(tmp_path / role, role, data_dir=data) for role in ("smtp", "pop3", "imap")]
     with program.together(*made) as (smtp, pop3, imap):
         assert len({smtp.pid, pop3.pid, imap.pid}) == 3
@@ -62,8 +62,8 @@ def apart(tmp_path: Path) -> Iterator[Doors]:
 def workers(tmp_path: Path) -> Iterator[Doors]:
     """Two processes for all doors."""
     data = tmp_path / "data"
-    program.add_domain("example.org", home=tmp_path, data_dir=data)
-    program.add_user(LOGIN, PASSWORD, home=tmp_path, data_dir=data)
+    program.add_domain("example.org", data_dir=data)
+    program.add_user(LOGIN, PASSWORD, data_dir=data)
     with program.serve(tmp_path, data_dir=data, args=["--workers", "2"]) as both:
         yield Doors(both, both, both)
 
@@ -77,8 +77,8 @@ def doors(request: pytest.FixtureRequest) -> Doors:
 def test_three_processes_may_start_at_once_on_an_empty_directory(tmp_path: Path) -> None:
     made = [program.serve(tmp_path / role, role, data_dir=tmp_path / "data") for role in ("smtp", "pop3", "imap")]
     with program.together(*made) as (smtp, _, imap):
-        program.add_domain("example.org", home=tmp_path, data_dir=tmp_path / "data")
-        program.add_user(LOGIN, PASSWORD, home=tmp_path, data_dir=tmp_path / "data")
+        program.add_domain("example.org", data_dir=tmp_path / "data")
+        program.add_user(LOGIN, PASSWORD, data_dir=tmp_path / "data")
         with Smtp(smtp.smtp) as sender:
             assert sender.message("bob@elsewhere.example", [LOGIN], messages.simple())[0] == 250
         with Imap(imap.imap, LOGIN, PASSWORD) as client:

@@ -38,8 +38,8 @@ def sink(home: Path, *args: str, **env: str) -> program.Program:
 
 
 def serve(home: Path, *args: str, **env: str) -> program.Program:
-    program.add_domain("example.org", home=home, data_dir=home / "data")
-    program.add_user(ANN, PASSWORD, home=home, data_dir=home / "data")
+    program.add_domain("example.org", data_dir=home / "data")
+    program.add_user(ANN, PASSWORD, data_dir=home / "data")
     return program.serve(home, args=["--workers", "2", *args], env=env)
 
 
