@@ -14,6 +14,7 @@ import trustme
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import chromium as _chromium
 import program
 from outside import Certificates, Tool, missing
 
@@ -23,6 +24,9 @@ if os.environ.get("MAILSYSTEM_REQUIRE_JUDGES") == "1":
     os.environ["REQUIRE_JUDGES"] = "1"
 for _name in [name for name in os.environ if name.startswith("MAILSYSTEM_")]:
     del os.environ[_name]
+
+
+browser, chromium = _chromium.browser, _chromium.chromium
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import struct
-import subprocess
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import program
 import pytest
-from outside import Tool
+from chromium import PATIENCE, in_its_loop
 from pages import EVIL, SHOWN, arrow, page_of
 
-pytestmark = pytest.mark.judge
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
-PATIENCE = 60.0
+pytestmark = [pytest.mark.judge, in_its_loop]
+
 WIDTHS = (400, 900, 1400)
 
 _MEASURE = """
@@ -62,7 +63,6 @@ frame.srcdoc = new TextDecoder().decode(Uint8Array.from(atob("%(page)s"), one =>
 </script>
 """
 
-Look = Callable[..., str]
 Measured = dict[str, Any]
 
 
@@ -74,30 +74,20 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return page, json.loads(program.command("demo", "--bounce", "--json", "--html", str(page), home=home))
 
 
-@pytest.fixture
-def look(tool: Tool, tmp_path: Path) -> Look:
-    """`look(page, *flags)`: what Chromium says of a page."""
-    chromium = tool("chromium")
-
-    def run(page: Path, *flags: str) -> str:
-        done = subprocess.run(
-            [
-                *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--disable-background-networking", *flags, page.as_uri()),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            cwd=tmp_path,
-            env=program.environment(tmp_path),
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
-
-    return run
+@asynccontextmanager
+async def seen(browser: Browser, page: Path, width: int = 1600, height: int = 1000, **more: Any) -> AsyncIterator[Page]:
+    """A tab of that size, in which a page is open."""
+    context = await browser.new_context(viewport={"width": width, "height": height}, **more)
+    tab = await context.new_page()
+    tab.set_default_timeout(PATIENCE * 1000)
+    await tab.goto(page.as_uri())
+    yield tab
+    await context.close()
 
 
-def measured(look: Look, page: Path, place: Path, width: int, *flags: str, opened: bool = True) -> Measured:
+async def measured(
+    browser: Browser, page: Path, place: Path, width: int, *, opened: bool = True, scheme: str = "light"
+) -> Measured:
     """What a frame of that width makes of the page."""
     around = place / f"around-{width}.html"
     script = _MEASURE % {"page": base64.b64encode(page.read_bytes()).decode(), "open": str(opened).lower()}
@@ -105,17 +95,18 @@ def measured(look: Look, page: Path, place: Path, width: int, *flags: str, opene
         f'<!doctype html><meta charset="utf-8"><iframe style="width:{width}px;height:900px;border:0"></iframe><output></output>'
         + script
     )
-    said = look(around, "--window-size=1600,1000", "--virtual-time-budget=5000", "--dump-dom", *flags)
-    return json.loads(html.unescape(said.partition("<output>")[2].partition("</output>")[0]))  # type: ignore[no-any-return]
+    async with seen(browser, around, color_scheme=scheme) as tab:
+        await tab.wait_for_selector("output:not(:empty)", state="attached")
+        return json.loads(await tab.text_content("output") or "")  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("opened", [False, True])
-def test_every_arrow_is_there_between_its_lanes_and_nothing_is_cut_off(
-    look: Look, journey: tuple[Path, dict[str, Any]], tmp_path: Path, width: int, opened: bool
+async def test_every_arrow_is_there_between_its_lanes_and_nothing_is_cut_off(
+    browser: Browser, journey: tuple[Path, dict[str, Any]], tmp_path: Path, width: int, opened: bool
 ) -> None:
     page, told = journey
-    seen = measured(look, page, tmp_path, width, opened=opened)
+    seen = await measured(browser, page, tmp_path, width, opened=opened)
     assert seen["width"] == width
     assert seen["needs"] <= width, "nobody has to scroll sideways"
     assert seen["over"] == []
@@ -127,9 +118,11 @@ def test_every_arrow_is_there_between_its_lanes_and_nothing_is_cut_off(
     assert (seen["images"], seen["asked"]) == (0, 0), "it needs nothing but itself"
 
 
-def test_dark_is_dark_and_light_is_light(look: Look, journey: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+async def test_dark_is_dark_and_light_is_light(
+    browser: Browser, journey: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     page, _ = journey
-    light, dark = (measured(look, page, tmp_path, 900, f"--blink-settings=preferredColorScheme={n}") for n in (1, 0))
+    light, dark = [await measured(browser, page, tmp_path, 900, scheme=scheme) for scheme in ("light", "dark")]
     assert (light["dark"], dark["dark"]) == (False, True)
     for one in (light, dark):
         one["contrast"] = contrast(one["paper"], one["ink"])
@@ -138,35 +131,37 @@ def test_dark_is_dark_and_light_is_light(look: Look, journey: tuple[Path, dict[s
     assert dark["paper"] == "rgb(21, 20, 18)"
 
 
-def test_dark_is_seen_on_the_screen(look: Look, journey: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+async def test_dark_is_seen_on_the_screen(
+    browser: Browser, journey: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     page, _ = journey
-    colours = []
-    for n in (1, 0):
-        shot = tmp_path / f"shot{n}.png"
-        look(page, "--window-size=900,700", f"--blink-settings=preferredColorScheme={n}", f"--screenshot={shot}")
-        colours.append(corner(shot))
-    for seen, meant in zip(colours, ((251, 250, 247), (21, 20, 18)), strict=True):
-        assert max(abs(one - other) for one, other in zip(seen, meant, strict=True)) <= 2
+    for scheme, meant in (("light", (251, 250, 247)), ("dark", (21, 20, 18))):
+        shot = tmp_path / f"{scheme}.png"
+        async with seen(browser, page, 900, 700, color_scheme=scheme) as tab:
+            await tab.screenshot(path=shot)
+        assert max(abs(one - other) for one, other in zip(corner(shot), meant, strict=True)) <= 2
 
 
-def test_it_can_be_printed(look: Look, journey: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+async def test_it_can_be_printed(browser: Browser, journey: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     page, _ = journey
     paper = tmp_path / "journey.pdf"
-    look(page, "--blink-settings=preferredColorScheme=0", "--no-pdf-header-footer", f"--print-to-pdf={paper}")
+    async with seen(browser, page, color_scheme="dark") as tab:
+        await tab.pdf(path=paper)
     octets = paper.read_bytes()
     assert octets.startswith(b"%PDF-")
     assert 3 <= octets.count(b"/Type /Page\n") <= 16
 
 
-def test_a_hostile_line_is_drawn_and_not_run(look: Look, journey: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+async def test_a_hostile_line_is_drawn_and_not_run(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "hostile.html"
     bad = f"{EVIL}</code></details><script>document.title = 'run'</script>{'x' * 3000}"
     page.write_text(page_of(*(arrow(1.0 + n, "alice", "server-a", bad) for n in range(3))), encoding="utf-8")
-    seen = look(page, "--dump-dom")
-    assert "<title>One message, pushed and pulled</title>" in seen
-    assert "<img" not in seen
-    assert SHOWN.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in seen
-    drawn = measured(look, page, tmp_path, 400)
+    async with seen(browser, page) as tab:
+        there = await tab.content()
+    assert "<title>One message, pushed and pulled</title>" in there
+    assert "<img" not in there
+    assert SHOWN.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in there
+    drawn = await measured(browser, page, tmp_path, 400)
     assert drawn["needs"] <= 400
     assert drawn["scripts"] == 1
 

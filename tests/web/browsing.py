@@ -1,4 +1,4 @@
-"""A real browser that looks at the page of a house: Chromium, driven by Playwright."""
+"""A real browser that looks at the page of a house, in the loop in which the browser is (`in_its_loop`)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+import pytest_asyncio
+import test_access
+from chromium import PATIENCE, in_its_loop
+from outside import Certificates
+from web_house import House, sink
 
-PATIENCE = 20.0
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page
+
+__all__ = ["PATIENCE", "Visit", "base_of", "house", "in_its_loop", "opened", "server", "until", "visit", "visiting"]
+
 OPTIONAL = ("/envelope", "/journey", "/extract", "/checks", "/v1/sessions")
 """What the page asks for and can do without: 404 there is an answer."""
 
@@ -81,16 +90,6 @@ class Visit:
 
 
 @asynccontextmanager
-async def chromium(path: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            await browser.close()
-
-
-@asynccontextmanager
 async def visiting(
     browser: Browser, base: str, width: int = 1440, height: int = 900, **more: Any
 ) -> AsyncIterator[Visit]:
@@ -120,3 +119,29 @@ async def opened(context: BrowserContext, base: str) -> Visit:
 
     page.on("console", heard)
     return visit
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A sink with its web door."""
+    async with sink(tmp_path) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(tmp_path: Path, certificates: Certificates) -> AsyncIterator[test_access.Server]:
+    """A server where Ann and Bob live."""
+    async with test_access.serving(tmp_path, certificates) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
+    """A desk's tab. The pointer is away from the list."""
+    async with visiting(browser, base_of(house)) as opened:
+        await opened.page.mouse.move(1200, 600)
+        yield opened
+
+
+def base_of(house: House) -> str:
+    return str(house.client.base_url).rstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mailsystem.store import Disabled
 from mailsystem.telemetry import Event
 
 PASSWORD = "correct-horse"
+_hashed: dict[str, str] = {}
 
 
 class Server:
@@ -48,16 +50,24 @@ def settings(place: Path, certificates: Certificates | None, **more: Any) -> Set
     return Settings(**{**given, **more})
 
 
-@pytest.fixture
-async def server(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Server]:
-    wanted = settings(tmp_path, certificates)
+@asynccontextmanager
+async def serving(place: Path, certificates: Certificates) -> AsyncIterator[Server]:
+    """A server where Ann and Bob live."""
+    wanted = settings(place, certificates)
     async with opened(wanted) as store:
         await store.accounts.add_domain("a.test")
         for person in ("ann", "bob"):
-            await store.accounts.add(f"{person}@a.test", await hash_password(PASSWORD), mailboxes=MAILBOXES)
+            hashed = _hashed.get(PASSWORD) or _hashed.setdefault(PASSWORD, await hash_password(PASSWORD))
+            await store.accounts.add(f"{person}@a.test", hashed, mailboxes=MAILBOXES)
     events: list[Event] = []
     async with running(wanted, sinks=[events.append]) as house:
-        yield Server(house, tmp_path / "data", f"https://localhost:{house.bound['web'].port}", certificates, events)
+        yield Server(house, place / "data", f"https://localhost:{house.bound['web'].port}", certificates, events)
+
+
+@pytest.fixture
+async def server(tmp_path: Path, certificates: Certificates) -> AsyncIterator[Server]:
+    async with serving(tmp_path, certificates) as opened:
+        yield opened
 
 
 async def test_nobody_gets_in_without_a_proof(server: Server) -> None:

@@ -6,27 +6,24 @@ import asyncio
 import imaplib
 import poplib
 import smtplib
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import browsing
 import program
 import pytest
-from outside import Tool, missing
+from browsing import Visit, base_of, in_its_loop, until, visiting
 from pydantic import SecretStr
 from web_house import PATIENCE, House, letter, sink
 
 from mailsystem.settings import Web
 
-pytestmark = pytest.mark.judge
-
-try:
-    from browsing import Visit, chromium, until, visiting
+if TYPE_CHECKING:
     from playwright.async_api import Browser
-except ModuleNotFoundError:  # pragma: no cover
-    HAS_PLAYWRIGHT = False
-else:
-    HAS_PLAYWRIGHT = True
+
+pytestmark = [pytest.mark.judge, in_its_loop]
+
+house = browsing.house
 
 _SHAFTS = """[...document.querySelectorAll('.lines .shaft')].filter(one => one.offsetWidth).map(one => {
   const line = getComputedStyle(one, '::before');
@@ -38,18 +35,6 @@ _SHAFTS = """[...document.querySelectorAll('.lines .shaft')].filter(one => one.o
 })"""
 _BLUE, _RED = "rgb(31, 95, 191)", "rgb(179, 54, 43)"
 EVIL = '<img src=x onerror="document.title=1">\u202e\x07'
-
-
-@pytest.fixture
-async def browser(tool: Tool) -> AsyncIterator[Browser]:
-    if not HAS_PLAYWRIGHT:
-        missing("playwright")
-    async with chromium(tool("chromium")) as opened:
-        yield opened
-
-
-def base_of(house: House) -> str:
-    return str(house.client.base_url).rstrip("/")
 
 
 async def play(visit: Visit, house: House) -> None:

@@ -6,49 +6,24 @@ import asyncio
 import contextlib
 import poplib
 import re
-from collections.abc import AsyncIterator
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import browsing
 import pytest
 import test_access
-from outside import Tool, missing
+from browsing import PATIENCE, Visit, base_of, in_its_loop, opened, until, visiting
 from web_house import House, letter, sink
 
 from mailsystem.settings import Web
 
-pytestmark = pytest.mark.judge
-
-server = test_access.server
-
-try:
-    from browsing import PATIENCE, Visit, chromium, opened, until, visiting
+if TYPE_CHECKING:
     from playwright.async_api import Browser, Route
-except ModuleNotFoundError:  # pragma: no cover
-    HAS_PLAYWRIGHT = False
-else:
-    HAS_PLAYWRIGHT = True
 
+pytestmark = [pytest.mark.judge, in_its_loop]
 
-@pytest.fixture
-async def browser(tool: Tool) -> AsyncIterator[Browser]:
-    if not HAS_PLAYWRIGHT:
-        missing("playwright")
-    async with chromium(tool("chromium")) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def visit(browser: Browser, house: House) -> AsyncIterator[Visit]:
-    """A desk's tab. The pointer is away from the list."""
-    async with visiting(browser, base_of(house)) as opened:
-        await opened.page.mouse.move(1200, 600)
-        yield opened
-
-
-def base_of(house: House) -> str:
-    return str(house.client.base_url).rstrip("/")
+house, server, visit = browsing.house, browsing.server, browsing.visit
 
 
 async def only(house: House, **asked: Any) -> dict[str, Any]:

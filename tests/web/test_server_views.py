@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import smtplib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import browsing
 import pytest
 import test_access
 import test_page
+from browsing import Visit, base_of, in_its_loop, opened, until, visiting
 from web_house import PATIENCE, House, letter, sink
 
 from mailsystem.faults import of_line
 from mailsystem.settings import Retention
 from mailsystem.telemetry import Trace
 
-pytestmark = pytest.mark.judge
-
-browser = test_page.browser
-server = test_access.server
-visit = test_page.visit
-base_of = test_page.base_of
-
-with contextlib.suppress(ModuleNotFoundError):
-    from browsing import Visit, opened, until, visiting
+if TYPE_CHECKING:
     from playwright.async_api import Browser
+
+pytestmark = [pytest.mark.judge, in_its_loop]
+
+house, server, visit = browsing.house, browsing.server, browsing.visit
 
 
 async def look(visit: Visit, path: str) -> None:
