@@ -138,6 +138,27 @@ def test_of_many_connections_a_process_may_have_a_few_more_than_the_others() -> 
     assert ahead == [0, 0, 1, 2], "of 15 one, of 16 to 18 two"
 
 
+def test_where_many_come_and_go_nobody_waits_for_a_turn() -> None:
+    common, now = Common(2, ["connections"]), [0.0]
+    here = Limits(0, 0, common.counts("connections"), clock=lambda: now[0])
+    peer = Peer("192.0.2.1", 1)
+    for number in (1, 0):
+        common.join(number)
+        common.begin()
+    for _ in range(4):
+        here.enter(peer)
+        here.leave(peer)
+    for _ in range(4):
+        here.enter(peer)
+    for moment, ahead in ((0.0, 0), (0.9, 0), (1.5, 0), (2.6, 4), (9.0, 4)):
+        now[0] = moment
+        assert here.ahead == ahead, moment
+    here.leave(peer)
+    assert here.ahead == 2
+    now[0] = 30.0
+    assert here.ahead == 3, "long ago"
+
+
 async def test_a_process_with_more_connections_lets_the_others_go_first_but_leaves_nobody_outside() -> None:
     common = Common(2, ["connections"])
     here = Limits(0, 0, common.counts("connections"))
