@@ -214,12 +214,20 @@ class Hosts:
 
 def is_of_this_machine(name: str, ip: str) -> bool:
     """An `IsUs`: this machine has the address. Where the SMTP door keeps port 25 of all of them, mail would come back."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
-        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as tried:
-            tried.bind((str(ipaddress.ip_address(ip)), 0))
+        address = ipaddress.ip_address(ip)
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.bind((str(address), 0))
+        if address.is_loopback:
+            return True
+        # Where programs may bind to any address (`ip_nonlocal_bind`, as beside HAProxy), only the way there tells. Nothing
+        # is sent.
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.connect((str(address), 25))
+            return ipaddress.ip_address(tried.getsockname()[0]) == address
     except (OSError, ValueError):
         return False
-    return True
 
 
 def _address(text: str) -> IP | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -265,6 +267,21 @@ async def test_this_machine_knows_its_own_addresses() -> None:
         assert not is_of_this_machine("any.test", address)
     gone = await failure({"a.test": ["MX 10 mx.a.test."], "mx.a.test": ["A 127.0.0.1"]}, is_us=is_of_this_machine)
     assert gone.status == "5.4.6"
+
+
+def test_an_address_is_not_ours_only_because_the_system_lets_us_bind_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ip_nonlocal_bind`: all mail would be taken for a loop."""
+
+    class Anywhere(socket.socket):
+        def bind(self, address: Any) -> None: ...
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way, contextlib.suppress(OSError):
+        way.connect(("198.51.100.1", 25))
+        assert is_of_this_machine("any.test", way.getsockname()[0])
+    monkeypatch.setattr(socket, "socket", Anywhere)
+    assert is_of_this_machine("any.test", "127.0.0.1")
+    for address in ("198.51.100.1", "2001:db8::1"):
+        assert not is_of_this_machine("any.test", address)
 
 
 async def test_mail_that_would_come_back_fails_for_good() -> None:
