@@ -219,6 +219,7 @@ class MailHandler:
             envid=envelope.asked.envid,
             notifications=envelope.notifications,
             parameters=envelope.asked.given,
+            unheaded=envelope.reception.unheaded,
             missing=envelope.reception.missing,
         )
         if self._gate:

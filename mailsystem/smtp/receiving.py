@@ -23,6 +23,8 @@ class Reception:
         self.spool = spool
         self.fault: Exception | None = None
         """The first thing that spoke against the message; what follows it is read and dropped."""
+        self.unheaded = False
+        """It begins with a blank: as a field's second line would, and not its first."""
         self._binary = binary
         self._chunks: ChunkReader | None = None
         self._rules = rules
@@ -73,6 +75,8 @@ class Reception:
             return Refusal(replies.LOOPING)
         if self._lacking:
             self._lacking.feed(piece)
+        if not self.spool.size:
+            self.unheaded = piece.startswith((b" ", b"\t"))
         if self.spool.size + len(piece) > self._rules.size_limit:
             return Refusal(replies.MESSAGE_TOO_LARGE)
         self.spool.write(piece)

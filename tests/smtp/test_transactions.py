@@ -115,6 +115,22 @@ async def test_who_has_no_room_for_so_much_keeps_it_from_nobody_else(house: Hous
         assert (await client.say("RCPT TO:<bob@example.org>")).startswith("250")
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+async def test_no_message_goes_on_where_our_trace_ends(blank: bytes, house: House) -> None:
+    """RFC 5322 2.2.3: a line that begins with a blank belongs to the field before it, and that is our Received."""
+    async with house.door() as door, await Client.connect(door) as client:
+        said = blank + b"by mx.bank.example; today\r\nSubject: x\r\n\r\nhello\r\n"
+        assert (await client.mail(said + b".\r\n")).startswith("250")
+        assert (await client.say("MAIL FROM:<a@example.net>")).startswith("250")
+        assert (await client.say("RCPT TO:<ann@example.org>")).startswith("250")
+        await client.send(b"BDAT %d LAST\r\n%s" % (len(said), said))
+        assert (await client.reply()).startswith("250")
+    for kept in await house.kept("ann@example.org"):
+        head, _, rest = kept.partition(b"\r\n\r\n")
+        assert b"bank" not in head
+        assert rest == said
+
+
 async def test_stuffed_dots_do_not_count(house: House) -> None:
     async with house.door(size_limit=1000) as door, await Client.connect(door) as client:
         assert (await client.mail(b"..\r\n" * 333 + b".\r\n")).startswith("250")
