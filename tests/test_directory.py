@@ -151,6 +151,15 @@ async def test_postmaster_without_a_domain_is_ours(store: Store, directory: Acco
     assert await directory.resolve(Address("Postmaster", "")) == (Target(made.id),)
 
 
+async def test_postmaster_without_a_domain_is_somebody_without_a_default_domain_too(store: Store) -> None:
+    """RFC 5321 4.5.1 makes no exception."""
+    directory = AccountsDirectory(store, default_domain="")
+    with pytest.raises(NoSuchRecipient):
+        await directory.resolve(Address("Postmaster", ""))
+    made = await store.accounts.add("postmaster@example.org", None)
+    assert await directory.resolve(Address("Postmaster", "")) == (Target(made.id),)
+
+
 async def test_a_new_account_receives_within_moments_and_forgetting_makes_it_at_once(
     store: Store, directory: AccountsDirectory
 ) -> None:

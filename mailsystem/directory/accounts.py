@@ -166,7 +166,7 @@ class AccountsDirectory(Authenticating):
     async def resolve(
         self, address: Address, *, sending: bool = False, login: str | None = None, octets: int = 0
     ) -> tuple[Target | Away, ...]:
-        address = self._completed(address)
+        address = await self._completed(address)
         # By its exact spelling: another server may part what the case alone does, and what leaves is what was asked for.
         known = self._resolved.get(str(address))
         if known is None:
@@ -256,15 +256,17 @@ class AccountsDirectory(Authenticating):
             return False
         if not sender or known.any_sender:
             return True  # RFC 5321 6.1: notifications have no sender, and nobody's name is used
-        async for _, route in self._way(self._completed(sender), caught=False):
+        async for _, route in self._way(await self._completed(sender), caught=False):
             if route.account == account.id:
                 return True
         return False
 
-    def _completed(self, address: Address) -> Address:
-        if not address.domain:
-            return Address(address.local, self._default_domain)
-        return address
+    async def _completed(self, address: Address) -> Address:
+        if address.domain:
+            return address
+        # RFC 5321 4.5.1: mail for `Postmaster` alone must be taken, whatever was set here.
+        domain = self._default_domain or min(await self._store.accounts.domains(), default="")
+        return Address(address.local, domain)
 
     def forget(self) -> None:
         self._resolved.clear()

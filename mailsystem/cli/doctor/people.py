@@ -85,7 +85,8 @@ async def _residents(store: Store, settings: Settings) -> AsyncIterator[Finding]
     if not settings.default_domain:
         yield warning(
             "default domain",
-            "there is none, so nobody has the address postmaster (RFC 5321 4.5.1), and a login must be a full address",
+            f"there is none, so postmaster alone (RFC 5321 4.5.1) is {f'that of {min(domains)}' if domains else 'nobody'},"
+            " and a login must be a full address",
             f"set default_domain{f' to {min(domains)}' if domains else ''}",
         )
     elif settings.default_domain not in {domain.name for domain in listed}:
