@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from mailsystem.net import READ_LIMIT, WRITE_LIMIT, Bound, Closed, Connection, Injected, Stopping, listen
+from mailsystem.net import READ_LIMIT, WRITE_LIMIT, Bound, Closed, Connection, Injected, Stopping, listen, listening
 from mailsystem.telemetry import Event, Trace
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -571,6 +571,27 @@ async def test_a_hanging_handshake_does_not_hold_the_end_up(
         start = loop.time()
     assert loop.time() - start < 1
     writer.close()
+
+
+def test_of_two_programs_that_begin_at_once_one_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = listening._bind
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+
+        def bound(found: Any, wanted: int, host: str) -> list[socket.socket]:
+            sockets = bind(found, wanted, host)
+            if wanted:  # both of them are bound, and now the other one listens
+                other.listen()
+            return sockets
+
+        monkeypatch.setattr(listening, "_bind", bound)
+        with listening.opened("127.0.0.1", port, movable=True) as sockets:
+            moved = listening.place_of(sockets).port
+            assert moved not in (0, port)
+            with socket.create_connection(("127.0.0.1", moved), 10):
+                pass
 
 
 async def test_a_port_in_use_is_an_oserror() -> None:

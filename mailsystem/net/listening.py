@@ -264,15 +264,15 @@ async def listen(
 @contextmanager
 def opened(host: str, port: int, path: Path | None = None, *, movable: bool = False) -> Iterator[list[socket.socket]]:
     """The sockets of a door, for several processes that are forked while they are open. Nobody gets in before one of them
-    listens. A door that is `movable` takes a free port where its own is in use. Blocks. Raises `OSError`."""
+    listens. A door that is `movable` listens at once, and takes a free port where its own is in use. Blocks. Raises `OSError`."""
     if path is None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         try:
-            sockets = _bind(found, port, host)
+            sockets = _listening(_bind(found, port, host)) if movable else _bind(found, port, host)
         except OSError as error:
             if not movable or error.errno != errno.EADDRINUSE:
                 raise
-            sockets = _bind(found, 0, host)
+            sockets = _listening(_bind(found, 0, host))
     else:
         sockets = [_bind_path(path)]
     try:
@@ -282,6 +282,19 @@ def opened(host: str, port: int, path: Path | None = None, *, movable: bool = Fa
             sock.close()
         if path is not None:
             _unlink(path)
+
+
+def _listening(sockets: list[socket.socket]) -> list[socket.socket]:
+    """Of two programs that begin at once both can be bound to a port: who has it is decided by who listens first. Raises
+    `OSError`."""
+    try:
+        for sock in sockets:
+            sock.listen(BACKLOG)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def _bind(found: Sequence[tuple[Any, ...]], port: int, host: str) -> list[socket.socket]:

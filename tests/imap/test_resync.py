@@ -119,6 +119,20 @@ async def test_who_expunges_hears_of_all_that_is_gone(
         assert await one.ok(said) == [heard]
 
 
+async def test_what_came_and_went_unseen_holds_no_news_back(door: Door) -> None:
+    await door.put()
+    one = await door.client()
+    await one.ok("ENABLE QRESYNC")
+    await one.ok("SELECT INBOX")
+    await door.put(b"x", DELETED)
+    mailbox = await door.store.mailboxes.find(door.account.id, "INBOX")
+    await door.store.mailboxes.expunge(door.account.id, mailbox.id)
+    await door.put()
+    told = [b"* 1 FETCH (UID 1)", b"* 2 EXISTS", b"* 2 RECENT"]
+    assert await one.ok("FETCH 1 UID") == told
+    assert await one.ok("NOOP") == []
+
+
 async def test_where_history_is_forgotten_every_uid_that_is_not_there_is_told(door: Door) -> None:
     for _ in range(9):
         await door.put()
