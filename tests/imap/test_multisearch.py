@@ -176,3 +176,27 @@ async def test_a_mailbox_that_was_renamed_is_called_by_its_new_name(door: Door) 
     await client.ok("RENAME folder1 elsewhere")
     [line] = await client.ok("ESEARCH IN (selected) ALL")
     assert named["folder1"].replace("folder1", "elsewhere").encode() in line
+
+
+async def test_others_have_their_turns_between_small_mailboxes(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, _ = await filled(door)
+    opened, turns, asked = door.store.mailboxes.open, 0, list[int]()
+
+    async def noted(*args: object, **more: object) -> object:
+        asked.append(turns)
+        return await opened(*args, **more)  # type: ignore[arg-type]
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(door.store.mailboxes, "open", noted)
+    waiting = asyncio.create_task(others())
+    try:
+        await client.ok("ESEARCH IN (personal) SEEN")
+    finally:
+        waiting.cancel()
+    assert len(asked) > 5
+    assert len(set(asked)) == len(asked)

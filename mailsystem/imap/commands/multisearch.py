@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from mailsystem.finding.apart import apart
 from mailsystem.finding.key import Key, resolved
 from mailsystem.imap.command import Ok
@@ -40,6 +42,7 @@ async def esearch(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
             await _search(session, session.selected, await _called(session), key, returns, progress, tell_modseq)
             done.add((session.mailbox.account, session.mailbox.id))
         for name in await _names(session, sources):
+            await asyncio.sleep(0)  # a small mailbox is searched without any pause, and there may be thousands
             within = await _opened(session, name)
             if within is not None and (place := (within.mailbox.account, within.mailbox.id)) not in done:
                 done.add(place)
