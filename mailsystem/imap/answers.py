@@ -25,6 +25,8 @@ from mailsystem.store import FlagOp
 
 _WRITTEN_AT_ONCE: Final = 256 << 10
 _OF_PREVIEWS: Final = (Kept.PARTS, Kept.CONTENT, Kept.HEAD, Kept.REST)
+_ALONE_AT_ONCE: Final = 16
+"""Messages that are answered for one by one before the others have their turns: a millisecond, if they are small."""
 _CHANGED: Final = 1
 _ALONE: Final = 2
 
@@ -189,6 +191,8 @@ class Answers:
             form = self._plan.telling if kind & _CHANGED else self._plan.usual
             if kind & _ALONE:
                 for place, number in enumerate(numbers[at:stop]):
+                    if place % _ALONE_AT_ONCE == _ALONE_AT_ONCE - 1:
+                        await asyncio.sleep(0)  # what is at hand is told without a pause
                     one = {thing: values[place : place + 1] for thing, values in some.items()}
                     await self._one(form, number, one)
             else:

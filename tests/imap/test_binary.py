@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import quopri
 import random
@@ -10,6 +11,8 @@ import tracemalloc
 
 import pytest
 from imap_door import Client, Door
+
+from mailsystem.imap.quoting import Line
 
 OCTETS = random.Random(3).randbytes(3000) + b"\0\r\n\0"
 TEXT = "Grüße aus Köln, und ein = dazu.\r\nZweite Zeile\r\n".encode()
@@ -112,3 +115,32 @@ async def test_a_large_part_is_decoded_in_pieces(door: Door) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 6 << 20
+
+
+async def test_others_have_their_turns_while_small_parts_are_decoded(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await door.put(letter("7bit", b"x"))
+    client = await door.client(mailbox="INBOX")
+    for _ in range(6):
+        await client.ok("COPY 1:* INBOX")
+    ended, turns, told = Line.end, 0, list[int]()
+
+    def noted(line: Line) -> None:
+        told.append(turns)
+        ended(line)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Line, "end", noted)
+    waiting = asyncio.create_task(others())
+    try:
+        assert len(await client.ok("FETCH 1:64 BINARY.PEEK[3]")) == 64
+    finally:
+        waiting.cancel()
+    assert len(told) == 64
+    assert max(map(told.count, told)) <= 16
