@@ -80,7 +80,7 @@ class Interface(FastAPI):
 
 
 def interface(context: Context) -> FastAPI:
-    """The application itself, without what stands before it."""
+    """The application itself, without what stands before it. Blocks for some tenths of a second."""
     app = Interface(
         title="mailsystem",
         version=__version__,
@@ -105,6 +105,10 @@ def interface(context: Context) -> FastAPI:
 
         app.include_router(mailpit.routes(context, keeper))
     pages.mount(app, context.root)
+    # FastAPI makes the rest of its routes when it first looks for one, which takes a tenth of a second.
+    nothing = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}
+    for route in app.routes:
+        route.matches(nothing)
     return app
 
 

@@ -8,6 +8,7 @@ first paint waits for one answer; the policy then names it by its digest.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -81,6 +82,11 @@ class Pages:
         """`base` is the path below which the page is, such as `/mail`."""
         self._home = home
         self._base = base
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the files are at hand; else asking for them blocks for a tenth of a second."""
+        return "files" in self.__dict__
 
     @cached_property
     def files(self) -> Mapping[str, Shipped]:
@@ -175,20 +181,22 @@ def mount(app: FastAPI, base: str = "") -> None:
 
     pages = Pages(base=base)
 
-    def found(request: Request, name: str, digest: str | None = None) -> Response:
+    async def found(request: Request, name: str, digest: str | None = None) -> Response:
+        if not pages.is_read:
+            await asyncio.to_thread(lambda: pages.files)
         return pages.answer(request, name, digest) or PlainTextResponse("There is no such page.\n", 404)
 
     async def document(request: Request) -> Response:
-        return found(request, DOCUMENT)
+        return await found(request, DOCUMENT)
 
     async def static(request: Request) -> Response:
-        return found(request, request.path_params["name"], request.path_params.get("digest"))
+        return await found(request, request.path_params["name"], request.path_params.get("digest"))
 
     async def icon(request: Request) -> Response:
-        return found(request, "icon.svg")
+        return await found(request, "icon.svg")
 
     async def other(request: Request) -> Response:
-        return found(request, f"{request.path_params['name']}.html")
+        return await found(request, f"{request.path_params['name']}.html")
 
     for path in ROUTED:
         app.add_route(path, document, include_in_schema=False)

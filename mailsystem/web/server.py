@@ -130,23 +130,23 @@ def _server(
     if tls is not None:
         more["ssl_context_factory"] = lambda config, default: tls
         more["ssl_certfile"] = more["ssl_keyfile"] = ""
-    return Server(
-        uvicorn.Config(
-            make(stopping),
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            http=cast(
-                "type[asyncio.Protocol]",
-                partial(HttpConnection, limits=terms.limits, proxies=terms.proxies, patience=patience),
-            ),
-            proxy_headers=bool(terms.proxies),
-            forwarded_allow_ips=[str(each) for each in terms.proxies],
-            limit_concurrency=MOST_AT_ONCE,
-            timeout_graceful_shutdown=max(1, round(grace)),
-            h11_max_incomplete_event_size=_LONGEST_HEAD,
-            **more,
-        )
+    config = uvicorn.Config(
+        make(stopping),
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        http=cast(
+            "type[asyncio.Protocol]",
+            partial(HttpConnection, limits=terms.limits, proxies=terms.proxies, patience=patience),
+        ),
+        proxy_headers=bool(terms.proxies),
+        forwarded_allow_ips=[str(each) for each in terms.proxies],
+        limit_concurrency=MOST_AT_ONCE,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        **more,
     )
+    config.load()  # here, where nobody waits for what it imports
+    return Server(config)

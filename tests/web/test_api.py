@@ -369,18 +369,20 @@ async def test_nothing_of_it_is_brought_in_before_somebody_knocks(tmp_path: Path
     import sys
 
     code = (
-        "import sys, asyncio\nfrom pathlib import Path\nsys.path.insert(0, 'tests/web')\n"
+        "import sys, asyncio, urllib.request\nfrom pathlib import Path\nsys.path.insert(0, 'tests/web')\n"
         "from mailsystem.app import running\nfrom mailsystem.settings import *\n"
         "async def main():\n"
         f"    wanted = Settings(data_dir=Path({str(tmp_path)!r}) / 'd', host='127.0.0.1', smtp=Smtp(port=0), pop3=Pop3(port=0),"
         " imap=Imap(port=0), web=Web(port=0, tls=False))\n"
-        "    async with running(wanted, sink=True):\n"
+        "    async with running(wanted, sink=True) as house:\n"
         "        heavy = ('fastapi', 'uvicorn', 'starlette', 'nh3', 'mailsystem.finding.finder')\n"
         "        print([name for name in heavy if name in sys.modules])\n"
+        "        await asyncio.to_thread(urllib.request.urlopen, f'http://{house.bound[\"web\"]}/')\n"
+        "        print('fastapi' in sys.modules, 'mailsystem.checks' in sys.modules)\n"
         "asyncio.run(main())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split("\n") == ["[]", "True False", ""]
 
 
 async def test_how_a_message_came_is_told_to_the_last_line(house: House) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import fastapi.routing
 import pytest
+import uvicorn
+from web_house import sink
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake
 
@@ -146,3 +152,29 @@ async def test_a_websocket_that_is_refused_leaves_its_place() -> None:
             with pytest.raises(InvalidHandshake):
                 await connect(f"ws://{place}/")
             await _empty(limits)
+
+
+async def test_what_takes_long_is_made_in_a_thread_while_others_are_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, set[int]] = {}
+
+    def watch(owner: Any, name: str) -> None:
+        ours = getattr(owner, name)
+
+        def watched(*args: Any, **given: Any) -> Any:
+            made.setdefault(name, set()).add(threading.get_ident())
+            return ours(*args, **given)
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(fastapi.routing, "get_dependant")
+    watch(uvicorn.Config, "load")
+    watch(gzip, "compress")
+    async with sink(tmp_path) as house:
+        assert (await house.client.get("/")).status_code == 200
+        await house.get("/v1/messages")
+        await house.get("/api/v1/info")
+    assert set(made) == {"get_dependant", "load", "compress"}
+    for name, threads in made.items():
+        assert threading.get_ident() not in threads, name

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from mailsystem.checks import Severity, check
-from mailsystem.mail.extraction import extracted
-from mailsystem.mail.golden import normal
-from mailsystem.mail.reading import read
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
 from mailsystem.web.visitors import READ, Doorkeeper, needs
+
+if TYPE_CHECKING:
+    from mailsystem.checks import Report
+    from mailsystem.mail.extraction import Extract
 
 LARGEST: Final = 8 << 20
 """Octets of a message that is looked into."""
@@ -111,7 +110,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """The links and one-time codes of a message, and how to unsubscribe."""
         async with turn:
             message = await octets(request, id, account, mailbox)
-            found = await asyncio.to_thread(lambda: extracted(read(message)))
+            found = await asyncio.to_thread(_extracted, message)
         leave = found.unsubscribe
         return ExtractShape(
             links=[LinkShape(url=one.url, text=one.text, kind=one.kind, part=one.part) for one in found.links],
@@ -133,7 +132,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """What is wrong with a message. Nothing is asked of the network."""
         async with turn:
             message = await octets(request, id, account, mailbox)
-            report = await asyncio.to_thread(lambda: check(message))
+            report = await asyncio.to_thread(_checked, message)
         return ChecksShape(
             findings=[
                 FindingShape(
@@ -146,8 +145,8 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
                 )
                 for one in report.findings
             ],
-            errors=sum(one.severity is Severity.ERROR for one in report.findings),
-            warnings=sum(one.severity is Severity.WARNING for one in report.findings),
+            errors=sum(one.severity == "error" for one in report.findings),
+            warnings=sum(one.severity == "warning" for one in report.findings),
         )
 
     @router.post("/diff", responses=too_large, **needs(READ))
@@ -156,14 +155,35 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         difference."""
         async with turn:
             one, other = [await octets(request, id_, account) for id_ in (pair.a, pair.b)]
-            lines = await asyncio.to_thread(lambda: _compared(pair, one, other))
+            lines = await asyncio.to_thread(_compared, pair, one, other)
         return DiffShape(same=not lines, diff=lines)
 
     return router
 
 
+# What it takes to look into messages is brought in when that is asked for: the first visitor of the page does not wait for it.
+
+
+def _extracted(octets: bytes) -> Extract:
+    from mailsystem.mail.extraction import extracted
+    from mailsystem.mail.reading import read
+
+    return extracted(read(octets))
+
+
+def _checked(octets: bytes) -> Report:
+    from mailsystem.checks import check
+
+    return check(octets)
+
+
 def _compared(pair: Pair, one: bytes, other: bytes) -> list[str]:
     """The lines in which they differ, with those around them. Raises `Problem`."""
+    import difflib
+
+    from mailsystem.mail.golden import normal
+    from mailsystem.mail.reading import read
+
     first, second = (normal(read(octets)).splitlines() for octets in (one, other))
     if first == second:
         return []
