@@ -77,6 +77,22 @@ async def test_two_messages_are_compared_by_what_they_say(house: House) -> None:
     assert (await house.client.post("/v1/diff", json={"a": one})).status_code == 400
 
 
+async def test_html_is_held_against_what_mail_programs_show(house: House) -> None:
+    message = letter("Film", "Look.\n")
+    message.add_alternative("<p>Look.</p><video src=x></video>", subtype="html")
+    await house.send(message)
+
+    async def warned(**asked: Any) -> list[str]:
+        told = await house.get("/v1/messages/latest/checks", **asked)
+        assert told["warnings"] == sum(one["severity"] == "warning" for one in told["findings"])
+        return [one["where"]["part"] for one in told["findings"] if one["rule"] == "html-unsupported"]
+
+    assert await warned() == await warned(html_support=5) == []
+    assert await warned(html_support=90) == ["2"]
+    for wrong in ("-1", "101", "nan", "many"):
+        assert "html_support" in (await house.get("/v1/messages/latest/checks", 400, html_support=wrong))["detail"]
+
+
 async def test_what_is_too_large_is_said_to_be(house: House) -> None:
     line = b"x" * 998 + b"\r\n"
     await house.send(b"Subject: large\r\n\r\n" + line * (LARGEST // len(line) + 1))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
 from pydantic import Field
 
 from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
@@ -128,11 +129,20 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         id: str,  # noqa: A002
         account: AccountName = None,
         mailbox: MailboxName = EVERYWHERE,
+        html_support: Annotated[
+            float | None,
+            Parameter(
+                ge=0,
+                le=100,
+                allow_inf_nan=False,
+                description="Per cent of mail programs that should show each feature of the HTML; without it nobody looks.",
+            ),
+        ] = None,
     ) -> ChecksShape:
         """What is wrong with a message. Nothing is asked of the network."""
         async with turn:
             message = await octets(request, id, account, mailbox)
-            report = await asyncio.to_thread(_checked, message)
+            report = await asyncio.to_thread(_checked, message, html_support)
         return ChecksShape(
             findings=[
                 FindingShape(
@@ -171,10 +181,10 @@ def _extracted(octets: bytes) -> Extract:
     return extracted(read(octets))
 
 
-def _checked(octets: bytes) -> Report:
-    from mailsystem.checks import check
+def _checked(octets: bytes, html_support: float | None) -> Report:
+    from mailsystem.checks import Options, check
 
-    return check(octets)
+    return check(octets, options=Options(html_support=html_support))
 
 
 def _compared(pair: Pair, one: bytes, other: bytes) -> list[str]:
