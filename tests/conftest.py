@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import chromium as _chromium
 import program
+from order import dealt
 from outside import Certificates, Tool, missing
 
 # The program refuses MAILSYSTEM_ variables that it does not know, and tests must not depend on anybody's settings; what is
@@ -40,6 +41,17 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.collect()
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = dealt(
+        items,
+        workers=workers,
+        is_slow=lambda item: item.get_closest_marker("slow") is not None,
+        module=lambda item: item.path,
+    )
 
 
 @pytest.fixture(scope="session")
