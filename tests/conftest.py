@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from argon2 import PasswordHasher
+
+from mailsystem.directory import passwords
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,6 +30,10 @@ if os.environ.get("MAILSYSTEM_REQUIRE_JUDGES") == "1":
 for _name in [name for name in os.environ if name.startswith("MAILSYSTEM_")]:
     del os.environ[_name]
 
+
+# On purpose a hash takes its time and 64 MB. Here it does in the programs that tests start, and where it is what is tested
+# (tests/directory).
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 browser, chromium = _chromium.browser, _chromium.chromium
 

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from argon2 import PasswordHasher
+
 from mailsystem.app import MAILBOXES
-from mailsystem.directory import derive_keys, hash_password
+from mailsystem.directory import derive_keys
 from mailsystem.store import open_store
 
 HOST = "127.0.0.1"
@@ -260,7 +262,7 @@ def add_user(login: str, password: str, *, data_dir: Path) -> None:
 
     async def add() -> None:
         if password not in _secrets:
-            _secrets[password] = await hash_password(password), await derive_keys(password)
+            _secrets[password] = PasswordHasher().hash(password), await derive_keys(password)
         hashed, scram = _secrets[password]
         async with open_store(data_dir, indexed=False, housekeeping=False) as store:
             await store.accounts.add(login, hashed, scram=scram, mailboxes=MAILBOXES)
