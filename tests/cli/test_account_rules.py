@@ -27,7 +27,7 @@ PEER = Peer("192.0.2.7", 4711)
 @pytest.fixture
 def here(cli: Cli) -> Cli:
     """A server with example.org and Ann."""
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--password-stdin", stdin="secret\n")
     return cli
 
@@ -94,7 +94,7 @@ def test_an_address_belongs_to_one_person_or_alias(here: Cli) -> None:
 
 
 def test_a_domain_with_further_addresses_stays(here: Cli) -> None:
-    here("domain", "add", "example.net")
+    here("domain", "add", "example.net", "--no-dkim")
     here("user", "address", "add", ANN, "ann@example.net")
     assert here.refused("domain", "remove", "example.net", "-y") == (
         "example.net still has ann@example.net, an address of ann@example.org; first run:"

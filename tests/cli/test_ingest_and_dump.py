@@ -30,7 +30,7 @@ MBOX = (
 @pytest.fixture
 def home(cli: Cli) -> Cli:
     """A server where Ann lives."""
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--password-stdin", stdin="a long password\n")
     return cli
 
@@ -187,7 +187,7 @@ def test_the_folders_of_a_maildir_are_called_as_imap_spells_them_and_come_back(h
     home("ingest", "m/.a &b/cur/1:2,", "-a", ANN, "-m", 'Caf\u00e9/100% "x"')
     home("dump", "out", "-a", ANN, "-f", "maildir")
     assert Path("out/.Entw&APw-rfe/cur").is_dir()
-    home("domain", "add", "example.net")
+    home("domain", "add", "example.net", "--no-dkim")
     home("user", "add", "bob@example.net", "--password-stdin", stdin="a long password\n")
     assert home("ingest", "out", "-a", "bob@example.net").out == "4 messages are in\n"
     assert {each["mailbox"] for each in found(home, "-a", "bob@example.net")} == names | {'Caf\u00e9/100% "x"'}

@@ -16,7 +16,7 @@ USUAL = {"keep_days": None, "delete_to_trash": False, "shows": ["INBOX"], "login
 @pytest.fixture
 def here(cli: Cli) -> Cli:
     """A server with example.org and Ann."""
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--password-stdin", stdin="secret\n")
     return cli
 

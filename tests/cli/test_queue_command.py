@@ -348,7 +348,7 @@ def test_a_message_that_is_not_there_cannot_be_shown(busy: Cli) -> None:
 
 
 def test_addresses_are_suppressed_and_let_go_again(cli: Cli) -> None:
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     assert cli("queue", "suppress", "list").out == "nothing is suppressed\n"
     assert cli("queue", "suppress", "add", "Bob@example.net", "--reason", "asked us to stop").out == (
         "nothing is sent to bob@example.net any more\n"
@@ -373,7 +373,7 @@ def test_addresses_are_suppressed_and_let_go_again(cli: Cli) -> None:
 
 
 def test_how_many_failures_suppress_is_a_setting(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
 
     async def fail(store: Store) -> None:
         await store.suppression.note_failure("eve@example.com", "5.1.1")
@@ -388,7 +388,7 @@ def test_how_many_failures_suppress_is_a_setting(cli: Cli, monkeypatch: pytest.M
 
 
 def test_remembered_protection_is_listed_and_forgotten(cli: Cli) -> None:
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     assert cli("queue", "tls", "list").out == "nothing is remembered yet\n"
 
     async def see(store: Store) -> None:
@@ -406,7 +406,7 @@ def test_remembered_protection_is_listed_and_forgotten(cli: Cli) -> None:
 
 
 def test_a_person_has_the_caps_of_everybody_or_their_own(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--password-stdin", stdin="secret\n")
     assert cli("user", "limits", ANN).out == (
         f"{ANN} has written to 0 of 1,000 recipients on other servers today, 0 of 200 strangers among them\n"

@@ -15,7 +15,7 @@ ANN = "ann@example.org"
 @pytest.fixture
 def here(cli: Cli) -> Cli:
     """A server with Ann."""
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--generate")
     return cli
 

@@ -49,7 +49,7 @@ def listening() -> Iterator[Listening]:
 @pytest.fixture
 def here(cli: Cli) -> Cli:
     """A server with Ann."""
-    cli("domain", "add", "example.org")
+    cli("domain", "add", "example.org", "--no-dkim")
     cli("user", "add", ANN, "--generate")
     return cli
 
