@@ -58,7 +58,7 @@ async def sync(
         # RFC 2180 3.3: the client's numbers mean nothing any more, and only BYE makes that clear to everyone.
         session.select(None)
         raise Goodbye("the selected mailbox was deleted") from None
-    if hold_expunges and changes.vanished and session.dialect.qresync:
+    if hold_expunges and session.dialect.qresync and view.count(changes.vanished):
         # A ModSeq that it hears of makes the client believe that it knows all before that. So this waits as a whole.
         return True
     session.heard = rung

@@ -264,7 +264,8 @@ async def listen(
 @contextmanager
 def opened(host: str, port: int, path: Path | None = None, *, movable: bool = False) -> Iterator[list[socket.socket]]:
     """The sockets of a door, for several processes that are forked while they are open. Nobody gets in before one of them
-    listens. A door that is `movable` listens at once, and takes a free port where its own is in use. Blocks. Raises `OSError`."""
+    listens. A door that is `movable` listens at once, and takes a free port where its own is in use. Blocks. Raises
+    `OSError`."""
     if path is None:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         try:
