@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
@@ -312,6 +312,10 @@ async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) ->
 def _prepare(path: Path, lock: int) -> None:
     """Set what belongs to the file and not to a connection, before anybody else opens it. Raises `Unavailable`."""
     with flocked(lock):
+        # SQLite would make it as the umask has it; whoever opens it then could read for ever. One that is there is not
+        # touched: to close it would drop the locks that this process may have on it.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             connection.execute("PRAGMA page_size = 4096")

@@ -452,6 +452,22 @@ async def test_nobody_else_may_read_the_mail(tmp_path: Path) -> None:
         assert all(path.stat().st_mode & 0o077 == 0 for path in place.rglob("*") if path.is_dir())
 
 
+async def test_nobody_else_may_read_the_mail_from_the_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opened the file before its mode was set could read it for ever."""
+    made: list[int] = []
+    connect = sqlite3.connect
+
+    def noting(path: object, *args: object, **options: object) -> sqlite3.Connection:
+        made.append(os.stat(str(path)).st_mode & 0o777)
+        return connect(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sqlite3, "connect", noting)
+    async with open_sqlite(tmp_path, Trace()):
+        assert set(made) == {0o600}
+
+
 async def test_the_bell_tells_of_an_account_as_a_whole_and_of_several_things_at_once(vault: Vault) -> None:
     """What is about an account and no mailbox wakes nobody who watches a mailbox."""
     inbox = await vault.there.mailboxes.find(vault.ann.id, "INBOX")
