@@ -276,7 +276,10 @@ def ready_teller(file: Path | None) -> Iterator[Any]:
     def write(told: object) -> None:
         draft = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            draft.write_text(json.dumps(told) + "\n")
+            draft.unlink(missing_ok=True)
+            # Never through a link that somebody else has put there: it may lie in /tmp.
+            with draft.open("x") as out:
+                out.write(json.dumps(told) + "\n")
             draft.replace(file)
         except OSError as error:
             raise Refused(f"cannot write {file} (--ready-file): {error.strerror}") from None

@@ -21,7 +21,7 @@ import program
 import pytest
 from pydantic import SecretStr
 
-from mailsystem.cli import banner
+from mailsystem.cli import banner, run
 from mailsystem.net import Bound
 from mailsystem.settings import Queue, Settings, Sink, Web
 from mailsystem.telemetry import Event
@@ -333,3 +333,16 @@ def test_the_console_has_a_line_for_each_message(name: str, door: str, data: dic
     assert line is not None
     assert line.endswith(text)
     assert banner.message_line(Event(0.0, "connected", door, 1, data)) is None
+
+
+def test_the_ready_file_is_written_through_nobodys_link(tmp_path: Path) -> None:
+    """It may lie where everybody can put one."""
+    file, victim = tmp_path / "ready.json", tmp_path / "victim"
+    victim.write_text("precious")
+    with run.ready_teller(file) as tell:
+        for name in (f".ready.json.{os.getpid()}", "ready.json"):
+            (tmp_path / name).symlink_to(victim)
+        tell({"pid": 1})
+        assert json.loads(file.read_text()) == {"pid": 1}
+        assert not file.is_symlink()
+    assert victim.read_text() == "precious"
