@@ -409,7 +409,7 @@ def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> b
 def _source(helo: str, host: str) -> str:
     """Where a message came from, as Received tells it: what the client calls itself, and its address."""
     helo = helo if _NAME.fullmatch(helo) else "unknown"
-    literal = f"[IPv6:{host}]" if ":" in host else f"[{host}]"
+    literal = f"[IPv6:{host.partition('%')[0]}]" if ":" in host else f"[{host}]"  # a scope is ours alone (RFC 4007)
     return helo if host == UNIX else f"{helo} ({literal})"  # a socket file has no address to tell
 
 

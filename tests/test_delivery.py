@@ -207,6 +207,12 @@ def test_another_spelling_of_helo_or_address_is_told_as_it_is() -> None:
     )
 
 
+def test_a_peer_of_our_own_link_is_told_without_its_scope() -> None:
+    """RFC 5321 4.1.3 has no place for it."""
+    near = replace(envelope("ann@example.org"), peer=Peer("fe80::1%eth0", 1))
+    assert b" ([IPv6:fe80::1])\r\n" in trace_fields(near, "1", "mx", 0.0)
+
+
 async def test_the_ids_of_messages_ascend_and_none_is_given_twice(store: Store) -> None:
     delivery = Delivery(store, AccountsDirectory(store, default_domain="example.org"), hostname="mx.example.org")
     given = [await delivery.deliver(envelope("ann@example.org"), spooled(store), trace=Trace()) for _ in range(20)]
