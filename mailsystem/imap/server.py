@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _TURN: Final = 64
 """Commands of one client that may run before the others have a turn, where none of them has to wait."""
+_LONG: Final = 0.002
+"""Seconds after which the others have one anyhow: a set of ten thousand numbers takes longer to be read."""
 _FULL: Final = b"* BYE [UNAVAILABLE] too many connections, come again later\r\n"  # RFC 9051 7.1.5, RFC 5530 3
 
 
@@ -125,7 +127,8 @@ async def _converse(session: Session, faulty: Faulty | None) -> None:
         session.send(ready)
     else:
         await faulty.greet(ready)
-    turns = 0
+    turns, clock = 0, asyncio.get_running_loop().time
+    began = clock()
     while not session.ended:
         heard = session.framing.next()
         match heard:
@@ -137,12 +140,14 @@ async def _converse(session: Session, faulty: Faulty | None) -> None:
                 turns += 1
                 if session.buffered > FLUSH_AT:
                     await session.flush()
-                if not turns % _TURN:
+                if not turns % _TURN or clock() - began > _LONG:
                     await asyncio.sleep(0)
+                    began = clock()
             case Continue():
                 session.send(b"+ go ahead\r\n")
             case None:
                 # Only now, so that the answers to commands that came together leave together.
                 await session.flush()
                 await news.attend(session)
+                began = clock()
     await session.flush()

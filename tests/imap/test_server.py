@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 from imap_door import PASSWORD, Door, Opening
 
-from mailsystem.imap.command import FEATURES, TABLE
+from mailsystem.imap.command import FEATURES, TABLE, Ok
 from mailsystem.imap.dispatch import REPLIES
-from mailsystem.imap.session import State
+from mailsystem.imap.grammar import Arguments
+from mailsystem.imap.session import Session, State
 from mailsystem.mail import errors
 from mailsystem.mail.errors import MailError
 
@@ -98,6 +99,35 @@ async def test_pipelined_commands_are_run_in_order_and_answered_together(door: D
     heard = await client.answer(b"f")
     assert heard.untagged[-2:] == [b"* 1 EXISTS", b"* 1 RECENT"]
     assert (await client.answer(b"g")).untagged == []
+
+
+async def test_others_have_their_turns_between_long_commands_that_came_together(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsystem.imap.server._LONG", 0)  # every command is a long one
+    client = await door.client(mailbox="INBOX")
+    fetch, turns, asked = TABLE["FETCH"].handler, 0, list[int]()
+
+    async def noted(session: Session, args: Arguments, by_uid: bool) -> Ok | None:
+        asked.append(turns)
+        return await fetch(session, args, by_uid)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setitem(TABLE, "FETCH", replace(TABLE["FETCH"], handler=noted))
+    waiting = asyncio.create_task(others())
+    try:
+        await client.send(b"a UID FETCH 1 UID\r\n" * 20 + b"b NOOP\r\n")
+        while not (await client.line()).startswith(b"b "):
+            pass
+    finally:
+        waiting.cancel()
+    assert len(asked) == 20
+    assert len(set(asked)) == 20
 
 
 async def test_commands_come_in_any_pieces(door: Door) -> None:
