@@ -39,6 +39,14 @@ class Place(NamedTuple):
     port: int
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits for somebody to ask how is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def environment(home: Path, **extra: str) -> dict[str, str]:
     """The environment of a program under test: none of the machine's own mail or MAILSYSTEM_ settings come through."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAILSYSTEM_", "MP_", "XDG_"))}

@@ -23,6 +23,7 @@ import messages
 import program
 import pytest
 import trustme
+from program import is_alive
 from remote import Remote
 from wire import Imap, Pop3, Smtp
 
@@ -45,13 +46,6 @@ def serve(home: Path, *args: str, **env: str) -> program.Program:
 
 def workers_of(running: program.Program) -> list[int]:
     return [int(pid) for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def until(true: Callable[[], Any], seconds: float = 20) -> None:
