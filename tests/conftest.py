@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import trustme
 from argon2 import PasswordHasher
@@ -22,6 +23,10 @@ import chromium as _chromium
 import program
 from order import dealt
 from outside import Certificates, Tool, missing
+
+# How long an example takes tells more of the machine than of us.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 # The program refuses MAILSYSTEM_ variables that it does not know, and tests must not depend on anybody's settings; what is
 # meant for us goes on, also to the workers, under a name of its own.

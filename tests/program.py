@@ -22,7 +22,7 @@ from mailsystem.directory import derive_keys
 from mailsystem.store import open_store
 
 HOST = "127.0.0.1"
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a process that is not ready, or does not end, has failed the test."""
 
 
