@@ -346,3 +346,35 @@ def test_the_ready_file_is_written_through_nobodys_link(tmp_path: Path) -> None:
         assert json.loads(file.read_text()) == {"pid": 1}
         assert not file.is_symlink()
     assert victim.read_text() == "precious"
+
+
+LOOKED_INTO = """
+import gc, os, signal, sys, threading, time
+from pathlib import Path
+from mailsystem.cli import main
+
+def look():
+    while not gc.get_freeze_count():
+        time.sleep(0.01)
+    while not gc.isenabled():
+        time.sleep(0.01)
+    began = len(gc.get_objects())
+    print(gc.get_freeze_count() // 1000 > began // 1000, Path("ready").exists(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=look, daemon=True).start()
+main()
+"""
+
+
+def test_what_is_there_when_it_listens_is_not_searched_for_garbage_any_more(tmp_path: Path) -> None:
+    ports = [word for door in ("smtp", "pop3", "imap", "web") for word in (f"--{door}-port", "0")]
+    done = subprocess.run(
+        [sys.executable, "-c", LOOKED_INTO, "sink", "--data-dir", "data", "--ready-file", "ready", *ports],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=program.environment(tmp_path),
+        timeout=program.PATIENCE,
+    )
+    assert "True True" in done.stdout.splitlines(), done.stdout + done.stderr
