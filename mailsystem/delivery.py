@@ -401,7 +401,7 @@ def trace_fields(envelope: Envelope, ident: str, hostname: str, now: float) -> b
         lines.append(f"Date: {date}")
     if "Message-ID" in envelope.missing:
         lines.append(f"Message-ID: <{ident}@{hostname}>")
-    lines += ["", ""] if envelope.unheaded else [""]  # or its first line would continue ours, and say what it likes
+    lines += ["", ""] if envelope.unheaded else [""]  # or its text would become a part of ours, and say what it likes
     return "\r\n".join(lines).encode()
 
 

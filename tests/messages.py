@@ -118,7 +118,15 @@ def library() -> dict[str, bytes]:
 
 
 def received(stored: bytes) -> bytes:
-    """What came in, of what is kept: without the Return-Path and the one Received field that delivery puts in front."""
+    """What came in, of what is kept: without the Return-Path and the one Received field that delivery puts in front.
+
+    Of a text without a header that is `bare`: delivery ends its own fields before it.
+    """
     found = re.match(rb"Return-Path: <[^\r\n]*>\r\nReceived: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*", stored)
     assert found, stored[:300]
-    return stored[found.end() :]
+    return bare(stored[found.end() :])
+
+
+def bare(raw: bytes) -> bytes:
+    """A message without the empty line that stands for a header, if a text that has none comes behind."""
+    return raw[2:] if re.match(rb"\r\n(?![!-9;-~]+[ \t]*:|\r?\n|>*From |\Z)", raw) else raw

@@ -71,6 +71,6 @@ class Envelope:
     parameters: Mapping[str, str | None] = field(default_factory=dict)
     """Those of MAIL as they were given, by keyword in upper case."""
     unheaded: bool = False
-    """It begins with a blank, and so with no header: what delivery puts in front ends before it."""
+    """Its first line is none of a header: what delivery puts in front ends before it."""
     missing: tuple[str, ...] = ()
     """Fields among Date and Message-ID that a submission came without: delivery puts them in front (RFC 6409 8)."""

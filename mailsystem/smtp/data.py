@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import IncrementalNewlineDecoder
 from typing import Final
 
@@ -102,6 +103,31 @@ def has_bare(piece: bytes) -> bool:
 def normalized(piece: bytes) -> bytes:
     """The same octets with CRLF where any of CR, LF and CRLF ended a line."""
     return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+class Opening:
+    """Finds out whether a message opens with a header block, be it an empty one (RFC 5322 2.2)."""
+
+    __slots__ = ("_over", "_seen", "headed")
+
+    _HEADED: Final = re.compile(
+        rb"[!-9;-~]++[ \t]*+:|\r?\n|>*+From "
+    )  # some put the line in front by which mbox parts messages
+    _PERHAPS: Final = re.compile(rb"(?:[!-9;-~]++[ \t]*+|\r)?")
+    _LONGEST: Final = 1000
+
+    def __init__(self) -> None:
+        self.headed = True
+        """As far as was seen."""
+        self._seen = b""
+        self._over = False
+
+    def feed(self, piece: bytes) -> None:
+        """The next octets of the message; nothing is looked at behind its first line."""
+        if not self._over:
+            seen = self._seen = self._seen + piece[: self._LONGEST]
+            self.headed = not seen or self._HEADED.match(seen) is not None
+            self._over = len(seen) > self._LONGEST or self._PERHAPS.fullmatch(seen) is None
 
 
 class Lacking:

@@ -7,7 +7,7 @@ from typing import Final
 from mailsystem.net import Closed
 from mailsystem.smtp import replies
 from mailsystem.smtp.conversation import Conversation, Rules, TooSlow
-from mailsystem.smtp.data import ChunkReader, DataReader, Hops, Lacking, normalized
+from mailsystem.smtp.data import ChunkReader, DataReader, Hops, Lacking, Opening, normalized
 from mailsystem.smtp.replies import Refusal
 from mailsystem.store import Spool
 from mailsystem.telemetry.trace import CLIENT
@@ -23,11 +23,10 @@ class Reception:
         self.spool = spool
         self.fault: Exception | None = None
         """The first thing that spoke against the message; what follows it is read and dropped."""
-        self.unheaded = False
-        """It begins with a blank: as a field's second line would, and not its first."""
         self._binary = binary
         self._chunks: ChunkReader | None = None
         self._rules = rules
+        self._opening = Opening()
         self._hops = Hops()
         self._lacking = Lacking() if rules.kind == "submission" else None
         self._begun = now
@@ -38,6 +37,11 @@ class Reception:
     def missing(self) -> tuple[str, ...]:
         """Fields that a submission came without."""
         return self._lacking.fields if self._lacking else ()
+
+    @property
+    def unheaded(self) -> bool:
+        """Whether it begins with no header, nor with an empty one: its first line is text, or goes on what is before it."""
+        return not self._opening.headed
 
     @property
     def chunks(self) -> ChunkReader:
@@ -75,8 +79,7 @@ class Reception:
             return Refusal(replies.LOOPING)
         if self._lacking:
             self._lacking.feed(piece)
-        if not self.spool.size:
-            self.unheaded = piece.startswith((b" ", b"\t"))
+        self._opening.feed(piece)
         if self.spool.size + len(piece) > self._rules.size_limit:
             return Refusal(replies.MESSAGE_TOO_LARGE)
         self.spool.write(piece)

@@ -55,7 +55,7 @@ async def test_odd_messages_are_kept_as_they_were_sent(name: str, house: House) 
     sent = b"\r\n".join(b"." + line if line.startswith(b".") else line for line in raw.split(b"\r\n")) + b".\r\n"
     async with house.door() as door, await Client.connect(door) as client:
         assert (await client.mail(sent, parameters=" BODY=8BITMIME SMTPUTF8")).startswith("250 2.0.0 ")
-    assert await house.received("ann@example.org") == [raw]
+    assert await house.received("ann@example.org") == [messages.bare(raw)]
 
 
 SMUGGLED = b"MAIL FROM:<evil@example.net>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\nSubject: smuggled\r\n"
@@ -115,20 +115,37 @@ async def test_who_has_no_room_for_so_much_keeps_it_from_nobody_else(house: Hous
         assert (await client.say("RCPT TO:<bob@example.org>")).startswith("250")
 
 
-@pytest.mark.parametrize("blank", [b" ", b"\t"])
-async def test_no_message_goes_on_where_our_trace_ends(blank: bytes, house: House) -> None:
-    """RFC 5322 2.2.3: a line that begins with a blank belongs to the field before it, and that is our Received."""
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(b" by mx.bank.example; today", b"\tby mx.bank.example; today", b"hello", b"hello, bank: they say", b":bank"),
+        *(b"\xc3\xa4: bank", b"bank" * 500, b"From\tbank x", b"bank\x01: x"),
+    ],
+)
+async def test_a_message_without_a_header_is_all_body(first: bytes, house: House) -> None:
+    """It does not go on where our own trace fields end (RFC 5322 2.2.3), nor is it lost among them."""
     async with house.door() as door, await Client.connect(door) as client:
-        said = blank + b"by mx.bank.example; today\r\nSubject: x\r\n\r\nhello\r\n"
+        said = first + b"\r\nSubject: x\r\n\r\nhello\r\n"
         assert (await client.mail(said + b".\r\n")).startswith("250")
         assert (await client.say("MAIL FROM:<a@example.net>")).startswith("250")
         assert (await client.say("RCPT TO:<ann@example.org>")).startswith("250")
-        await client.send(b"BDAT %d LAST\r\n%s" % (len(said), said))
-        assert (await client.reply()).startswith("250")
+        for at, octet in enumerate(said, 1):
+            await client.send(b"BDAT 1%s\r\n%c" % (b" LAST" * (at == len(said)), octet))
+            assert (await client.reply()).startswith("250")
     for kept in await house.kept("ann@example.org"):
         head, _, rest = kept.partition(b"\r\n\r\n")
         assert b"bank" not in head
         assert rest == said
+
+
+@pytest.mark.parametrize(
+    "first", [b"Subject: x", b"subject :x", b"!#$%&'*+-/^_`{|}~09: x", b"From ann Fri Nov 27", b">From x"]
+)
+async def test_a_header_is_taken_for_one(first: bytes, house: House) -> None:
+    async with house.door() as door, await Client.connect(door) as client:
+        assert (await client.mail(first + b"\r\n\r\nhello\r\n.\r\n")).startswith("250")
+    [kept] = await house.kept("ann@example.org")
+    assert kept.partition(b"\r\n\r\n")[2] == b"hello\r\n"
 
 
 async def test_stuffed_dots_do_not_count(house: House) -> None:
