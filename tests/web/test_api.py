@@ -13,6 +13,7 @@ import httpx
 import pytest
 from web_house import House, letter, sink
 
+from mailsystem.finding.finder import Finder
 from mailsystem.mail import errors
 from mailsystem.mail.errors import MailError
 from mailsystem.settings import Limits
@@ -185,6 +186,22 @@ async def test_many_are_changed_at_once_but_never_by_accident(house: House) -> N
     assert await bulk(200, ids=[], delete="permanent") == {"changed": 0, "ids": []}
     assert (await bulk(200, query="subject:number", mailbox="*", delete="permanent"))["changed"] == 4
     assert (await house.get("/v1/messages", mailbox="*"))["total"] == 0
+
+
+async def test_one_id_said_over_and_over_is_looked_for_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.send(letter())
+    asked: list[object] = []
+    find = Finder.find
+
+    async def counted(self: Finder, *args: Any, **more: Any) -> Any:
+        asked.append(args)
+        return await find(self, *args, **more)
+
+    monkeypatch.setattr(Finder, "find", counted)
+    wanted = {"ids": ["latest"] * 1000, "add_flags": ["\\Seen"]}
+    answer = await house.client.post("/v1/messages/bulk", json=wanted)
+    assert answer.json() == {"changed": 1, "ids": ["M1"]}
+    assert len(asked) == 1
 
 
 async def test_what_cannot_be_done_whole_is_not_begun(house: House) -> None:

@@ -88,7 +88,7 @@ class Asked:
         """Those of the messages of these ids that the account has, in the order of the ids."""
         boxes = {box.id: box for box in await self.mailboxes(account, mailbox)}
         contents: dict[str, ContentId] = {}
-        for id_ in ids:
+        for id_ in dict.fromkeys(ids):
             content = await self._latest(account, list(boxes)) if id_ == LATEST else content_of(id_)
             if content is not None:
                 contents[id_] = content
