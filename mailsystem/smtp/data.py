@@ -110,9 +110,8 @@ class Opening:
 
     __slots__ = ("_over", "_seen", "headed")
 
-    _HEADED: Final = re.compile(
-        rb"[!-9;-~]++[ \t]*+:|\r?\n|>*+From "
-    )  # some put the line in front by which mbox parts messages
+    # Some leave the line in front by which mbox parts messages.
+    _HEADED: Final = re.compile(rb"[!-9;-~]++[ \t]*+:|\r?\n|>*+From ")
     _PERHAPS: Final = re.compile(rb"(?:[!-9;-~]++[ \t]*+|\r)?")
     _LONGEST: Final = 1000
 
