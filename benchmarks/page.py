@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -47,9 +48,10 @@ def charts(results: Results, grown: Sequence[growth.Grown]) -> dict[str, str]:
 def _machine(results: Results) -> str:
     lines = [f"Measured on {results.when}: {results.machine}."]
     lines += [f"- `{name}`: {about}" for name, about in results.targets.items()]
-    options = results.options
+    options, counts = results.options, set(Counter((row.label, row.target) for row in results.rows).values())
+    repeats = " to ".join(str(each) for each in sorted({min(counts), max(counts)})) if counts else "0"
     lines.append(
-        f"- measured {options['repeats']} times; {options['messages']:,} messages in the large mailbox,"
+        f"- measured {repeats} times; {options['messages']:,} messages in the large mailbox,"
         f" {options['idlers']:,} idling clients; numbers of messages scaled by {options['scale']:g}"
     )
     return "\n\n".join((lines[0], "\n".join(lines[1:]))) + "\n"
