@@ -132,6 +132,7 @@ async def test_keys_of_numbers_are_found_without_a_row_being_read(
     with monkeypatch.context() as patch:
         patch.setattr(mustering, "_NUMBERS", ())
         assert [await client.ok(f"SEARCH {said(each)}") for each in asked] == told
+    await door.store.index.catch_up()  # or that reads what has come, after a second
     statements: list[str] = []
     database = door.store.mailboxes._database
     connections = [database._brief, *(each._conn for each in database._readers)]  # type: ignore[attr-defined]
