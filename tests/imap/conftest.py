@@ -33,7 +33,7 @@ async def open_door(tmp_path: Path) -> AsyncIterator[Opening]:
                 open_store(
                     tmp_path / f"store{len(opened)}",
                     trace=trace,
-                    indexed=options.pop("indexed", True),
+                    indexed=options.pop("indexed", False),  # what is read shall be what clients make it read
                     spool_limit=128 << 10,
                     durable_flags=options.pop("durable_flags", True),
                 )
