@@ -18,7 +18,7 @@ from vault import TestClock, Vault, letter, post, spooled
 
 from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import AccountId, MailboxId, MessageSet
-from mailsystem.store import migrations, open_store
+from mailsystem.store import migrations, open_store, sqlite
 from mailsystem.store.bell import Bell
 from mailsystem.store.database import Many, Ring, Sql, Unit
 from mailsystem.store.spelling import SPELLING, spelled
@@ -302,14 +302,20 @@ async def test_a_read_is_one_snapshot(tmp_path: Path) -> None:
         assert await here.read(everything()) == [1, 2]
 
 
-async def test_the_bell_rings_in_both_processes_well_before_the_safety_net(vault: Vault) -> None:
-    inbox = await vault.here.mailboxes.find(vault.ann.id, "INBOX")
-    for store in (vault.here, vault.there):
-        heard = store.bell.rung
-        start = time.monotonic()
-        await post(vault, "ding")
-        await asyncio.wait_for(store.bell.wait(heard, (vault.ann.id, inbox.id)), 5)
-        assert time.monotonic() - start < 0.9
+@pytest.fixture
+def no_safety_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_LOOK_EVERY", 3600.0)
+
+
+@pytest.mark.usefixtures("no_safety_net")
+async def test_the_bell_rings_in_both_processes_without_the_safety_net(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as here, open_store(tmp_path) as there:
+        ann = await here.accounts.add("ann@example.org", None)
+        inbox = await here.mailboxes.find(ann.id, "INBOX")
+        for store in (here, there):
+            heard = store.bell.rung
+            await here.mailboxes.append(ann.id, "INBOX", spooled(here, letter("ding")))
+            await asyncio.wait_for(store.bell.wait(heard, (ann.id, inbox.id)), 60)
 
 
 async def test_the_bell_leaves_those_asleep_who_watch_another_mailbox(vault: Vault) -> None:
@@ -344,16 +350,15 @@ async def test_a_dead_neighbours_bell_is_taken_down(vault: Vault) -> None:
     assert not dead.exists()
 
 
+@pytest.mark.usefixtures("no_safety_net")
 async def test_bells_hang_however_deep_the_directory_lies(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     async with open_store(deep) as here, open_store(deep) as there:
         ann = await here.accounts.add("ann@example.org", None)
         inbox = await here.mailboxes.find(ann.id, "INBOX")
         heard = there.bell.rung
-        start = time.monotonic()
         await here.mailboxes.append(ann.id, "INBOX", spooled(here, letter("x")))
-        await asyncio.wait_for(there.bell.wait(heard, (ann.id, inbox.id)), 5)
-        assert time.monotonic() - start < 0.9
+        await asyncio.wait_for(there.bell.wait(heard, (ann.id, inbox.id)), 60)
 
 
 async def test_a_bell_wakes_nobody_for_what_they_have_heard() -> None:
