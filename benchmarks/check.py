@@ -44,7 +44,7 @@ LOADS: Final = (
         "imap-headers",
         "imap-bodies",
     ),
-    *("imap-store", "imap-select", "imap-append", "imap-copy", "search", "logins-imap"),
+    *("imap-store", "imap-select", "imap-append", "imap-copy", "search", "logins-imap", "start"),
 )
 SMALL: Final = Options(scale=0.15, messages=2_000, processes=1, patience=120.0)
 
