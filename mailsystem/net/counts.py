@@ -129,13 +129,14 @@ class Common:
         # Each has its own description of the file, or one process's lock would be everybody's.
         self._locks = _descriptions(processes + 1)
         self._log_locks = _descriptions(processes + 1)
-        self._depth = 0
+        self._lock = _Lock(self._locks[self.number])
         self._secret = secrets.token_bytes(16)
         self._counts = {name: Shared(self, self._secret) for name in names}
 
     def join(self, number: int) -> None:
         """This is process `number` now."""
         self.number = number
+        self._lock = _Lock(self._locks[number])
 
     def counts(self, name: str) -> Shared:
         return self._counts[name]
@@ -176,17 +177,8 @@ class Common:
             _NUMBER.pack_into(self._head, 0, number + 1)
         return int(number) + 1
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        if not self._depth:
-            fcntl.flock(self._locks[self.number], fcntl.LOCK_EX)
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            if not self._depth:
-                fcntl.flock(self._locks[self.number], fcntl.LOCK_UN)
+    def locked(self) -> AbstractContextManager[None]:
+        return self._lock
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -207,6 +199,26 @@ class Common:
             fcntl.flock(lock, fcntl.LOCK_UN)
 
 
+class _Lock(AbstractContextManager[None]):
+    """What several do is done by one at a time. It may be taken again by who has it."""
+
+    __slots__ = ("_depth", "_file")
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        if not self._depth:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
 class Shared:
     """Of all processes. A key is told by a hash that nobody outside can foresee, so that nobody chooses whom it displaces."""
 
@@ -219,6 +231,8 @@ class Shared:
         self._slot = _KEY + _LEVELS.size + self._under.size
         # A byte for each bucket says whether it was ever used: the rest takes no memory, and must not be looked at.
         self._memory = mmap.mmap(-1, _BUCKETS * (1 + _WAYS * self._slot))
+        self._held: dict[str, int] = {}
+        """Where the slots are of what is under way in this process: nobody can displace those."""
 
     def locked(self) -> AbstractContextManager[None]:
         return self._common.locked()
@@ -248,15 +262,16 @@ class Shared:
 
     def enter(self, key: str) -> None:
         with self.locked():
-            at = self._find(key, make=True)
+            at = self._held.get(key) or self._find(key, make=True)
             if at is not None:
+                self._held[key] = at
                 self._change(at, 1)
 
     def leave(self, key: str) -> None:
         with self.locked():
-            at = self._find(key)
-            if at is not None:
-                self._change(at, -1)
+            at = self._held.get(key)
+            if at is not None and not self._change(at, -1):
+                del self._held[key]
                 self._free(at)
 
     def ahead(self, key: str) -> int:
@@ -273,15 +288,17 @@ class Shared:
                     self._free(at)
 
     def _each(self, key: str) -> tuple[int, ...]:
-        at = self._find(key)
+        at = self._held.get(key) or self._find(key)
         if at is None:
             return (0,) * self._common.processes
         return self._under.unpack_from(self._memory, at + _KEY + _LEVELS.size)
 
-    def _change(self, at: int, by: int) -> None:
+    def _change(self, at: int, by: int) -> int:
+        """How many are under way here now."""
         place = self._place_of(at, self._common.number)
-        [count] = _ONE.unpack_from(self._memory, place)
-        _ONE.pack_into(self._memory, place, max(0, count + by))
+        count: int = _ONE.unpack_from(self._memory, place)[0] + by
+        _ONE.pack_into(self._memory, place, count)
+        return count
 
     def _place_of(self, at: int, number: int) -> int:
         return at + _KEY + _LEVELS.size + number * _ONE.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from mailsystem.mail.envelope import Peer
@@ -89,6 +90,7 @@ class Limits:
                 self._counts.leave(place(peer.host))
 
 
+@lru_cache(4096)  # who comes once comes again, and goes
 def place(host: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that an IPv6 host has all for itself (RFC 4291 2.5.4)."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from mailsystem.mail.clock import Clock
@@ -89,6 +90,7 @@ def networks(host: str) -> tuple[Network, ...]:
     return tuple(Network(_name(address, width), factor) for width, factor in _WIDTHS[address.version])
 
 
+@lru_cache(4096)
 def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that `host` spells, an IPv4 one in IPv6's clothes as what it is; None for anything else."""
     try:
