@@ -89,6 +89,8 @@ class Running:
     """What goes wrong on demand: in a sink."""
     limits: Limits = field(default_factory=Limits)
     """Count the connections that are open."""
+    visits: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where somebody is about to look at the page: then it waits for them, not they for it."""
 
     def reload(self) -> None:
         """Read again what may change while the program runs: the certificates."""
@@ -178,6 +180,7 @@ async def running(
         faults = _faults(store, settings, directory) if isinstance(directory, SinkDirectory) else None
         doors: dict[Listener, AbstractAsyncContextManager[Bound]] = {}
         bound: dict[str, Bound] = {}
+        visits = asyncio.Event()
         for name in wanted:
             place = {**common, **place_of(name, settings), "terms": terms}
             if share is not None:
@@ -231,6 +234,7 @@ async def running(
                         sending=sending,
                         movable=name in movable,
                         bound=lambda: bound,
+                        visits=visits,
                         watch=watch,
                         tally=tally,
                         workers=1 if share is None else share.common.processes,
@@ -257,7 +261,7 @@ async def running(
         if share is None:  # of many, it is said once
             trace.event("listening", **{name: str(place) for name, place in bound.items()})
             stack.callback(trace.event, "stopping")
-        yield Running(store, directory, bound, keys, faults, limits)
+        yield Running(store, directory, bound, keys, faults, limits, visits)
     if share is None:
         trace.event("stopped")
 

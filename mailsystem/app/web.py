@@ -42,6 +42,7 @@ async def door(
     sending: bool,
     movable: bool,
     bound: Callable[[], Mapping[str, Bound]],
+    visits: asyncio.Event,
     watch: Watch | None,
     tally: Tally,
     workers: int,
@@ -103,7 +104,7 @@ async def door(
         )
 
     known = {name: place[name] for name in ("host", "port", "tls", "implicit_tls", "terms", "grace")}
-    return serving(application, **known, movable=movable)
+    return serving(application, **known, movable=movable, visits=visits)
 
 
 async def _gone(store: Store) -> int:

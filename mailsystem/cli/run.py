@@ -214,6 +214,8 @@ async def _serve(
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, house.reload)
             listens(house.bound, settings, ready, sink=sink)
             starting.close()
+            if sink and sys.stdout.isatty():
+                house.visits.set()  # whoever has just read where the page is goes there
             await told.wait()
 
 

@@ -1,4 +1,4 @@
-"""Listening for browsers and programs: uvicorn serves them, brought in when the first of them knocks."""
+"""Listening for browsers and programs: uvicorn serves them, brought in when the first of them knocks or is about to."""
 
 from __future__ import annotations
 
@@ -35,11 +35,13 @@ async def serving(
     grace: float = 5.0,
     movable: bool = False,
     patience: float = PATIENCE,
+    visits: asyncio.Event | None = None,
 ) -> AsyncIterator[Bound]:
     """Serve the application that `make` makes, and that ends its streams at the event, by HTTP at
     `host`:`port` (0 takes a free one), or at the sockets of `terms`; with `implicit_tls` HTTPS. A door that is `movable` takes
     a free port where its own is in use.
 
+    What it takes to serve anybody is brought in when the first one comes, or when `visits` is set.
     Connections count for the limits of `terms`, and end where they ask for nothing for `patience` seconds. The proxies of
     `terms` tell by X-Forwarded-For and X-Forwarded-Proto who asks and how, instead of a PROXY header.
 
@@ -55,7 +57,16 @@ async def serving(
             sock.listen(BACKLOG)
         stopping = asyncio.Event()
         lazily = asyncio.create_task(
-            _once_knocked(make, stopping, sockets, terms, tls if implicit_tls else None, grace, patience)
+            _once_knocked(
+                make,
+                stopping,
+                sockets,
+                terms,
+                tls if implicit_tls else None,
+                grace,
+                patience,
+                visits or asyncio.Event(),
+            )
         )
         try:
             yield bound
@@ -76,17 +87,18 @@ async def _once_knocked(
     tls: ssl.SSLContext | None,
     grace: float,
     patience: float,
+    visits: asyncio.Event,
 ) -> None:
-    loop, knocked = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def hear() -> None:
         for sock in sockets:
             loop.remove_reader(sock)
-        knocked.set()
+        visits.set()
 
     for sock in sockets:
         loop.add_reader(sock, hear)
-    waits = {asyncio.create_task(knocked.wait()), asyncio.create_task(stopping.wait())}
+    waits = {asyncio.create_task(visits.wait()), asyncio.create_task(stopping.wait())}
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -94,6 +106,7 @@ async def _once_knocked(
             each.cancel()
     if stopping.is_set():
         return
+    hear()  # uvicorn listens by itself from here on
     server = await asyncio.to_thread(_server, make, stopping, terms, tls, grace, patience)
 
     async def stop() -> None:

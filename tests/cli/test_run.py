@@ -7,6 +7,7 @@ import json
 import os
 import poplib
 import re
+import select
 import signal
 import smtplib
 import socket
@@ -138,6 +139,29 @@ def test_what_a_sink_does_not_need_until_somebody_comes_is_not_brought_in(tmp_pa
     assert brought >= {"mailsystem.smtp.server", "mailsystem.pop3.server", "mailsystem.imap.server"}
     above = {name[:end] for name in brought for end, each in enumerate(f"{name}.") if each == "."}
     assert above & set(LATER) == set()
+
+
+def test_who_starts_a_sink_in_a_terminal_does_not_wait_for_the_page(tmp_path: Path) -> None:
+    here, there = os.openpty()
+    args = ["sink", "--data-dir", "data", *(f"--{door}-port=0" for door in ("smtp", "pop3", "imap", "web"))]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mailsystem", *args],
+        stdin=subprocess.DEVNULL,
+        stdout=there,
+        stderr=there,
+        cwd=tmp_path,
+        env=program.environment(tmp_path, PYTHONPROFILEIMPORTTIME="1"),
+    )
+    os.close(there)
+    told = b""
+    try:
+        while b" uvicorn.server\r\n" not in told and select.select([here], [], [], program.PATIENCE)[0]:
+            told += os.read(here, 65536)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(here)
+    assert b"http://127.0.0.1:" in told[: told.index(b" uvicorn.server\r\n")]
 
 
 def test_it_may_have_as_many_connections_as_the_system_allows(tmp_path: Path) -> None:

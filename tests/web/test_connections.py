@@ -65,6 +65,21 @@ async def _said(place: Bound, octets: bytes) -> bytes:
         writer.close()
 
 
+async def test_what_a_visit_takes_is_there_before_it_where_one_is_expected() -> None:
+    visits, there = asyncio.Event(), threading.Event()
+
+    def make(stopping: asyncio.Event) -> Any:
+        there.set()
+        return read_all
+
+    async with serving(make, host="127.0.0.1", port=0, visits=visits) as place:
+        assert not there.is_set()
+        visits.set()
+        assert await asyncio.to_thread(there.wait, 60)
+        answer = await _said(place, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "octets",
     [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"],
