@@ -29,7 +29,8 @@ from mailsystem.store.contents import WHOLE, Contents
 from mailsystem.store.database import Database, Row
 from mailsystem.store.indexing import Batch, Counted, Overtaken, Waiting
 from mailsystem.store.listed import Listed
-from mailsystem.store.shelves import SORTED, Shelf, breathe, merge, pile_up, shelve, to_merge
+from mailsystem.store.merging import renew, sweep
+from mailsystem.store.shelves import SORTED, Shelf, breathe, pile_up, shelve, to_merge
 from mailsystem.telemetry import Trace
 
 _BATCH: Final = 512
@@ -332,29 +333,25 @@ class Index:
                 per_account.setdefault(AccountId(account), []).append((shelf, messages, bool(in_pile)))
             chosen = {account: ids for account, counts in per_account.items() if (ids := to_merge(counts))}
             for account, ids in chosen.items():
-                await self._renew(account, ids)
+                await renew(self._database, account, ids)
             accounts = list(chosen)
-
-    async def _renew(self, account: AccountId, ids: list[int]) -> None:
-        shelves, alive = await self._database.read(indexing.take(account, ids))
-        merged = await asyncio.to_thread(merge, shelves, alive)
-        await self._database.write(
-            indexing.replace(account, ids, merged), weight=merged.octets, durable=False, patient=True
-        )
 
     # -- keeping house
 
     async def tidy(self) -> None:
         """Take what has left an account's mail off its shelves, and index what came there when it was not new any more.
 
-        A shelf is made anew when much has left it, and otherwise once a day.
+        A shelf is made anew when much has left it, and otherwise once a day. What a merging has left behind that did not come
+        to its end is removed.
         """
+        for account, shelf in await self._database.read(indexing.remnants()):
+            await sweep(self._database, account, [shelf])
         hour = int(self._clock.now() / 3600) % 24
         for account in await self._database.read(indexing.accounts()):
             for shelf, messages, gone in await self._database.read(indexing.stale(account)):
                 if gone * 16 >= messages or shelf % 24 == hour:
                     with suppress(Overtaken):
-                        await self._renew(account, [shelf])
+                        await renew(self._database, account, [shelf])
             with suppress(Overtaken):
                 while batch := await self._database.read(indexing.forgotten(account, _BATCH)):
                     await self._index(batch)

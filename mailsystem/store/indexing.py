@@ -15,7 +15,7 @@ from mailsystem.mail.mailbox import AccountId, ContentId, MailboxId
 from mailsystem.store.contents import WHOLE
 from mailsystem.store.database import Many, Ring, Row, Sql, Unit
 from mailsystem.store.piles import Pile
-from mailsystem.store.shelves import FAN, Block, Shelf, dumped, loaded
+from mailsystem.store.shelves import FAN, Block, Shelf, Stored, dumped, loaded
 
 _NOBODY: Final = (AccountId(0), MailboxId(0))
 """Other processes hear that there was a commit, so that none of them looks what it was about."""
@@ -191,46 +191,112 @@ def crowded(accounts: Sequence[AccountId]) -> Unit[list[Row]]:
     return (yield from counts([row[0] for row in rows])) if rows else []
 
 
-def take(account: AccountId, ids: list[int]) -> Unit[tuple[list[Shelf], set[int]]]:
-    """Shelves as a whole, and those of their contents that are still in the account's mail. Raises `Overtaken`."""
+def take(account: AccountId, ids: Sequence[int]) -> Unit[tuple[list[Stored], set[int]]]:
+    """Some shelves, and those of their contents that are still in the account's mail. Raises `Overtaken`."""
     rows = yield Sql(
         "SELECT id, contents, unread, starts, fields, words FROM index_shelves"
         " WHERE account_id = $1 AND id IN LIST $2 ORDER BY id",
         account,
-        ids,
+        list(ids),
     )
     if len(rows) < len(ids):
         raise Overtaken
     blocks = yield Sql(
-        "SELECT shelf_id, kind, terms, places FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2 ORDER BY id",
+        "SELECT id, shelf_id, kind FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2 ORDER BY id",
         account,
-        ids,
+        list(ids),
     )
-    shelves = {
-        shelf: Shelf(
-            loaded("Q", contents), loaded("H", unread), [], Pile(loaded("I", starts), fields, words) if starts else None
+    of: dict[int, list[tuple[int, int]]] = {shelf: [] for shelf in ids}
+    for ident, shelf, kind in blocks:
+        of[shelf].append((ident, kind))
+    shelves = [
+        Stored(
+            loaded("Q", contents),
+            loaded("H", unread),
+            Pile(loaded("I", starts), fields, words) if starts else None,
+            of[shelf],
         )
         for shelf, contents, unread, starts, fields, words in rows
-    }
-    for shelf, kind, terms, places in blocks:
-        shelves[shelf].blocks.append(Block(kind, terms, places))
-    contents = sorted({content for shelf in shelves.values() for content in shelf.contents})
+    ]
+    contents = sorted({content for shelf in shelves for content in shelf.contents})
     alive = yield Sql(
         "SELECT DISTINCT content_id FROM messages WHERE account_id = $1 AND content_id IN LIST $2", account, contents
     )
-    return list(shelves.values()), {row[0] for row in alive}
+    return shelves, {row[0] for row in alive}
 
 
-def replace(account: AccountId, ids: list[int], shelf: Shelf) -> Unit[None]:
-    """One shelf instead of these, or none where nothing is left on it. Raises `Overtaken`."""
-    gone = yield Sql("DELETE FROM index_shelves WHERE account_id = $1 AND id IN LIST $2 RETURNING id", account, ids)
+def block(ident: int) -> Unit[Block]:
+    """Raises `Overtaken` where it is gone."""
+    rows = yield Sql("SELECT kind, terms, places FROM index_blocks WHERE id = $1", ident)
+    if not rows:
+        raise Overtaken
+    return Block(*rows[0])
+
+
+def number() -> Unit[int]:
+    """For a new shelf."""
+    [[after]] = yield Sql("UPDATE index_state SET next_shelf = next_shelf + 1 WHERE id = 1 RETURNING next_shelf")
+    return int(after) - 1
+
+
+def put(account: AccountId, shelf: int, new: Block) -> Unit[None]:
+    """The next block of a shelf, which may not be there yet."""
+    yield Sql(
+        "INSERT INTO index_blocks (account_id, shelf_id, kind, terms, places) VALUES ($1, $2, $3, $4, $5)",
+        account,
+        shelf,
+        *new,
+    )
+
+
+def _remove(account: AccountId, ids: Sequence[int]) -> Unit[None]:
+    gone = yield Sql(
+        "DELETE FROM index_shelves WHERE account_id = $1 AND id IN LIST $2 RETURNING id", account, list(ids)
+    )
     if len(gone) < len(ids):
         raise Overtaken
-    yield Sql("DELETE FROM index_blocks WHERE account_id = $1 AND shelf_id IN LIST $2", account, ids)
+
+
+def replace(account: AccountId, ids: Sequence[int], shelf: Shelf) -> Unit[None]:
+    """One shelf instead of these piles, or none where nothing is left on it. Raises `Overtaken`."""
+    yield from _remove(account, ids)
     if shelf.contents:
-        [[after]] = yield Sql("UPDATE index_state SET next_shelf = next_shelf + 1 WHERE id = 1 RETURNING next_shelf")
-        yield from _insert(after - 1, [(account, shelf)])
+        yield from _insert((yield from number()), [(account, shelf)])
     yield Ring(_NOBODY)
+
+
+def exchange(account: AccountId, ids: Sequence[int], new: int, shelf: Stored, blocks: int) -> Unit[None]:
+    """As `replace`, where the blocks of the new shelf were put before: so many. Those of the old ones are to be swept."""
+    yield from _remove(account, ids)
+    [[there]] = yield Sql("SELECT COUNT(*) FROM index_blocks WHERE account_id = $1 AND shelf_id = $2", account, new)
+    if there != blocks:
+        raise Overtaken
+    if shelf.contents:
+        yield from _insert(new, [(account, Shelf(shelf.contents, shelf.unread, []))])
+    yield Ring(_NOBODY)
+
+
+def swept(account: AccountId, shelves: Sequence[int], most: int) -> Unit[int]:
+    """Remove up to `most` blocks of those shelves that are not there; returns how many it were."""
+    gone = yield Sql(
+        "DELETE FROM index_blocks WHERE id IN (SELECT id FROM index_blocks b WHERE account_id = $1 AND shelf_id IN LIST $2"
+        " AND NOT EXISTS (SELECT 1 FROM index_shelves s WHERE s.account_id = b.account_id AND s.id = b.shelf_id)"
+        " LIMIT $3) RETURNING id",
+        account,
+        list(shelves),
+        most,
+    )
+    return len(gone)
+
+
+def remnants() -> Unit[list[Row]]:
+    """Account and number of shelves of which there is nothing but blocks."""
+    return (
+        yield Sql(
+            "SELECT DISTINCT account_id, shelf_id FROM index_blocks b WHERE NOT EXISTS"
+            " (SELECT 1 FROM index_shelves s WHERE s.account_id = b.account_id AND s.id = b.shelf_id)"
+        )
+    )
 
 
 def stale(account: AccountId) -> Unit[list[tuple[int, int, int]]]:

@@ -1,7 +1,8 @@
 """Shelves: the terms of some thousand messages of one account, and in which of them each stands. Plain values.
 
 A shelf is made once and never changed. New mail goes on small shelves of its own, on which it lies in a pile (`piles`); when
-there are enough of one size they are merged into a larger one (`to_merge`), so that each message is moved a few times only.
+there are enough of one size they are merged into a larger one (`to_merge`, `merging`), so that each message is moved a few
+times only. The more messages are on a shelf, the more of its terms they have in common, and the less there is to look through.
 On a large one terms stand sorted, between line ends, in blocks: to look for what terms hold a needle is one search through
 octets.
 
@@ -15,17 +16,16 @@ from __future__ import annotations
 import sys
 import time
 from array import array
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate, chain, compress, pairwise
+from itertools import accumulate, chain, compress
 from typing import Final, NamedTuple
 
-from mailsystem.store.piles import Pile, piled, stacked, terms_on
+from mailsystem.store.piles import Pile, piled
 
-FULL: Final = 4096
-"""A shelf with so many messages stays as it is."""
+FULL: Final = 32_000
+"""A shelf with so many messages stays as it is. There is room for twice as many: places are numbers of 16 bits."""
 SORTED: Final = 512
 """When so many messages lie in piles they are sorted."""
 FAN: Final = 8
@@ -33,7 +33,7 @@ FAN: Final = 8
 _PILES: Final = 16
 _SET: Final = bytes(octet == 0x31 for octet in range(256))
 """From digits to whether they are ones."""
-_BLOCK: Final = 4096
+BLOCK: Final = 4096
 """Terms in a block."""
 
 
@@ -77,6 +77,16 @@ class Shelf:
         return sum(len(block.terms) + len(block.places) for block in self.blocks)
 
 
+class Stored(NamedTuple):
+    """A shelf whose blocks are left where they are."""
+
+    contents: array[int]
+    unread: array[int]
+    pile: Pile | None
+    blocks: Sequence[tuple[int, int]]
+    """Under what id each of them is, and its kind; in their order."""
+
+
 def pile_up(read: Sequence[tuple[int, Sequence[Set[bytes]] | None]]) -> Shelf:
     """As `shelve`, for a few messages."""
     contents, unread = _listed_in(read)
@@ -102,7 +112,7 @@ def shelve(read: Sequence[tuple[int, Sequence[Collection[bytes]] | None]]) -> Sh
             for term in kinds[kind] if kinds is not None else ():
                 places[term].append(place)
         ordered = sorted(places)
-        blocks += _blocks(kind, ordered, [places[term] for term in ordered], len(contents))
+        blocks += blocked(kind, ordered, [places[term] for term in ordered], len(contents))
     return Shelf(contents, unread, blocks)
 
 
@@ -139,116 +149,18 @@ def _chosen(sized: Sequence[tuple[int, int]], most: int) -> tuple[list[int], int
     return chosen, total
 
 
-def merge(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
-    """One shelf with the messages of all these, but for contents that are not `alive` any more. Takes its time."""
-    if shelves and all(shelf.pile is not None for shelf in shelves):
-        return _merged_piles(shelves, alive)
-    shelves = sorted(shelves, key=lambda shelf: shelf.contents)
-    contents = array("Q", sorted({content for shelf in shelves for content in shelf.contents if content in alive}))
-    place_of = {content: place for place, content in enumerate(contents)}
-    moved = [[place_of.get(content, -1) for content in shelf.contents] for shelf in shelves]
-    unread = {table[place] for shelf, table in zip(shelves, moved, strict=True) for place in shelf.unread} - {-1}
-    blocks: list[Block] = []
-    for kind in sorted({block.kind for shelf in shelves for block in shelf.blocks}):
-        readers = [_Reader(shelf, kind, table) for shelf, table in zip(shelves, moved, strict=True)]
-        blocks += _merged(kind, [reader for reader in readers if reader.terms], len(contents))
-    return Shelf(contents, array("H", sorted(unread)), blocks)
-
-
-def _merged_piles(shelves: Sequence[Shelf], alive: Set[int]) -> Shelf:
-    left = set(alive)
-    stay: list[tuple[Pile, list[int]]] = []
-    contents, unread = array("Q"), array("H")
-    for shelf in shelves:
-        places = [place for place, content in enumerate(shelf.contents) if content in left]
-        not_read = set(shelf.unread)
-        for place in places:
-            content = shelf.contents[place]
-            left.discard(content)
-            if place in not_read:
-                unread.append(len(contents))
-            contents.append(content)
-        if shelf.pile is not None:
-            stay.append((shelf.pile, places))
-    pile = stacked(stay)
-    if len(contents) < SORTED:
-        return Shelf(contents, unread, [], pile)
-    not_read = set(unread)
-    ascending = sorted(range(len(contents)), key=contents.__getitem__)
-    return shelve([(contents[place], None if place in not_read else terms_on(pile, place)) for place in ascending])
-
-
-class _Reader:
-    """Reads the blocks of one kind on a shelf that is being merged."""
-
-    def __init__(self, shelf: Shelf, kind: int, table: list[int]) -> None:
-        self._blocks = iter([block for block in shelf.blocks if block.kind == kind])
-        self._count = len(shelf.contents)
-        self._table = table
-        """The new place for each place of this shelf, -1 for what is dropped."""
-        self._drops = -1 in table
-        self.next_block()
-
-    def next_block(self) -> None:
-        """Load the next block; without `terms` there is none."""
-        block = next(self._blocks, None)
-        self.at = 0
-        self.terms: list[bytes] = [] if block is None else block.terms[1:-1].split(b"\n")
-        if block is not None:
-            starts, self._row = _loaded(block.places, len(self.terms))
-            self._bounds = list(pairwise(starts))
-
-    def take(self, last: bytes, into: defaultdict[bytes, list[int]]) -> None:
-        """Give all terms up to `last`, and then have the next ones ready."""
-        end = bisect_right(self.terms, last, self.at)
-        row, table, as_map = self._row, self._table, _map_length(self._count)
-        for term, (start, stop) in zip(self.terms[self.at : end], self._bounds[self.at : end], strict=True):
-            if stop - start == 1 != as_map:
-                places = [table[row[start]]]
-            else:
-                places = [table[place] for place in _listed(row[start:stop], self._count)]
-            if self._drops:
-                places = [place for place in places if place >= 0]
-                if not places:
-                    continue
-            into[term] += places
-        self.at = end
-        if end == len(self.terms):
-            self.next_block()
-
-
-def _merged(kind: int, readers: list[_Reader], count: int) -> Iterator[Block]:
-    """Only one block of each shelf is in hand at a time."""
-    terms: list[bytes] = []
-    places: list[list[int]] = []
-    while readers:
-        into: defaultdict[bytes, list[int]] = defaultdict(list)
-        last = min(reader.terms[-1] for reader in readers)
-        for reader in readers:
-            reader.take(last, into)
-        readers = [reader for reader in readers if reader.terms]
-        ordered = sorted(into)
-        terms += ordered
-        places += [into[term] for term in ordered]
-        if len(terms) >= _BLOCK:
-            yield from _blocks(kind, terms, places, count)
-            terms, places = [], []
-        breathe()
-    yield from _blocks(kind, terms, places, count)
-
-
-def _blocks(kind: int, terms: list[bytes], places: list[list[int]], count: int) -> Iterator[Block]:
+def blocked(kind: int, terms: list[bytes], places: list[list[int]], count: int) -> Iterator[Block]:
     """Sorted terms in blocks, each with the places where it stands."""
-    as_map = _map_length(count)
-    for at in range(0, len(terms), _BLOCK):
+    as_map = map_length(count)
+    for at in range(0, len(terms), BLOCK):
         listed = b""
         if count > 1:
             rows: list[Sequence[int]] = [
-                row if len(row) < as_map else _map(row, as_map) for row in places[at : at + _BLOCK]
+                row if len(row) < as_map else _map(row, as_map) for row in places[at : at + BLOCK]
             ]
             starts = array("I", accumulate(map(len, rows), initial=0))
             listed = _octets(starts) + _octets(array("H", chain.from_iterable(rows)))
-        yield Block(kind, b"\n%b\n" % b"\n".join(terms[at : at + _BLOCK]), listed)
+        yield Block(kind, b"\n%b\n" % b"\n".join(terms[at : at + BLOCK]), listed)
 
 
 def matches(terms: bytes, clue: bytes) -> list[int]:
@@ -271,8 +183,8 @@ def union(places: bytes, terms: int, numbers: Sequence[int], count: int) -> int:
     """Places of a block of so many terms: where those of these numbers stand, as the bits of a map of `count` messages."""
     if count == 1:
         return 1 if numbers else 0
-    starts, row = _loaded(places, terms)
-    as_map = _map_length(count)
+    starts, row = rows_of(places, terms)
+    as_map = map_length(count)
     bits = 0
     loose: list[Sequence[int]] = []
     for number in numbers:
@@ -298,7 +210,7 @@ def chosen(contents: Sequence[int], bits: int) -> list[int]:
     return found
 
 
-def _loaded(places: bytes, count: int) -> tuple[array[int], array[int]]:
+def rows_of(places: bytes, count: int) -> tuple[array[int], array[int]]:
     """Where in the row the places of each of `count` terms begin, and the row."""
     if not places:
         return array("I", range(count + 1)), array("H", bytes(2 * count))
@@ -306,14 +218,14 @@ def _loaded(places: bytes, count: int) -> tuple[array[int], array[int]]:
     return _array("I", places[:end]), _array("H", places[end:])
 
 
-def _map_length(count: int) -> int:
+def map_length(count: int) -> int:
     """Numbers in a map of so many messages."""
     return (count + 15) // 16
 
 
-def _listed(row: Sequence[int], count: int) -> Iterable[int]:
+def places_of(row: Sequence[int], count: int) -> Iterable[int]:
     """The places in a list or map."""
-    if len(row) != _map_length(count) or count == 1:
+    if len(row) != map_length(count) or count == 1:
         return row
     bits = int.from_bytes(_octets(array("H", row)), "little")
     return compress(range(count), f"{bits:b}"[::-1].encode().translate(_SET))

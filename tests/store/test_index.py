@@ -113,7 +113,8 @@ async def test_small_shelves_become_large_ones_and_say_the_same(vault: Vault) ->
 async def test_a_few_messages_of_each_account_lie_in_a_pile_until_there_are_many(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailsystem.store.shelves.SORTED", 40)
+    for module in ("shelves", "merging"):
+        monkeypatch.setattr(f"mailsystem.store.{module}.SORTED", 40)
     for number in range(39):
         await post(vault, f"letter{number}")
         await vault.here.index.catch_up()
