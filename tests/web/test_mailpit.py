@@ -103,6 +103,19 @@ async def test_whole_addresses_are_meant_and_blind_copies_found(house: House) ->
     assert await found("to:blind@shop.test") == []
 
 
+async def test_a_word_is_looked_for_in_what_was_written_and_not_in_how_it_was_sent(house: House) -> None:
+    message = letter("Rich", "The text.\n", reply_to="helpdesk@shop.test", x_custom="secretfield")
+    message.add_alternative("<p>rich words</p>", subtype="html")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="invoice-7.pdf")
+    await house.send(message)
+    for word in ("Rich", "text", "words", "shop@shop.test", "helpdesk", "voice-7", '"Ann Lee"'):
+        assert (await house.get("/api/v1/search", query=word))["messages_count"] == 1, word
+    for word in ("received", "version", "plain", "boundary", "ESMTP", "secretfield", "subject", "mixed"):
+        # In a header there is some of this in all mail: what somebody deletes by it would be everything.
+        assert (await house.get("/api/v1/search", query=word))["messages_count"] == 0, word
+        assert (await house.get("/api/v1/search", query=f"!{word}"))["messages_count"] == 1, word
+
+
 async def test_a_search_that_cannot_be_sure_of_blind_copies_says_so(house: House) -> None:
     await house.send(*(letter(f"number {n}") for n in range(201)), to=["ann@shop.test", "archive@shop.test"])
     for method, query in (("GET", "addressed:archive@shop.test"), ("DELETE", "-bcc:archive@shop.test")):

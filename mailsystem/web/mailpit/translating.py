@@ -17,7 +17,9 @@ from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.query import (
     MOST_CHARACTERS,
     Addressed,
+    Attached,
     Before,
+    Body,
     Field,
     Has,
     Id,
@@ -28,7 +30,6 @@ from mailsystem.mail.query import (
     Since,
     Smaller,
     Tag,
-    Text,
     either,
     every,
     negated,
@@ -40,6 +41,8 @@ MOST_TERMS: Final = 200
 PEOPLE: Final = ("from", "to", "cc", "bcc", "reply-to", "addressed")
 BLIND: Final = ("bcc", "addressed")
 """Those that also find whom nobody but the envelope names."""
+FIELDS: Final = ("subject", "from", "to", "cc", "bcc", "reply-to", "return-path")
+"""Where a word that stands alone is looked for, beside the text and the names of files: no other field says what was meant."""
 
 _PIECE: Final = re.compile(r'"([^"]*)"?|([^\s"]+)|(\s+)')
 _SIZE: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s?(k|kb|m|mb)?", re.IGNORECASE)
@@ -135,23 +138,29 @@ def _term(word: str, now: float, tz: datetime.tzinfo, blind: Mapping[str, Sequen
     name, colon, value = word.partition(":")
     name, value = name.lower(), value.strip()
     if not colon or not value:
-        return Text(word)
+        return _anywhere(word)
     if name in PEOPLE:
         seen: Query = Addressed(name, value)
         return either(seen, *map(Id, blind.get(value, ()))) if name in BLIND else seen
     reader = _READERS.get(name)
-    return Text(word) if reader is None else reader(word, value, now, tz)
+    return _anywhere(word) if reader is None else reader(word, value, now, tz)
+
+
+def _anywhere(word: str) -> Query:
+    """A word that stands alone. Where it is `html`, say, the names and types of parts are not meant."""
+    name = () if "*" in word or "?" in word else (Attached(word),)  # nobody means a pattern here
+    return either(Body(word), *(Field(field, word) for field in FIELDS), *name)
 
 
 def _tag(word: str, value: str, now: float, tz: datetime.tzinfo) -> Query:
     keyword = keyword_of(value)
-    return Text(word) if keyword is None else Tag(keyword)
+    return _anywhere(word) if keyword is None else Tag(keyword)
 
 
 def _size(word: str, value: str, now: float, tz: datetime.tzinfo) -> Query:
     size = _SIZE.fullmatch(value)
     if size is None:
-        return Text(word)
+        return _anywhere(word)
     octets = int(float(size[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20}[(size[2] or "").lower()[:1]])
     return Larger(octets) if word[:1] in "lL" else Smaller(octets)
 
