@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import imaplib
 import json
 import smtplib
 from collections.abc import AsyncIterator
@@ -463,6 +464,14 @@ class Listening:
                     return event["Type"], event["Data"]
 
 
+def append_seen(house: House) -> None:
+    """Put a message into the mailbox that was read already, by IMAP."""
+    place = house.running.bound["imap"]
+    with imaplib.IMAP4(place.host, place.port) as imap:
+        imap.login("sink", "any")
+        imap.append("INBOX", "(\\Seen)", None, b"Subject: read\r\n\r\n")  # type: ignore[arg-type]
+
+
 @pytest.fixture
 async def listening(house: House) -> AsyncIterator[Listening]:
     async with websockets.connect(f"ws://{house.running.bound['web']}/api/events") as socket:
@@ -487,8 +496,15 @@ async def test_events_are_told_as_they_come(house: House, listening: Listening) 
     await change(house, "DELETE", MESSAGES, {"IDs": ["M1"]})
     assert await listening.next("delete", "prune", "truncate") == ("delete", {"ID": "M1"})
     await change(house, "DELETE", MESSAGES, {"IDs": ["M2"]})
+    assert await listening.next("delete", "prune", "truncate") == ("delete", {"ID": "M2"})
     assert await listening.next("delete", "prune", "truncate") == ("truncate", None)
     assert (await listening.next("stats"))[1]["Total"] == 0
+
+
+async def test_what_was_read_before_it_was_told_of_is_told_as_both(house: House, listening: Listening) -> None:
+    await asyncio.to_thread(append_seen, house)
+    assert (await listening.next("new"))[1]["ID"] == "M1"
+    assert await listening.next("update") == ("update", {"ID": "M1", "Read": True})
 
 
 async def test_many_that_go_at_once_are_told_as_one(house: House, listening: Listening) -> None:

@@ -167,18 +167,22 @@ class _Telling:
         came = await self._box.came(self._account, [told.content for told in found])
         for told in found:
             await self._tell("new", await summary(told, came.get(told.content)))
+            if SEEN in told.flags:
+                # It was read before it was told of, and somebody may wait to hear of that.
+                await self._tell("update", {"ID": emailid(told.content), "Read": True})
         self._remember(fresh)
 
     async def _tell_gone(self, vanished: MessageSet, *, empty: bool) -> None:
         gone = [uid for uid in self._known if uid in vanished]
-        if empty:
-            await self._tell("truncate", None)
-        elif len(vanished) > MOST_DELETED or len(gone) < len(vanished):
+        if not empty and (len(vanished) > MOST_DELETED or len(gone) < len(vanished)):
             # Some of them may have come and gone between two looks, or are too old to be known by their ids.
             await self._tell("prune", None)
-        if not empty and len(gone) <= MOST_DELETED:
+        if len(gone) <= MOST_DELETED:
             for uid in gone:
                 await self._tell("delete", {"ID": self._known[uid].id})
+        if empty:
+            # Whether the last one was deleted or all were is not seen: who waits for either hears it.
+            await self._tell("truncate", None)
         for uid in gone:
             del self._known[uid]
 
