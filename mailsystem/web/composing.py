@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,14 +32,20 @@ class File:
 
 
 def composed(
-    fields: Iterable[tuple[str, Any]], *, text: str | None = None, html: str | None = None, files: Sequence[File] = ()
+    fields: Iterable[tuple[str, Any]],
+    *,
+    text: str | None = None,
+    html: str | None = None,
+    files: Sequence[File] = (),
+    exactly: bool = False,
 ) -> bytes:
-    """The message with these fields, in that order; takes as long as it is large. Raises `Unwritable`."""
+    """The message with these fields, in that order; takes as long as it is large. `exactly`, and no line ends are added to
+    the text and the HTML. Raises `Unwritable`."""
     made = EmailMessage(policy=policy.SMTP)
     try:
         for name, value in fields:
             made[name] = value
-        _fill(made, text, html, files)
+        _fill(made, text, html, files, exactly=exactly)
         # An encoded word may hold a line break, which is written out where it is one (RFC 2047 5).
         if any(_CONTROL.search(str(value)) for part in made.walk() for value in part.values()):
             raise Unwritable
@@ -50,16 +57,20 @@ def composed(
     return octets
 
 
-def _fill(made: EmailMessage, text: str | None, html: str | None, files: Sequence[File]) -> None:
+def _fill(made: EmailMessage, text: str | None, html: str | None, files: Sequence[File], *, exactly: bool) -> None:
     rich: Any = None
     if text is not None or html is None:
         made.set_content(text or "")
+        if exactly:
+            _end(made, text or "")
         if html is not None:
             made.add_alternative(html, subtype="html")
             rich = made.get_payload()[-1]  # type: ignore[index]
     else:
         made.set_content(html, subtype="html")
         rich = made
+    if exactly and html is not None:
+        _end(rich, html)
     # What belongs to the HTML first: around that goes everything else.
     for one in sorted(files, key=lambda one: not one.cid):
         main, _, sub = one.type.partition("/")
@@ -68,3 +79,14 @@ def _fill(made: EmailMessage, text: str | None, html: str | None, files: Sequenc
         more: dict[str, Any] = {"cid": f"<{one.cid}>", "disposition": "inline"} if one.cid else {}
         add = rich.add_related if rich is not None and one.cid else made.add_attachment
         add(one.octets, maintype=main, subtype=sub, filename=one.name or None, **more)
+
+
+def _end(part: Any, text: str) -> None:
+    """Take back the line end that was put behind a text that has none."""
+    if text.endswith(("\n", "\r")):
+        return
+    payload: str = part.get_payload()
+    if part["content-transfer-encoding"] == "base64":
+        payload = base64.encodebytes(base64.b64decode(payload).removesuffix(b"\r\n")).decode()
+    # What is no ASCII stands in a payload as octets do.
+    part.set_payload(payload.removesuffix("\n").encode().decode("ascii", "surrogateescape"))

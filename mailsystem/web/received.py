@@ -28,7 +28,8 @@ _PREFIX: Final = re.compile(rb'data:[^,"]{0,200}+,')
 """A browser puts the type in front (RFC 2397)."""
 _BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _LINE: Final = 76
-_ESCAPED: Final = re.compile(rb"\\(?:/|u00([0-7][0-9A-Fa-f]))")
+_ESCAPED: Final = re.compile(rb"\\(?:(/)|[nr]|u00([0-7][0-9A-Fa-f]))")
+_LINE_ENDS: Final = str.maketrans("", "", "\r\n")
 _LONGEST_ESCAPE: Final = 6
 
 
@@ -56,7 +57,8 @@ class Received:
         for them in a message. Raises `ValueError` for what is no base64."""
         place = self._left.pop(text, None)  # nobody gets it twice
         if place is None:
-            return base64.b64decode(text, validate=True)
+            # Ruby, PHP and `base64` itself break it into lines.
+            return base64.b64decode(text.translate(_LINE_ENDS), validate=True)
         if not self._is_base64(place):
             raise ValueError("no base64")
         octets = secrets.token_bytes(_LINE // 2)
@@ -116,7 +118,7 @@ class Received:
             if end < left.end and (begun := self._body.find(b"\\", end - _LONGEST_ESCAPE + 1, end)) >= 0:
                 end = begun  # as a whole, the next time
             piece = self._body[at:end]
-            # Some write `/`, `+` and `=` otherwise (RFC 8259 7). What is left of it is no base64.
+            # Some write `/`, `+` and `=` otherwise (RFC 8259 7), and break lines. What is left of it is no base64.
             yield _ESCAPED.sub(_unescaped, piece) if b"\\" in piece else piece
             at = end
 
@@ -132,7 +134,9 @@ class Received:
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
-    return b"/" if found[1] is None else bytes([int(found[1], 16)])
+    if found[2] is None:
+        return found[1] or b""
+    return bytes([int(found[2], 16)]).strip(b"\r\n")
 
 
 async def keep(pieces: AsyncIterator[bytes], *spools: Spool, most: int | None = None) -> None:

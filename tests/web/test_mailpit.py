@@ -248,7 +248,7 @@ async def test_messages_are_marked_as_read_by_id_by_search_or_all(house: House) 
     assert await unread() == ["three", "two", "one"]
     await change(house, "PUT", MESSAGES, {"Read": True})
     assert await unread() == []
-    for body in (None, b"{", {"Read": 1}, {"IDs": [three], "Search": "x"}):
+    for body in (None, b" \n", b"{", {"Read": 1}, {"IDs": [three], "Search": "x"}):
         await change(house, "PUT", MESSAGES, body, 400)
 
 

@@ -55,6 +55,32 @@ async def test_attachments_of_any_length_arrive_as_they_were(house: House, escap
     assert got == {"long.bin": octets, "small.bin": b"small", "lower.txt": octets[:-1], "logo.png": octets[:-2]}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "plain",
+        "plain\n",
+        "two\n\n",
+        "r\u00e9sum\u00e9",
+        "\u65e5\u672c\u8a9e\u306e" * 40,
+        "x" * 3000,
+        "\u00e9" + "y" * 1200,
+        "ends = ",
+        ".",
+        "a\rb",
+    ],
+)
+async def test_texts_arrive_as_they_were_told(house: House, text: str) -> None:
+    lines = text.replace("\n", "\r\n").replace("a\rb", "a\r\nb")
+    for told in ({"Text": text}, {"Text": text, "HTML": f"<p>{text}"}, {"HTML": f"<p>{text}"}):
+        answer = await house.client.post(SEND, json={**PEOPLE, **told})
+        message = await house.get(f"/api/v1/message/{answer.json()['ID']}")
+        if "Text" in told:
+            assert message["Text"] == lines
+        assert message["HTML"] == (f"<p>{lines}" if "HTML" in told else "")
+
+
 async def test_a_message_that_is_sent_is_never_in_memory_as_a_whole(house: House) -> None:
     piece = base64.b64encode(bytes(range(256)) * 3 * 100)
     count = 300

@@ -29,7 +29,18 @@ def test_long_attachments_may_be_spelled_with_escapes(shift: int) -> None:
     assert part.get_payload(decode=True) == octets
 
 
-@pytest.mark.parametrize("wrong", ["\\u0022", "\\n", "\\\\", "\\u00e9", "\\u2028", "=A"])
+@pytest.mark.parametrize("size", [100, 1_000_000])
+@pytest.mark.parametrize("break_", ["\\n", "\\r\\n", "\\u000a", "\\u000D\\u000A"])
+def test_attachments_may_be_broken_into_lines(size: int, break_: str) -> None:
+    octets = bytes(range(256)) * (size // 256) + b"end"
+    # As Base64.encode64 of Ruby, chunk_split of PHP and `base64` do it.
+    content = base64.encodebytes(octets).decode().replace("\n", break_)
+    made = written(told(content), "bob@shop.test", "mx.test", 0)
+    [part] = [each for each in message_from_bytes(b"".join(made.pieces)).walk() if each.get_filename()]
+    assert part.get_payload(decode=True) == octets
+
+
+@pytest.mark.parametrize("wrong", ["\\u0022", "\\t", "\\\\", "\\u00e9", "\\u2028", "=A"])
 def test_long_attachments_of_something_else_are_refused(wrong: str) -> None:
     content = "A" * 100_000 + wrong + "A" * (-len(wrong) % 4)
     with pytest.raises(Problem, match="not base64"):

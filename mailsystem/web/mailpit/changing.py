@@ -33,7 +33,7 @@ def add_to(router: APIRouter, box: Box) -> None:
             await box.mark(account, await box.everything_found(account, query), read=read)
         elif ids:
             await box.mark(account, await box.named(account, ids), read=read)
-        elif not await request.body():
+        elif not (await request.body()).strip():
             raise Refusal("there is no body")
         else:
             await box.mark_everything(account, read=read)

@@ -188,7 +188,7 @@ class _Written:
             fields.append(("X-Tags", _line(", ".join(self.tags))))
         words, rich = text_in(self._body, "Text"), text_in(self._body, "HTML")
         try:
-            return composed(fields, text=words or None, html=rich or None, files=self._attachments)
+            return composed(fields, text=words or None, html=rich or None, files=self._attachments, exactly=True)
         except Unwritable:
             raise Refusal("no message can be made of that: a header may hold no control characters") from None
 
