@@ -15,7 +15,8 @@ import pytest
 import websockets
 from web_house import House, sink
 
-from mailsystem.settings import Limits
+from mailsystem.settings import Limits, Queue
+from mailsystem.store import Selection
 from mailsystem.web import received
 
 SEND = "/api/v1/send"
@@ -104,6 +105,38 @@ async def test_a_message_that_is_sent_is_never_in_memory_as_a_whole(house: House
     message = await house.get(f"/api/v1/message/{answer.json()['ID']}")
     assert message["Size"] > count * len(piece) > 29 << 20
     assert peak - before < 16 << 20
+
+
+async def test_a_message_that_is_released_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    async with sink(tmp_path, queue=Queue(sink_allow=("*@example.org",), nameservers=("127.0.0.1:9",))) as house:
+        lines = (
+            b"Bcc: secret@shop.test\r\nSubject: long\r\nbcc:\r\n secret@shop.test\r\nX-End: 1\r\n\r\n"
+            + b"x" * 70
+            + b"\r\n"
+        )
+        await house.send(
+            lines + (b"y" * 70 + b"\r\n") * 300_000,
+            b"X-Long: " + b"x" * 900 + (b"\r\n " + b"z" * 900) * 1500 + b"\r\n\r\nx\r\n",
+        )
+        assert (
+            await house.client.post("/api/v1/message/latest/release", json={"To": ["ann@example.org"]})
+        ).status_code == 400
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            answer = await house.client.post("/api/v1/message/M1/release", json={"To": ["ann@example.org"]})
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert answer.text == "ok"
+        assert peak - before < 8 << 20
+        [queued] = (await house.running.store.oversight.listing(Selection())).messages
+        contents = house.running.store.contents
+        raw = b"".join([piece async for piece in contents.stream(queued.message.content)])
+        head, blank, body = raw.partition(b"\r\n\r\n")
+        assert head.startswith(b"Received: ")
+        assert head.endswith(b"\r\nSubject: long\r\nX-End: 1")
+        assert blank + body == lines[lines.index(b"\r\n\r\n") :] + (b"y" * 70 + b"\r\n") * 300_000
 
 
 async def test_what_cannot_be_sent_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from email.errors import MessageError
 from email.headerregistry import Address as Named
 from email.utils import formatdate, make_msgid
@@ -27,11 +27,15 @@ from mailsystem.web.composing import File, Unwritable, composed
 from mailsystem.web.context import Context
 from mailsystem.web.mailpit.box import Box
 from mailsystem.web.mailpit.plainly import Refusal, body_of, object_of, ok, text_in, texts_in, whole
+from mailsystem.web.mailpit.reading import told_of
+from mailsystem.web.mailpit.shapes import Told, apart
 from mailsystem.web.problems import Problem, status_of
 from mailsystem.web.received import Received, in_thread, keep, opened
 from mailsystem.web.visitors import SEND, peer_of
 
 MOST_RECIPIENTS: Final = 1000
+MOST_HEADER: Final = 1 << 20
+"""Octets of the header of a message that is sent on: only of that fields are left out."""
 _ADDRESSED: Final = ("from", "to", "cc", "bcc", "reply-to")
 _OWN: Final = frozenset(
     {*_ADDRESSED, "date", "subject", "mime-version", "content-type", "content-transfer-encoding", "x-tags"}
@@ -80,13 +84,10 @@ def add_to(router: APIRouter, box: Box) -> None:
                 "mail is sent on only to addresses that the setting queue.sink_allow names"
                 + (f", not to {', '.join(strangers)[:500]}" if strangers else "")
             )
+        told = await told_of(box, found)
         spool = context.store.contents.spool()
         try:
-            head, rest = await _parted(context, found.content)
-            for piece in (head, rest):
-                spool.write(piece)
-                if spool.wants_flush:
-                    await spool.flush()
+            await keep(_as_sent(context, told), spool)
             sender = _path_of(await box.sender_of(found.content))
             await context.delivery.send_on(sender, recipients, spool, trace=context.trace.child("web"))
         finally:
@@ -138,12 +139,15 @@ async def delivered(context: Context, written: _Written, peer: Peer, *, login: s
     return become[0]
 
 
-async def _parted(context: Context, content: ContentId) -> tuple[bytes, bytes]:
-    """A message as it may be sent on: its header without our trace fields and without who got it blindly, and the rest."""
-    octets = b"".join([piece async for piece in context.store.contents.stream(content)])
-    end = octets.find(b"\r\n\r\n")
-    head, rest = (octets[: end + 2], octets[end + 2 :]) if end >= 0 else (octets, b"")
-    return picker((b"BCC", b"RETURN-PATH"), True)(head).removesuffix(b"\r\n\r\n").removesuffix(b"\r\n") + b"\r\n", rest
+async def _as_sent(context: Context, told: Told) -> AsyncIterator[bytes]:
+    """A message as it may be sent on: without our trace fields and without who got it blindly. Raises `Refusal`."""
+    end = told.root.header[1]
+    if end > MOST_HEADER:
+        raise Refusal(f"the header of the message is longer than {MOST_HEADER} octets")
+    head = await context.store.contents.read(told.content, 0, end)
+    yield await apart(head, picker((b"BCC", b"RETURN-PATH"), True))
+    async for piece in context.store.contents.stream(told.content, end):
+        yield piece
 
 
 class _Written:
