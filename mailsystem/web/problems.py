@@ -83,7 +83,7 @@ def answer_failures(app: FastAPI) -> None:
                     asks = None
                 return problem(status, str(error), asks)
             case RequestValidationError():
-                return problem(400, _said(error), errors=_where(error))
+                return problem(400, _said(error, request), errors=_where(error))
             case HTTPException() if error.status_code == 405:
                 allow = {"Allow": ", ".join(_methods(app, request))}
                 if request.method == "OPTIONS":
@@ -122,9 +122,16 @@ def _detail(error: HTTPException) -> str:
             return str(error.detail)
 
 
-def _said(error: RequestValidationError) -> str:
+def _said(error: RequestValidationError, request: Request) -> str:
     """The first thing that is wrong, in a sentence."""
     first = error.errors()[0]
+    if first["loc"][0] == "body":
+        if first["type"] == "json_invalid":
+            return "the body is no JSON"
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if len(first["loc"]) == 1 and kind != "application/json" and not kind.endswith("+json"):
+            # What curl sends unless it is told otherwise is a form.
+            return "the body should be JSON, which the header Content-Type: application/json says"
     where = ".".join(str(part) for part in first["loc"][1:])
     text = str(first["msg"])
     return f"{where}: {text[:1].lower()}{text[1:]}" if where else text

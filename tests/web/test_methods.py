@@ -127,3 +127,15 @@ async def test_what_somebody_has_is_not_sent_again(house: House) -> None:
     assert len(tags) == 6
     gone = await house.client.get("/v1/messages/M9/raw", headers={"If-None-Match": "*"})
     assert gone.status_code == 404
+
+
+async def test_who_sends_no_json_is_told_what_is_wrong(house: House) -> None:
+    for headers, content, said in (
+        ({"content-type": "application/x-www-form-urlencoded"}, b'{"ids": []}', "Content-Type: application/json"),
+        ({"content-type": "text/plain"}, b'{"ids": []}', "Content-Type: application/json"),
+        ({}, b"", "Content-Type: application/json"),
+        ({"content-type": "application/json"}, b'{"ids": [', "the body is no JSON"),
+        ({"content-type": "application/json"}, b'{"ids": "M1"}', "ids: input should be"),
+    ):
+        answer = await house.client.post("/v1/messages/bulk", content=content, headers=headers)
+        assert (answer.status_code, said in answer.json()["detail"]) == (400, True), answer.text
