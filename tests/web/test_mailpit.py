@@ -445,6 +445,12 @@ async def test_a_page_of_another_site_changes_nothing(house: House) -> None:
     assert await ids(house) == ["M1"]
 
 
+async def test_tags_are_counted_as_they_are_whoever_gave_them(house: House) -> None:
+    for flags in ("a/b zoo \\Seen $Forwarded", "Zoo", "zoo"):
+        await asyncio.to_thread(append, house, flags)
+    assert (await house.get("/api/v1/info"))["Tags"] == {"a/b": 1, "Zoo": 3, "zoo": 3}
+
+
 class Listening:
     """One who hears events."""
 
@@ -466,10 +472,14 @@ class Listening:
 
 def append_seen(house: House) -> None:
     """Put a message into the mailbox that was read already, by IMAP."""
+    append(house, "\\Seen")
+
+
+def append(house: House, flags: str) -> None:
     place = house.running.bound["imap"]
     with imaplib.IMAP4(place.host, place.port) as imap:
         imap.login("sink", "any")
-        imap.append("INBOX", "(\\Seen)", None, b"Subject: read\r\n\r\n")  # type: ignore[arg-type]
+        imap.append("INBOX", f"({flags})", None, b"Subject: read\r\n\r\n")  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,9 +16,9 @@ from mailsystem.finding.finder import Hit
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
-from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, Tag, every
+from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, every
 from mailsystem.mail.space import login_within, space_of
-from mailsystem.mail.tags import keyword_of, tags_of
+from mailsystem.mail.tags import tags_of
 from mailsystem.store import Evidence, FlagOp
 from mailsystem.web.api.asked import LATEST, Asked, Found, Place, content_of
 from mailsystem.web.api.changing import Changing, by_mailbox
@@ -29,6 +31,8 @@ from mailsystem.web.problems import Problem
 from mailsystem.web.visitors import READ, Doorkeeper, Visitor
 
 _PORTION: Final = 1000
+_FEW: Final = 100
+"""Messages whose tags are counted between two requests, and not by a thread."""
 _MOST_BLIND: Final = 200
 _MOST_PEOPLE: Final = 10
 """Who are looked for among blind copies in one search."""
@@ -71,6 +75,23 @@ class Box:
         roll = await mailboxes.roll(account.id, box.id)
         tags = tags_of(roll.keywords) if roll is not None else []
         return Counted(status.messages, status.unseen, status.size, tags)
+
+    async def tagged(self, account: Account) -> dict[str, int]:
+        """How many messages have each tag. However many tags there are, the mailbox is gone through once."""
+        box = await self.mailbox(account)
+        roll = await self.context.store.mailboxes.roll(account.id, box.id)
+        if roll is None:
+            return {}
+        kinds, flags, tags = roll.kinds[:], roll.flags[:], tags_of(roll.keywords)
+
+        def count() -> dict[str, int]:
+            found: Counter[str] = Counter()
+            for kind, messages in Counter(kinds).items():
+                for tag in {tag.lower() for tag in tags_of(flags[kind])}:
+                    found[tag] += messages
+            return {tag: found[tag.lower()] for tag in tags}
+
+        return await asyncio.to_thread(count) if len(kinds) > _FEW else count()
 
     # Which
 
@@ -166,10 +187,6 @@ class Box:
             return await self._asked.message(account, id_, INBOX if id_ == LATEST else "*")
         except Problem as error:
             raise Refusal(error.detail, 404) from None
-
-    def tagged(self, tag: str) -> Query:
-        keyword = keyword_of(tag)
-        return Tag(keyword) if keyword is not None else Not(EVERYTHING)
 
     async def came(self, account: Account, contents: Sequence[ContentId]) -> Mapping[ContentId, Evidence]:
         """How messages came, as far as that is still known; in a space, to whom there."""

@@ -36,7 +36,7 @@ def add_to(router: APIRouter, box: Box) -> None:
             "DatabaseSize": counted.octets,
             "Messages": counted.total,
             "Unread": counted.unread,
-            "Tags": {tag: await box.count(account, box.tagged(tag)) for tag in counted.tags},
+            "Tags": await box.tagged(account),
             "RuntimeStats": {
                 "Uptime": int(tally.seconds),
                 "Memory": _memory(tally.pids),
