@@ -374,6 +374,9 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         "MP_POP3_AUTH": "pop:p",
         "MP_SMTP_AUTH_FILE": f"{tmp_path}/people",
         "MP_SMTP_MAX_RECIPIENTS": "500",
+        "MP_MAX_MESSAGE_SIZE": "4",
+        "MP_ALLOWED_HOSTS": "mail.example.org:8025, mailpit",
+        "MP_ENABLE_PROMETHEUS": "true",
         "MP_VERBOSE": "true",
         "MP_SMTP_DISABLE_RDNS": "1",
         "MP_MAX_MESSAGES": "500",
@@ -398,7 +401,8 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
     assert now.sink.passwords is not None
     assert now.sink.passwords.get_secret_value() == "app:good pop:p"
     assert (now.sink.passwords_file, now.sink.login_required) == (tmp_path / "people", True)
-    assert (now.limits.recipients, now.log.level) == (500, "debug")
+    assert (now.limits.recipients, now.limits.message_size, now.log.level) == (500, 4 << 20, "debug")
+    assert now.web.hosts == ("mail.example.org", "mailpit")
     assert (now.retention.messages, now.retention.age) == (500, 3 * 86_400)
     assert now.web.origins == ("app.test", "https://other.test")
     assert now.sink.spamd == "spamd:783"
@@ -416,6 +420,10 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         ("MP_UI_BIND_ADDR", "8025"),
         ("MP_DATABASE", "http://rqlite:4001"),
         ("MP_SMTP_MAX_RECIPIENTS", "10"),
+        ("MP_MAX_MESSAGE_SIZE", "0"),
+        ("MP_MAX_MESSAGE_SIZE", "much"),
+        ("MP_ALLOWED_HOSTS", "http://mail.example.org/"),
+        ("MP_ENABLE_PROMETHEUS", "0.0.0.0:9090"),
         ("MP_MAX_MESSAGES", "many"),
         ("MP_MAX_AGE", "3 weeks"),
         ("MP_ENABLE_SPAMASSASSIN", "postmark"),

@@ -19,6 +19,7 @@ _SO_ANYWAY: Final = frozenset(
         "MP_SMTP_DISABLE_RDNS",
         "MP_DISABLE_VERSION_CHECK",
         "MP_ENABLE_CHAOS",
+        "MP_DISABLE_HTTP_COMPRESSION",
         "MP_BLOCK_REMOTE_CSS_AND_FONTS",
         "MP_SENDMAIL_SMTP_ADDR",  # that of another command
         "MP_SENDMAIL_FROM",
@@ -107,6 +108,22 @@ def _recipients(value: str) -> Mapping[str, Any] | None:
     return {"limits.recipients": int(value)} if value.isdigit() and len(value) < 8 and int(value) >= 100 else None
 
 
+def _size(value: str) -> Mapping[str, Any] | None:
+    """In megabytes."""
+    return {"limits.message_size": int(value) << 20} if re.fullmatch(r"[1-9][0-9]{0,5}", value) else None
+
+
+def _hosts(value: str) -> Mapping[str, Any] | None:
+    """By which port one of them is asked makes no difference here."""
+    names = [re.sub(r":[0-9]+$", "", name) for name in re.split(r"[\s,]+", value) if name]
+    return {"web.hosts": ",".join(names)} if names and all(re.fullmatch(r"[\w.-]+", name) for name in names) else None
+
+
+def _metrics(value: str) -> Mapping[str, Any] | None:
+    """They are there anyway, beside the page; a port of their own is not."""
+    return {} if value.lower() in _YES | {"false", "0", "no"} else None
+
+
 def _most(value: str) -> Mapping[str, Any] | None:
     return {"retention.messages": int(value)} if value.isdigit() and len(value) < 12 else None
 
@@ -143,6 +160,9 @@ _MEANT: Final[Mapping[str, _Meaning]] = {
     "MP_TAGS_USERNAME": _where(("tags.logins", True)),
     "MP_TAGS_DISABLE": _untagged,
     "MP_SMTP_MAX_RECIPIENTS": _recipients,
+    "MP_MAX_MESSAGE_SIZE": _size,
+    "MP_ALLOWED_HOSTS": _hosts,
+    "MP_ENABLE_PROMETHEUS": _metrics,
     "MP_VERBOSE": _where(("log.level", "debug")),
     "MP_QUIET": _where(("log.level", "error")),
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from mailsystem import __version__
 from mailsystem.mail.mailbox import INBOX
@@ -22,8 +22,7 @@ _STATM: Final = "/proc/{}/statm"
 def add_to(router: APIRouter, box: Box) -> None:
     context = box.context
 
-    @router.get("/api/v1/info")
-    async def info(request: Request) -> dict[str, Any]:
+    async def figures(request: Request) -> dict[str, Any]:
         visitor = await box.visitor(request)
         account, own = visitor.account, bool(visitor.space)
         counted = await box.counted(account)
@@ -49,6 +48,14 @@ def add_to(router: APIRouter, box: Box) -> None:
             },
         }
 
+    @router.get("/api/v1/info")
+    async def info(request: Request) -> dict[str, Any]:
+        return await figures(request)
+
+    @router.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        return Response(series(await figures(request)), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     @router.get("/api/v1/webui")
     async def configuration(request: Request) -> dict[str, Any]:
         await box.account(request)
@@ -69,6 +76,30 @@ def add_to(router: APIRouter, box: Box) -> None:
             "DuplicatesIgnored": False,
             "HideDeleteAllButton": not context.delete_all,
         }
+
+
+def series(told: Mapping[str, Any]) -> str:
+    """The figures of `AppInformation` in Prometheus' text format, by the names that Mailpit has for them."""
+    ran = told["RuntimeStats"]
+    lines: list[str] = []
+    for name, kind, what, value in (
+        ("messages", "gauge", "Messages in the mailbox", told["Messages"]),
+        ("messages_unread", "gauge", "Messages that nobody has read", told["Unread"]),
+        ("database_size_bytes", "gauge", "Octets of all messages", told["DatabaseSize"]),
+        ("messages_deleted_total", "counter", "Messages deleted", ran["MessagesDeleted"]),
+        ("smtp_accepted_total", "counter", "Messages accepted", ran["SMTPAccepted"]),
+        ("smtp_rejected_total", "counter", "Senders, recipients and messages refused", ran["SMTPRejected"]),
+        ("smtp_ignored_total", "counter", "Messages accepted and not kept", ran["SMTPIgnored"]),
+        ("smtp_accepted_size_bytes_total", "counter", "Octets of messages accepted", ran["SMTPAcceptedSize"]),
+        ("uptime_seconds", "gauge", "Seconds since the start", ran["Uptime"]),
+        ("memory_usage_bytes", "gauge", "Octets in memory", ran["Memory"]),
+    ):
+        lines += [f"# HELP mailpit_{name} {what}.", f"# TYPE mailpit_{name} {kind}", f"mailpit_{name} {value}"]
+    lines += ["# HELP mailpit_tag_messages Messages with a tag.", "# TYPE mailpit_tag_messages gauge"]
+    for tag, messages in told["Tags"].items():
+        label = tag.replace("\\", r"\\").replace('"', r"\"")
+        lines.append(f'mailpit_tag_messages{{tag="{label}"}} {messages}')
+    return "\n".join(lines) + "\n"
 
 
 def _memory(pids: Iterable[int]) -> int:
