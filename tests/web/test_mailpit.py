@@ -154,6 +154,7 @@ async def test_a_message_is_told_whole_and_is_read_by_that(house: House) -> None
     }
     [inline], [attached] = told["Inline"], told["Attachments"]
     assert (inline["ContentID"], inline["ContentType"], inline["Size"]) == ("logo", "image/png", 4)
+    assert inline["FileName"] == "logo", "what has no name is called by its Content-ID"
     assert (attached["FileName"], attached["ContentType"], attached["Size"]) == ("terms.pdf", "application/pdf", 5)
     assert attached["Checksums"]["SHA256"] == "38523c087796e5d5dd1cf9bad1fb026781a838dd9dd2cf8af58b9f6502a46778"
     assert (await house.get(MESSAGES))["unread"] == 0
@@ -173,6 +174,24 @@ async def test_a_message_is_told_whole_and_is_read_by_that(house: House) -> None
         "/api/v1/message/M1/other",
     ):
         assert (await house.client.get(path)).status_code == 404
+
+
+async def test_text_that_is_attached_is_told_in_the_charset_that_it_has(house: House) -> None:
+    message = letter("Parts")
+    message.add_attachment("Grüße", charset="iso-8859-1", filename="latin.txt")
+    message.add_attachment("Grüße", subtype="csv", charset="utf-8", filename="utf8.csv")
+    message.add_attachment("plain", charset="us-ascii", filename="odd.txt")
+    raw = message.as_bytes(policy=policy.SMTP).replace(b'charset="us-ascii"', b'charset="x;y=<z>"')
+    await house.send(raw)
+    told = []
+    for one in (await house.get("/api/v1/message/latest"))["Attachments"]:
+        part = await house.client.get(f"/api/v1/message/latest/part/{one['PartID']}")
+        told.append((part.headers["content-type"], part.text.strip()))
+    assert told == [
+        ("text/plain; charset=iso-8859-1", "Grüße"),
+        ("text/csv; charset=utf-8", "Grüße"),
+        ("text/plain; charset=utf-8", "plain"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from mailsystem.web.mailpit.shapes import Told, apart, headers, message, octets_
 from mailsystem.web.mailpit.thumbnails import LARGEST, Missing, thumbnail
 
 _TYPE: Final = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
+_CHARSET: Final = re.compile(r"[a-z0-9][a-z0-9_.:+-]{0,40}")
 _ACTIVE: Final = re.compile(r".*/(?:.*html.*|.*xml.*|.*xsl.*|.*script.*|svg.*|mathml.*|pdf\+.*)")
 """What a browser might run, or show as a page."""
 _SHOWN: Final = re.compile(r"image/(?:png|jpeg|gif|webp|avif|bmp)|application/pdf|text/plain")
@@ -95,8 +96,14 @@ def add_to(router: APIRouter, box: Box) -> None:
             kind = "application/octet-stream"
         how = "inline" if _SHOWN.fullmatch(kind) else "attachment"
         name = quote((one.filename or f"part-{part}").replace("/", "_").replace("\\", "_"), safe=" ()[]@,+")[:300]
-        answer = {"Content-Security-Policy": _BARE, "Content-Disposition": f'{how}; filename="{name}"'}
-        return StreamingResponse(octets_of(store, found.content, one), media_type=kind, headers=answer)
+        if kind.startswith("text/"):
+            kind += f"; charset={one.charset if _CHARSET.fullmatch(one.charset or '') else 'utf-8'}"
+        answer = {
+            "Content-Security-Policy": _BARE,
+            "Content-Disposition": f'{how}; filename="{name}"',
+            "Content-Type": kind,  # said here, since of a `media_type` UTF-8 would be said whatever it is
+        }
+        return StreamingResponse(octets_of(store, found.content, one), headers=answer)
 
     @router.get("/api/v1/message/{id}/part/{part}/thumb")
     async def picture(request: Request, id: str, part: str) -> Response:  # noqa: A002

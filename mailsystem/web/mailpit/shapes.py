@@ -194,7 +194,7 @@ async def _attachment(store: Store, content: ContentId, one: Attachment, part: P
             add(piece)
     return {
         "PartID": one.part,
-        "FileName": one.filename or "",
+        "FileName": one.filename or one.content_id or "",
         "ContentType": one.type,
         "ContentID": one.content_id or "",
         "Size": size,
