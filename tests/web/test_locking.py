@@ -21,7 +21,15 @@ async def test_who_has_no_password_sees_nothing(tmp_path: Path) -> None:
     file.write_text("bob:b\n")
     web = Web(port=0, tls=False, auth=SecretStr("ann:a kim:k"), auth_file=file)
     async with sink(tmp_path, web=web) as house:
-        for path in ("/", "/v1/messages", "/api/v1/messages", "/view/latest", "/static/main.js", "/openapi.json", "/metrics"):
+        for path in (
+            "/",
+            "/v1/messages",
+            "/api/v1/messages",
+            "/view/latest",
+            "/static/main.js",
+            "/openapi.json",
+            "/metrics",
+        ):
             answer = await house.client.get(path)
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Basic")

@@ -8,7 +8,7 @@ import zoneinfo
 import pytest
 
 from mailsystem.mail.errors import SyntaxFault
-from mailsystem.mail.query import Attached, Body, Field, either
+from mailsystem.mail.query import Attached, Body, Field, Id, either
 from mailsystem.mail.tags import cleaned, keyword_of, tags_of
 from mailsystem.web.mailpit.translating import people_in, translated, words_of, zone_of
 
@@ -96,7 +96,7 @@ def test_a_search_is_bounded() -> None:
 def test_blind_copies_are_found_by_whom_they_went_to() -> None:
     search = 'addressed:"kim@shop.test" -bcc:bob@shop.test to:ann@shop.test'
     assert people_in(search) == ["kim@shop.test", "bob@shop.test"]
-    query = translated(search, now=NOW, blind={"kim@shop.test": ["M1"]})
+    query = translated(search, now=NOW, blind={"kim@shop.test": Id("M1")})
     assert str(query) == "(addressed:kim@shop.test OR id:M1) -bcc:bob@shop.test to:ann@shop.test"
 
 

@@ -350,6 +350,10 @@ async def test_a_program_that_knows_only_basic_shows_it_as_password(held: Held) 
             new = json.loads(await socket.recv())
             assert new["Data"]["Subject"] == "second"
             assert CANARY not in json.dumps(new)
+        for who in ("canary", "canary@elsewhere.test", "elsewhere"):
+            for name in ("bcc", "addressed"):
+                found = (await client.get("/api/v1/search", params={"query": f"{name}:{who}"})).json()
+                assert found["messages_count"] == 0, "to whom else it went is not for the space to know"
         assert (await client.put("/api/v1/messages", json={"Read": True})).status_code == 200
         assert (await client.request("DELETE", "/api/v1/search", params={"query": "subject:second"})).status_code == 200
     assert (await held.house.get("/v1/messages"))["unread"] >= 1

@@ -16,7 +16,7 @@ from mailsystem.finding.finder import Hit
 from mailsystem.mail.account import Account
 from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.mailbox import INBOX, SEEN, ContentId, Flag, Mailbox, MessageSet, Uid
-from mailsystem.mail.query import EVERYTHING, Addressed, Is, Not, Query, every
+from mailsystem.mail.query import EVERYTHING, Addressed, Enveloped, Id, Is, Not, Query, either, every
 from mailsystem.mail.space import login_within, space_of
 from mailsystem.mail.tags import tags_of
 from mailsystem.store import Evidence, FlagOp
@@ -100,30 +100,36 @@ class Box:
         people = people_in(search)
         if len(people) > _MOST_PEOPLE:
             raise Refusal(f"a search may look for {_MOST_PEOPLE} people by {' and '.join(BLIND)}")
-        blind = {who: await self._blind_copies(account, who) for who in people}
+        blind = {who: found for who in people if (found := await self._blind_copies(account, who)) is not None}
         return translated(search, now=self.context.store.clock.now(), tz=zone_of(zone), blind=blind)
 
-    async def _blind_copies(self, account: Account, who: str) -> list[str]:
-        """Ids of messages that went to somebody whom they do not name; in the space of `account`, if it has one. Raises
-        `Refusal` where there are too many."""
+    async def _blind_copies(self, account: Account, who: str) -> Query | None:
+        """What holds of messages that went to somebody whom they do not name; in the space of `account`, if it has one. None
+        where there are none. Raises `Refusal` where that cannot be told."""
         store = self.context.store
+        space = space_of(account.login)
+        hidden = Not(Addressed("addressed", who))
+        # Who has a copy of everything may know to whom it went.
+        by_envelope = None if space else every(Enveloped("envelope-to", who), hidden)
         address = Addressed("addressed", who).address
         if address is None:
-            return []
+            return by_envelope
         try:
             login = self.context.directory.login_key(str(address))
-            space = space_of(account.login)
             theirs = await store.accounts.find(login_within(space, login) if space else login)
             inbox = await store.mailboxes.find(theirs.id, INBOX)
         except (NoSuchRecipient, NoSuchMailbox):
-            return []
-        hidden = Not(Addressed("addressed", str(address)))
+            return None
         found = await self.context.finder.find(theirs.id, hidden, mailboxes=[inbox.id], limit=_MOST_BLIND)
-        if found.next is not None:
-            raise Refusal(
-                f"more than {_MOST_BLIND} messages that do not name {who} went there; look for them by to: or cc:"
-            )
-        return [f"M{hit.message.content}" for hit in found.messages]
+        if not found.messages:
+            return None
+        if found.next is None:
+            return either(*(Id(f"M{hit.message.content}") for hit in found.messages))
+        if by_envelope is not None:
+            return by_envelope
+        raise Refusal(
+            f"more than {_MOST_BLIND} messages that do not name {who} went there; look for them by to: or cc:"
+        )
 
     async def page(self, account: Account, query: Query, start: int, limit: int) -> tuple[Sequence[Hit], int]:
         """Those from the `start`th on, the newest first, and how many there are altogether."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -22,7 +22,6 @@ from mailsystem.mail.query import (
     Body,
     Field,
     Has,
-    Id,
     Is,
     Larger,
     Not,
@@ -107,9 +106,9 @@ def people_in(search: str) -> list[str]:
 
 
 def translated(
-    search: str, *, now: float, tz: datetime.tzinfo = datetime.UTC, blind: Mapping[str, Sequence[str]] | None = None
+    search: str, *, now: float, tz: datetime.tzinfo = datetime.UTC, blind: Mapping[str, Query] | None = None
 ) -> Query:
-    """The same question. `blind` has ids of messages that went to somebody whom they do not name.
+    """The same question. `blind` has what holds of messages that went to somebody whom they do not name.
 
     Raises `SyntaxFault` where it cannot be asked: a date that is none would, passed over, find everything.
     """
@@ -131,7 +130,7 @@ def translated(
     return every(*terms)
 
 
-def _term(word: str, now: float, tz: datetime.tzinfo, blind: Mapping[str, Sequence[str]]) -> Query:
+def _term(word: str, now: float, tz: datetime.tzinfo, blind: Mapping[str, Query]) -> Query:
     known = _WORDS.get(word.lower())
     if known is not None:
         return known
@@ -141,7 +140,8 @@ def _term(word: str, now: float, tz: datetime.tzinfo, blind: Mapping[str, Sequen
         return _anywhere(word)
     if name in PEOPLE:
         seen: Query = Addressed(name, value)
-        return either(seen, *map(Id, blind.get(value, ()))) if name in BLIND else seen
+        hidden = blind.get(value) if name in BLIND else None
+        return seen if hidden is None else either(seen, hidden)
     reader = _READERS.get(name)
     return _anywhere(word) if reader is None else reader(word, value, now, tz)
 
