@@ -168,6 +168,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "sink.passwords": "ann:secret",
         "sink.login_required": "true",
         "sink.spamd": "127.0.0.1:783",
+        "sink.webhook": "http://127.0.0.1:9000/hook",
         "tags.header": "false",
         "tags.addresses": "false",
         "tags.logins": "true",
@@ -377,6 +378,8 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         "MP_MAX_MESSAGE_SIZE": "4",
         "MP_ALLOWED_HOSTS": "mail.example.org:8025, mailpit",
         "MP_ENABLE_PROMETHEUS": "true",
+        "MP_WEBHOOK_URL": "http://127.0.0.1:9000/hook",
+        "MP_WEBHOOK_LIMIT": "5",
         "MP_VERBOSE": "true",
         "MP_SMTP_DISABLE_RDNS": "1",
         "MP_MAX_MESSAGES": "500",
@@ -405,7 +408,7 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
     assert now.web.hosts == ("mail.example.org", "mailpit")
     assert (now.retention.messages, now.retention.age) == (500, 3 * 86_400)
     assert now.web.origins == ("app.test", "https://other.test")
-    assert now.sink.spamd == "spamd:783"
+    assert (now.sink.spamd, now.sink.webhook) == ("spamd:783", "http://127.0.0.1:9000/hook")
     assert now.tags.rules == ("invoices=subject:invoice", "Big ones=larger:1MB")
     assert (now.tags.header, now.tags.addresses, now.tags.title, now.tags.logins) == (True, False, True, True)
     assert loaded.sources["web.port"] == "MP_UI_BIND_ADDR"
@@ -424,6 +427,7 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         ("MP_MAX_MESSAGE_SIZE", "much"),
         ("MP_ALLOWED_HOSTS", "http://mail.example.org/"),
         ("MP_ENABLE_PROMETHEUS", "0.0.0.0:9090"),
+        ("MP_WEBHOOK_URL", "http://login:password@127.0.0.1/hook"),
         ("MP_MAX_MESSAGES", "many"),
         ("MP_MAX_AGE", "3 weeks"),
         ("MP_ENABLE_SPAMASSASSIN", "postmark"),

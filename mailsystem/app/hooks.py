@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem import __version__
 from mailsystem.directory.sink import SINK_LOGIN
 from mailsystem.hooks.worker import Means, Worker, headers, telling
-from mailsystem.mail.errors import NoSuchMailbox
+from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import ContentId, Flag, Mailbox, MailboxId, ModSeq, Uid
-from mailsystem.mail.webhook import TEST
+from mailsystem.mail.webhook import ARRIVED, BODY, TEST, Include, new_secret
 from mailsystem.queue.schedule import Schedule
 from mailsystem.settings import Settings
 from mailsystem.store import Delivery, Store, Webhook
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mailsystem.hooks.posting import Outcome, Poster
     from mailsystem.hooks.telling import Telling
 
+_MAILPIT: Final = "wh_mailpit"
+"""The id of the webhook that a setting names."""
 _MOST_BETWEEN: Final = 4 * 3600.0
 """Seconds between two tries, at most."""
 
@@ -51,8 +54,28 @@ async def hooks(store: Store, settings: Settings, trace: Trace, *, sink: bool) -
         timeout=own.timeout,
         grace=min(settings.grace, own.timeout),
     )
+    if sink:
+        await _as_mailpit(store, settings.sink.webhook)
     async with telling(worker):
         yield
+
+
+async def _as_mailpit(store: Store, url: str) -> None:
+    """Have that address be told of each message that comes, and no other that earlier settings named."""
+    try:
+        before = await store.webhooks.find(_MAILPIT)
+    except NoSuchRecipient:
+        if url:
+            await store.accounts.ensure(SINK_LOGIN)
+            await store.webhooks.add(
+                SINK_LOGIN, url, [ARRIVED], secret=new_secret(), include=Include.MAILPIT, most=BODY, ident=_MAILPIT
+            )
+        return
+    with suppress(NoSuchRecipient):  # another process was as quick
+        if not url:
+            await store.webhooks.remove(_MAILPIT)
+        elif before.url != url or before.disabled is not None:
+            await store.webhooks.change(_MAILPIT, {"url": url, "disabled": None})
 
 
 def teller(store: Store) -> Telling:
@@ -63,6 +86,9 @@ def teller(store: Store) -> Telling:
         from mailsystem.web import letters
 
         here = Mailbox(hook.account, delivery.mailbox_id, delivery.mailbox, "", 0, Uid(0), delivery.modseq)
+        if hook.include is Include.MAILPIT:
+            announced = await asyncio.to_thread(_announced)
+            return await announced(store, here, delivery)
         told = None
         with suppress(NoSuchMailbox):
             told = (await letters.summaries(store, here, [delivery.uid])).get(delivery.uid)
@@ -83,6 +109,13 @@ def teller(store: Store) -> Telling:
         return told.model_dump(mode="json", by_alias=True)
 
     return Telling(store, summary)
+
+
+def _announced() -> Callable[[Store, Mailbox, Delivery], Awaitable[dict[str, Any]]]:
+    """What makes it up for Mailpit's webhook; it may take its time to be brought in."""
+    from mailsystem.web.mailpit.announcing import announced
+
+    return announced
 
 
 def poster(settings: Settings, *, sink: bool) -> Poster:

@@ -39,6 +39,10 @@ class Telling:
 
     async def body(self, hook: Webhook, delivery: Delivery) -> bytes:
         """The body of the POST. Raises `MailError`."""
+        if hook.include is Include.MAILPIT and delivery.kind == webhook.ARRIVED:
+            alone = await self._arrived(hook, delivery)
+            octets = _dumped(alone)
+            return octets if len(octets) <= hook.most else _dumped(_shortened(alone))
         told: dict[str, Any] = {
             "type": delivery.kind,
             "timestamp": _iso(delivery.noted),
@@ -78,7 +82,7 @@ class Telling:
             # Nothing is left of the message; that it came is told all the same.
             where = {"mailbox": delivery.mailbox, "uid": delivery.uid, "modseq": delivery.modseq}
             return {"id": emailid(delivery.content), **where, "lost": True}
-        if hook.include is Include.SUMMARY:
+        if hook.include in (Include.SUMMARY, Include.MAILPIT):
             return data
         try:
             if int(data["size"]) <= _LARGE:

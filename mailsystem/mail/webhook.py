@@ -42,6 +42,8 @@ class Include(StrEnum):
     """Its text and HTML as well."""
     RAW = "raw"
     """The message octet by octet, in Base64."""
+    MAILPIT = "mailpit"
+    """What Mailpit's webhook tells: the message as Mailpit's lists show it, with nothing around it."""
 
 
 def receiver(url: str) -> str:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.webhook import receiver
+
 PREFIX: Final = "MP_"
 
 _PLACE: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/\[\]]*)):([0-9]{1,5})")
@@ -20,6 +23,7 @@ _SO_ANYWAY: Final = frozenset(
         "MP_DISABLE_VERSION_CHECK",
         "MP_ENABLE_CHAOS",
         "MP_DISABLE_HTTP_COMPRESSION",
+        "MP_WEBHOOK_LIMIT",  # one after the other goes there, and none is left out
         "MP_BLOCK_REMOTE_CSS_AND_FONTS",
         "MP_SENDMAIL_SMTP_ADDR",  # that of another command
         "MP_SENDMAIL_FROM",
@@ -119,6 +123,14 @@ def _hosts(value: str) -> Mapping[str, Any] | None:
     return {"web.hosts": ",".join(names)} if names and all(re.fullmatch(r"[\w.-]+", name) for name in names) else None
 
 
+def _webhook(value: str) -> Mapping[str, Any] | None:
+    """An address without a login in it."""
+    try:
+        return {"sink.webhook": receiver(value)}
+    except SyntaxFault:
+        return None
+
+
 def _metrics(value: str) -> Mapping[str, Any] | None:
     """They are there anyway, beside the page; a port of their own is not."""
     return {} if value.lower() in _YES | {"false", "0", "no"} else None
@@ -155,6 +167,7 @@ _MEANT: Final[Mapping[str, _Meaning]] = {
     "MP_API_CORS": _is("web.origins"),
     "MP_CORS": _is("web.origins"),
     "MP_ENABLE_SPAMASSASSIN": _spamd,
+    "MP_WEBHOOK_URL": _webhook,
     "MP_TAG": _is("tags.rules"),
     "MP_TAGS_TITLE_CASE": _where(("tags.title", True)),
     "MP_TAGS_USERNAME": _where(("tags.logins", True)),

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from mailsystem.mail.errors import SyntaxFault
+from mailsystem.mail.webhook import receiver
 from mailsystem.settings.group import Group
 
 
@@ -34,11 +36,25 @@ class Sink(Group):
     )
     login_required: bool = Field(default=False, description="Take mail by SMTP only from those who have logged in.")
 
+    webhook: str = Field(
+        default="",
+        description="Address that hears of each message that comes, as Mailpit's webhook tells it, and again of what it did"
+        " not take.",
+    )
+
     spamd: str = Field(
         default="",
         description="Where SpamAssassin's spamd listens, as host:port; Mailpit's clients may then ask it what it thinks of a"
         " message.",
     )
+
+    @field_validator("webhook")
+    @classmethod
+    def _receiver(cls, url: str) -> str:
+        try:
+            return receiver(url) if url else ""
+        except SyntaxFault as fault:
+            raise ValueError(str(fault).removeprefix("url: ")) from None
 
     @field_validator("spamd")
     @classmethod

@@ -90,9 +90,11 @@ class Webhooks:
         query: str = "",
         include: Include = Include.SUMMARY,
         most: int,
+        ident: str | None = None,
     ) -> Webhook:
-        """A new one, for what comes to pass from now on. Raises `NoSuchRecipient`, and `TooMany` where there are `MOST`."""
-        ident = f"wh_{secrets.token_hex(8)}"
+        """A new one, for what comes to pass from now on; one that is there already by its `ident` stays as it is. Raises
+        `NoSuchRecipient`, and `TooMany` where there are `MOST`."""
+        ident = ident or f"wh_{secrets.token_hex(8)}"
         values = (ident, url, " ".join(events), query, include.value, most, secret, self._clock.now())
         await self._database.write(_add(login, values))
         return await self.find(ident)
@@ -218,6 +220,8 @@ def _add(login: str, values: Sequence[Any]) -> Unit[None]:
     rows = yield Sql("SELECT id FROM accounts WHERE login = $1", login)
     if not rows:
         raise NoSuchRecipient("no such account")
+    if (yield Sql("SELECT 1 FROM webhooks WHERE ident = $1", values[0])):
+        return
     [[count]] = yield Sql("SELECT COUNT(*) FROM webhooks")
     if count >= MOST:
         raise TooMany("too many webhooks")
