@@ -168,6 +168,7 @@ def test_every_setting_can_be_given_by_file_and_by_variable(knob: Knob, monkeypa
         "sink.passwords": "ann:secret",
         "sink.login_required": "true",
         "sink.spamd": "127.0.0.1:783",
+        "faults.chaos": "Sender:451:5",
         "sink.webhook": "http://127.0.0.1:9000/hook",
         "tags.header": "false",
         "tags.addresses": "false",
@@ -380,6 +381,7 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         "MP_ENABLE_PROMETHEUS": "true",
         "MP_WEBHOOK_URL": "http://127.0.0.1:9000/hook",
         "MP_WEBHOOK_LIMIT": "5",
+        "MP_CHAOS_TRIGGERS": "Sender:451:50, recipient:550:100",
         "MP_VERBOSE": "true",
         "MP_SMTP_DISABLE_RDNS": "1",
         "MP_MAX_MESSAGES": "500",
@@ -405,6 +407,7 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
     assert now.sink.passwords.get_secret_value() == "app:good pop:p"
     assert (now.sink.passwords_file, now.sink.login_required) == (tmp_path / "people", True)
     assert (now.limits.recipients, now.limits.message_size, now.log.level) == (500, 4 << 20, "debug")
+    assert now.faults.chaos == "Sender:451:50, recipient:550:100"
     assert now.web.hosts == ("mail.example.org", "mailpit")
     assert (now.retention.messages, now.retention.age) == (500, 3 * 86_400)
     assert now.web.origins == ("app.test", "https://other.test")
@@ -427,6 +430,9 @@ def test_a_sink_understands_the_variables_of_mailpit(monkeypatch: pytest.MonkeyP
         ("MP_MAX_MESSAGE_SIZE", "much"),
         ("MP_ALLOWED_HOSTS", "http://mail.example.org/"),
         ("MP_ENABLE_PROMETHEUS", "0.0.0.0:9090"),
+        ("MP_CHAOS_TRIGGERS", "Sender:250:5"),
+        ("MP_CHAOS_TRIGGERS", "Data:451:5"),
+        ("MP_CHAOS_TRIGGERS", "Sender:451:101"),
         ("MP_WEBHOOK_URL", "http://login:password@127.0.0.1/hook"),
         ("MP_MAX_MESSAGES", "many"),
         ("MP_MAX_AGE", "3 weeks"),

@@ -249,6 +249,10 @@ async def running(
                     doors[name] = pop1(store, directory, trace, **await _historic(name, settings, place))
         if watch is not None and share is not None and share.lines:
             stack.enter_context(Neighbours(watch, share.number, share.lines).talking())
+        if faults is not None and settings.faults.chaos and (share is None or share.keeps_house):
+            from mailsystem.faults.chaos import trigger, triggers_of
+
+            await trigger(faults, "", triggers_of(settings.faults.chaos))
         if sink and (share is None or share.keeps_house):
             await stack.enter_async_context(tagging(store, settings, trace))
         bound.update(await stack.enter_async_context(listening(doors, settings)))

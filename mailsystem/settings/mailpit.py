@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from mailsystem.mail.errors import SyntaxFault
 from mailsystem.mail.webhook import receiver
+from mailsystem.settings.faults import CHAOS
 
 PREFIX: Final = "MP_"
 
@@ -131,6 +132,10 @@ def _webhook(value: str) -> Mapping[str, Any] | None:
         return None
 
 
+def _chaos(value: str) -> Mapping[str, Any] | None:
+    return {"faults.chaos": value} if CHAOS.fullmatch(value) else None
+
+
 def _metrics(value: str) -> Mapping[str, Any] | None:
     """They are there anyway, beside the page; a port of their own is not."""
     return {} if value.lower() in _YES | {"false", "0", "no"} else None
@@ -167,6 +172,7 @@ _MEANT: Final[Mapping[str, _Meaning]] = {
     "MP_API_CORS": _is("web.origins"),
     "MP_CORS": _is("web.origins"),
     "MP_ENABLE_SPAMASSASSIN": _spamd,
+    "MP_CHAOS_TRIGGERS": _chaos,
     "MP_WEBHOOK_URL": _webhook,
     "MP_TAG": _is("tags.rules"),
     "MP_TAGS_TITLE_CASE": _where(("tags.title", True)),

@@ -17,6 +17,7 @@ import websockets
 from web_house import House, letter, sink
 
 from mailsystem.settings import Queue, Web
+from mailsystem.settings.faults import Faults
 from mailsystem.store import Selection
 
 MESSAGES = "/api/v1/messages"
@@ -439,6 +440,19 @@ async def test_what_came_went_and_was_refused_is_counted(tmp_path: Path) -> None
         assert found["mailpit_messages"] == found["mailpit_messages_unread"] == "2"
         assert (found["mailpit_smtp_accepted_total"], found["mailpit_messages_deleted_total"]) == ("2", "1")
         assert found["mailpit_smtp_accepted_size_bytes_total"] == str(stats["SMTPAcceptedSize"])
+
+
+async def test_chaos_may_be_there_from_the_start(tmp_path: Path) -> None:
+    async with sink(tmp_path, faults=Faults(chaos="recipient:550:100,Authentication:454:20")) as house:
+        told = await house.get("/api/v1/chaos")
+        assert [(one["ErrorCode"], one["Probability"]) for one in told.values()] == [(451, 0), (550, 100), (454, 20)]
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            await house.send(letter("refused"))
+        assert refused.value.recipients["ann@shop.test"][0] == 550
+    async with sink(tmp_path, faults=Faults(chaos="Sender:421:5")) as house:
+        told = await house.get("/api/v1/chaos")
+        assert [(one["ErrorCode"], one["Probability"]) for one in told.values()] == [(421, 5), (451, 0), (535, 0)]
+        assert (await house.get("/v1/faults"))["faults"][0]["line"].startswith("smtp MAIL")
 
 
 async def test_chaos_is_a_rule_like_others(house: House) -> None:
