@@ -19,6 +19,7 @@ from web_house import House, letter, sink
 from mailsystem.settings import Queue, Web
 from mailsystem.settings.faults import Faults
 from mailsystem.store import Selection
+from mailsystem.web.mailpit import box, listing
 
 MESSAGES = "/api/v1/messages"
 
@@ -77,6 +78,24 @@ async def test_pages_are_counted_off_from_the_newest(house: House) -> None:
     assert (await house.get(MESSAGES, start="x", limit="-1"))["count"] == 5
     first = (await house.get(MESSAGES, limit=1))["messages"][0]["Created"]
     assert (await house.get(MESSAGES, before=first))["count"] == 4
+
+
+async def test_all_are_listed_where_no_limit_is_asked_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box, "_PORTION", 2)
+    monkeypatch.setattr(listing, "_TOGETHER", 1)
+    empty = await house.get(MESSAGES, limit=0)
+    assert (empty["total"], empty["messages"]) == (0, [])
+    await house.send(*(letter(f"number {n}") for n in range(5)))
+    short = await house.get(MESSAGES)
+    assert await house.get(MESSAGES, limit=0) == short, "so does `mailpit dump`"
+    assert (await house.get("/api/v1/search", query="subject:number", limit=0))["messages"] == []
+    monkeypatch.setattr(listing, "MOST", 2)
+    for start, limit in ((0, 3), (1, 3), (2, 1000), (3, 4), (5, 3), (9, 9)):
+        for path, more in ((MESSAGES, {}), ("/api/v1/search", {"query": "subject:number"})):
+            page = await house.get(path, start=start, limit=limit, **more)
+            assert page["messages"] == short["messages"][start : start + limit]
+            assert page["count"] == len(page["messages"])
+            assert (page["start"], page["messages_count"]) == (start, 5)
 
 
 async def test_a_search_counts_what_it_finds_beyond_its_page(house: House) -> None:

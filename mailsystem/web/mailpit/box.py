@@ -140,6 +140,24 @@ class Box:
             total = len(found.messages) + await self._behind(account, box, query, cursor)
         return found.messages[start : start + limit], total
 
+    async def portions(
+        self, account: Account, query: Query, start: int, limit: int | None
+    ) -> AsyncIterator[Sequence[Hit]]:
+        """Those from the `start`th on, the newest first and some at a time: so many, or all."""
+        box = await self.mailbox(account)
+        skip, left, cursor = start, limit, None
+        while left != 0:
+            found = await self.context.finder.find(account.id, query, mailboxes=[box.id], before=cursor, limit=_PORTION)
+            some, skip = found.messages[skip:], max(0, skip - len(found.messages))
+            if left is not None:
+                some = some[:left]
+                left -= len(some)
+            if some:
+                yield some
+            cursor = found.next
+            if cursor is None:
+                return
+
     async def count(self, account: Account, query: Query) -> int:
         return (await self.page(account, query, 0, 1))[1]
 
