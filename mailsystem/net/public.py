@@ -23,6 +23,8 @@ _METADATA: Final = ipaddress.IPv6Address("fd00:ec2::254")
 _ISATAP: Final = (0x00005EFE, 0x02005EFE)
 _INSIDE: Final = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("168.63.129.16/32"))
 """Networks that some versions of Python take for public: for protocols (RFC 6890), and the host of a rented machine."""
+_TELLING: Final = frozenset(map(ipaddress.IPv4Address, ("168.63.129.16", "100.100.100.200", "192.0.0.192")))
+"""Where machines at Azure, Alibaba and Oracle ask for their secrets beside a link's own address."""
 
 
 def is_public(address: str | IP) -> bool:
@@ -60,7 +62,7 @@ def is_allowed(address: str, *, private: bool) -> bool:
         return True
     if ip.version == 6 and ip != _LOOPBACK:
         ip = _inner(ip) or ip
-    secret = ip == _METADATA if ip.version == 6 else ip in _INSIDE[1]
+    secret = ip == _METADATA if ip.version == 6 else ip in _TELLING
     return private and "%" not in address and not (ip.is_multicast or ip.is_link_local or secret)
 
 

@@ -88,6 +88,9 @@ def test_not_even_a_sink_asks_where_clouds_tell_their_secrets() -> None:
         "fe80::1%1",
         "224.0.0.1",
         "168.63.129.16",
+        "100.100.100.200",
+        "192.0.0.192",
+        "::ffff:100.100.100.200",
         "x",
     ):
         assert not is_allowed(address, private=True), address
