@@ -72,8 +72,8 @@ def _page(test: str, messages: Iterable[tuple[str, Message]], why: str) -> str:
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(test)}</title><style>{_STYLE}</style>\n<h1>{escape(test)}</h1>\n"
-        f"<pre>{escape(why)}</pre>\n{shown or '<p>No message has arrived.</p>'}\n</html>\n"
+        f"<title>{escape(_plain(test))}</title><style>{_STYLE}</style>\n<h1>{escape(_plain(test))}</h1>\n"
+        f"<pre>{escape(_plain(why))}</pre>\n{shown or '<p>No message has arrived.</p>'}\n</html>\n"
     )
 
 

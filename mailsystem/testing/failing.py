@@ -13,6 +13,9 @@ _MOST_ROWS: Final = 30
 class MailFailure(AssertionError):
     """Mail was not as the test expects it."""
 
+    def __init__(self, said: str) -> None:
+        super().__init__(harmless(said))
+
 
 def hidden(caught: Any) -> bool:
     """As a module's `__tracebackhide__`: pytest shows the line of the test that failed, and not how we found out."""
@@ -48,6 +51,11 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def harmless(text: str) -> str:
+    """The same with what a terminal would obey written out, `\\x1b`: whoever wrote the message may be anybody."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def listed(names: Iterable[str]) -> str:
     """Names in one line."""
     return ", ".join(names) or "nobody"
@@ -59,5 +67,5 @@ def _cut(text: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """In one line, and nothing that a terminal would obey: whoever wrote the message may be anybody."""
+    """In one line, and nothing that a terminal would obey."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from mailsystem.testing.arrival import Envelope, Parcel, Session
 from mailsystem.testing.attachment import Attachment
-from mailsystem.testing.failing import MailFailure, hidden
+from mailsystem.testing.failing import MailFailure, harmless, hidden
 
 if TYPE_CHECKING:
     from mailsystem.checks import Report
@@ -42,7 +42,8 @@ class Message:
         self._snapshots = snapshots
 
     def __repr__(self) -> str:
-        return f"<Message {self.id} {self.subject!r} from {self.sender or '<>'} to {', '.join(self.to) or 'nobody'}>"
+        people = harmless(f"from {self.sender or '<>'} to {', '.join(self.to) or 'nobody'}")
+        return f"<Message {self.id} {self.subject!r} {people}>"
 
     # How it came
 
@@ -108,7 +109,7 @@ class Message:
         """What the Date field says; None where that is no date."""
         try:
             return parsedate_to_datetime(self._reading.header("Date") or "")
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     @property

@@ -159,14 +159,15 @@ def pytest_runtest_makereport(
 def _tell(item: pytest.Item, box: Postbox, report: pytest.TestReport, why: str) -> None:
     from mailsystem.testing import artefacts
 
-    messages = box.now(0)
-    text = artefacts.report(messages)
+    text = ""
     try:
+        messages = box.now(0)
+        text = artefacts.report(messages)
         place = artefacts.write(_directory(item.config), item.nodeid, messages, why)
         text += f"\nkept in {place}"
         artefacts.attach(item.config, report, place)
-    except OSError as error:
-        text += f"\nnot kept: {error}"
+    except Exception as error:  # whatever it is, what is raised here would end the whole run
+        text += f"\nnot kept: {error!r}"
     if url := box.server.where.url:
         text += f"\nto be seen at {url}"
     report.sections.append((f"mail for {', '.join(box.arrivals.claims.addresses)}", text))

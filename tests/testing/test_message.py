@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -166,3 +167,35 @@ def test_the_sender_is_judged_by_the_zone_of_the_test() -> None:
     assert told == {"spf": "pass", "dmarc": "pass"}
     foreign = Message(Parcel("M2", octets, 0, replace(envelope, peer="192.0.2.9:5000"), datetime.now(UTC)))
     assert {each.method: each.result for each in foreign.checks(zone=zone).results}["spf"] == "fail"
+
+
+HOSTILE = (
+    b"From: \x1b[31mRed <a@b.test>\r\nTo: \x1b]0;title\x07 <x@y.test>\r\nSubject: \x1b[2J\r\n"
+    b"List-Unsubscribe: <mailto:\x1b[31m>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    b'--b\r\nContent-Type: text/html\r\n\r\n<a href="http://x.test/">\x1b[31m click \xe2\x80\xae</a>\r\n'
+    b"--b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename*=utf-8''%1B%5B31m%9B.pdf\r\n"
+    b"\r\nx\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda got: got.link("nowhere"),
+        lambda got: got.attachment("nothing"),
+        lambda got: got.code(),
+        lambda got: got.assert_no_findings("info"),
+        lambda got: got.assert_matches_snapshot(),
+    ],
+)
+def test_no_failure_says_what_a_terminal_obeys(ask: Callable[[Message], object], tmp_path: Path) -> None:
+    got = message(HOSTILE, Snapshots(tmp_path, "test_it", update=False))
+    with pytest.raises(MailFailure) as caught:
+        ask(got)
+    assert all(c.isprintable() or c in "\n\t" for c in str(caught.value))
+    assert "\\x1b[31m" in str(caught.value)
+    assert repr(got).isprintable()
+
+
+def test_a_date_beyond_all_time_is_none() -> None:
+    assert message(b"Date: Mon, 1 Jan 99999999999 10:00:00 +0000\r\n\r\n").date is None

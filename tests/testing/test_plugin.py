@@ -122,6 +122,14 @@ def test_it(mail):
     assert '<iframe sandbox srcdoc="&quot;&gt;&lt;script&gt;' in page.read_text()
 
 
+def test_what_no_file_can_hold_ends_no_run(run: Run, pytester: pytest.Pytester) -> None:
+    result = run('def test_it(mail): raise ValueError("half a character: \\ud800")', "--mail-artifacts=kept")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["kept in *"])
+    [page] = (pytester.path / "kept").rglob("report.html")
+    assert "half a character: \ufffd" in page.read_text()
+
+
 def test_what_passes_or_is_expected_to_fail_leaves_nothing(run: Run, pytester: pytest.Pytester) -> None:
     result = run(
         """
