@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import PurePath
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 _HARMLESS: Final = frozenset({"aiosqlite", "execnet", "pytest_timeout"})
 """Packages whose threads run nothing of an application: databases, the workers of pytest-xdist, timers of pytest."""
@@ -39,7 +39,20 @@ def _has_children() -> bool:
     return True
 
 
+def running_trio() -> Any:
+    """Trio, if it runs the task that asks; else None."""
+    trio: Any = sys.modules.get("trio")
+    try:
+        if trio is not None:
+            trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+    return trio
+
+
 def _has_tasks() -> bool:
+    if running_trio() is not None:
+        return True  # it does not tell what it has still to do
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

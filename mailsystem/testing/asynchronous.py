@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from email.message import Message as Parsed
+from functools import partial
 from typing import Literal, Unpack, overload
 
-from mailsystem.testing.alone import OURS
-from mailsystem.testing.driving import led_async
+from mailsystem.testing.driving import aside, led_async
 from mailsystem.testing.expecting import Expected
 from mailsystem.testing.failing import hidden
 from mailsystem.testing.inbox import Belongings
@@ -62,6 +60,5 @@ class AsyncInbox(Belongings):
     async def deliver(self, message: Parsed | bytes, *, to: str | None = None, from_: str | None = None) -> Message:
         """Let a message arrive, for whoever reads mail; see `Inbox.deliver`."""
         after = await led_async(self._box.mark())
-        with ThreadPoolExecutor(1, OURS) as thread:
-            await asyncio.wrap_future(thread.submit(self._send, message, to, from_))
+        await aside(partial(self._send, message, to, from_))
         return (await led_async(self._box.expect(after=after)))[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Literal, TypeAlias, Unpack
@@ -13,7 +12,7 @@ from mailsystem.mail.address import Address, normal_domain
 from mailsystem.testing.alone import is_alone
 from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals
-from mailsystem.testing.driving import Steps, Wait
+from mailsystem.testing.driving import Steps, Wait, clock
 from mailsystem.testing.failing import MailFailure, Row, hidden, table
 from mailsystem.testing.matching import Asked, Wanted
 from mailsystem.testing.message import Comparing, Message
@@ -166,7 +165,7 @@ class Postbox:
     def _expect(
         self, wanted: Wanted, count: int, after: int | None, order: Order, timeout: float
     ) -> Steps[list[Message]]:
-        until = time.monotonic() + timeout
+        until = clock() + timeout
         yield from self.settled()
         while True:
             seen = len(self.arrivals.all())
@@ -175,7 +174,7 @@ class Postbox:
             hits = [each for each in messages if not wanted.why_not(each)]
             if len(hits) == count:
                 return _ORDERS[order](hits)
-            left = until - time.monotonic()
+            left = until - clock()
             if len(hits) > count or left <= 0:
                 raise self._failure(_told(wanted, count, len(hits), timeout), wanted, messages)
             yield from self._more_than(seen, left)
@@ -186,7 +185,7 @@ class Postbox:
         wanted = Wanted(**asked)
         sees, quiet = within is None, QUIET if within is None else within
         while True:
-            since, before = time.monotonic(), len(self.arrivals.all())
+            since, before = clock(), len(self.arrivals.all())
             is_over = self.is_idle or quiet <= 0 or (sees and (yield from self._is_still(quiet)))
             yield from self.settled()
             seen = len(self.arrivals.all())
@@ -196,7 +195,7 @@ class Postbox:
                 said = f"expected no message{_with(wanted)}; {len(hits)} came"
                 # Here it is those that are as they should not be that are told of.
                 raise MailFailure(f"{said}:\n{table([row_of(each) for each in hits])}")
-            left = quiet if seen > before else quiet - (time.monotonic() - since)
+            left = quiet if seen > before else quiet - (clock() - since)
             if is_over or left <= 0 or not (yield from self._more_than(seen, left)):
                 return
 

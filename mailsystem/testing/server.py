@@ -30,6 +30,7 @@ from mailsystem.testing import authority
 from mailsystem.testing.alone import OURS
 from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals, Claims
+from mailsystem.testing.driving import clock
 from mailsystem.testing.failing import Row
 from mailsystem.testing.hearing import Delivered, Hearing
 from mailsystem.testing.place import Where
@@ -46,6 +47,13 @@ _MOST_STRAYS: Final = 30
 _ROUNDS: Final = 4
 _LOOK: Final = 0.001
 """Seconds between two looks whether somebody is connected still: it is never long."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Its time goes on where a test has stopped the clocks, so that what is to come later does come."""
+
+    def time(self) -> float:
+        return clock()
 
 
 class LocalServer:
@@ -86,7 +94,8 @@ class LocalServer:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:
             if not self._ready.done():
                 self._ready.set_exception(error)

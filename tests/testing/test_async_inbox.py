@@ -7,6 +7,8 @@ from email.message import EmailMessage
 
 import aiosmtplib
 import pytest
+import trio
+from freezegun import freeze_time
 
 from mailsystem.testing import AsyncInbox, MailFailure
 
@@ -66,3 +68,28 @@ async def test_waiting_can_be_cancelled(amail: AsyncInbox) -> None:
 async def test_a_message_is_delivered(amail: AsyncInbox) -> None:
     message = await amail.deliver(b"Subject: Hello\r\n\r\nIt works.\r\n", from_="bob@example.net")
     assert message.envelope.mail_from == "bob@example.net"
+
+
+async def test_time_runs_out_where_the_clock_stands_still(amail: AsyncInbox) -> None:
+    with freeze_time("2020-01-01"):
+        with pytest.raises(MailFailure, match="none came"):
+            await amail.expect(timeout=0.05)
+        await amail.none()
+        await amail.deliver(b"Subject: Hello\r\n\r\n")
+        assert (await amail.expect()).arrived.year == 2020
+
+
+def test_tasks_of_trio_wait_too(amail: AsyncInbox) -> None:
+    async def main() -> None:
+        with pytest.raises(MailFailure, match="none came"):
+            await amail.expect(timeout=0.05)
+        async with trio.open_nursery() as nursery, amail.expecting(subject="Hello") as got:
+            # If waiting stopped the loop, it would never be sent.
+            nursery.start_soon(amail.deliver, b"Subject: Hello\r\n\r\n")
+            with pytest.raises(MailFailure, match="expected no message"):
+                await amail.none(within=30)
+        assert got.message.subject == "Hello"
+        await amail.clear()
+        await amail.none()
+
+    trio.run(main)

@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
 from mailsystem.testing import Inbox, MailFailure, postbox
 from mailsystem.testing.clients import Security
@@ -389,3 +390,14 @@ def test_who_reads_is_struck_as_well(mail: Inbox) -> None:
 def test_what_would_strike_others_or_makes_no_sense_is_refused(mail: Inbox, asked: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)), mail.faults(**asked):
         raise AssertionError
+
+
+def test_time_runs_out_where_the_clock_stands_still(mail: Inbox) -> None:
+    with freeze_time("2020-01-01"):
+        with pytest.raises(MailFailure, match="none came"):
+            mail.expect(timeout=0.05)
+        mail.none(within=0.05)
+        # The server's clock is stopped with it; what it does later is done all the same.
+        with mail.faults(at="RCPT", delay=0.05):
+            send(mail, mail.address)
+        assert mail.expect().arrived.year == 2020
