@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem.testing.failing import table
 from mailsystem.testing.message import Message
+from mailsystem.testing.naming import file_name
 from mailsystem.testing.postbox import row_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def report(messages: Sequence[Message]) -> str:
 
 def write(directory: Path, test: str, messages: Sequence[Message], why: str) -> Path:
     """Write all of it; returns where. What was there of an earlier run goes. Raises `OSError`."""
-    place = directory / (re.sub(r"[^A-Za-z0-9_.-]+", "-", test).strip("-.")[-150:] or "test")
+    place = directory / file_name(test)
     place.mkdir(parents=True, exist_ok=True)
     for old in [*place.glob("*.eml"), place / "report.html"]:
         old.unlink(missing_ok=True)

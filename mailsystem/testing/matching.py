@@ -54,6 +54,14 @@ class Wanted:
         return ", ".join(f"{name}={_shown(value)}" for name, value in parts.items() if value is not None)
 
 
+def wanted_of(asked: Asked) -> Wanted:
+    """What was asked for. Raises `TypeError`, in words for who wrote the test, for what nobody can ask for."""
+    for name in asked:
+        if name not in Asked.__annotations__:
+            raise TypeError(f"messages have no {name!r} to ask for; ask by {', '.join(Asked.__annotations__)}")
+    return Wanted(**asked)
+
+
 def _within(pattern: Pattern, text: str) -> bool:
     if isinstance(pattern, str):
         return pattern.casefold() in text.casefold()

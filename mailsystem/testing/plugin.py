@@ -78,7 +78,8 @@ def _mailsystem_box(request: pytest.FixtureRequest, mailsystem_server: Server) -
 
     config = request.config
     directory = request.path.parent / "snapshots" / request.path.stem
-    snapshots = Snapshots(directory, request.node.name, update=bool(config.getoption("--mail-snapshot-update")))
+    test = ".".join(each.name for each in request.node.listchain() if isinstance(each, (pytest.Class, pytest.Item)))
+    snapshots = Snapshots(directory, test, update=bool(config.getoption("--mail-snapshot-update")))
     with mailsystem_server.watch(Claims()) as arrivals:
         box = Postbox(
             mailsystem_server,
@@ -115,12 +116,12 @@ def amail(_mailsystem_box: Postbox) -> Iterator[AsyncInbox]:
     inbox.close()
 
 
-@pytest.fixture
-def smtp_settings(_mailsystem_box: Postbox, pytestconfig: pytest.Config) -> SmtpSettings:
-    """How an application reaches the mail server."""
+@pytest.fixture(scope="session")
+def smtp_settings(mailsystem_server: Server, pytestconfig: pytest.Config) -> SmtpSettings:
+    """How an application reaches the mail server, which may be begun once for all tests."""
     from mailsystem.testing.smtp_settings import SmtpSettings
 
-    return SmtpSettings(_mailsystem_box.server.where, f"app@{pytestconfig.getini('mail_domain')}")
+    return SmtpSettings(mailsystem_server.where, f"app@{pytestconfig.getini('mail_domain')}")
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     box = item.stash.get(_BOX, None)
-    if box is not None and report.when == "call" and report.failed and not hasattr(report, "wasxfail"):
+    if box is not None and report.when in ("setup", "call") and report.failed and not hasattr(report, "wasxfail"):
         _tell(item, box, report, call.excinfo.exconly() if call.excinfo is not None else "")
     return report
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Final, Literal, TypeAlias, Unpack
 
 from mailsystem.mail.address import Address, normal_domain
+from mailsystem.mail.errors import SyntaxFault
 from mailsystem.testing.alone import is_alone
 from mailsystem.testing.arrival import Parcel
 from mailsystem.testing.arrivals import Arrivals
 from mailsystem.testing.driving import Steps, Wait, clock
 from mailsystem.testing.failing import MailFailure, Row, hidden, table
-from mailsystem.testing.matching import Asked, Wanted
+from mailsystem.testing.matching import Asked, Wanted, wanted_of
 from mailsystem.testing.message import Comparing, Message
 from mailsystem.testing.place import Server
 
@@ -61,7 +62,10 @@ class Postbox:
         domain: str = "example.org",
         snapshots: Comparing | None = None,
     ) -> None:
-        """`hint` is what addresses begin with; `worker` and `run` tell apart those who share a server."""
+        """`hint` is what addresses begin with; `worker` and `run` tell apart those who share a server.
+
+        Raises `ValueError` for a `domain` that is none.
+        """
         self.server = server
         self.arrivals = arrivals
         self.snapshots = snapshots
@@ -69,7 +73,10 @@ class Postbox:
         self._hint = hint
         self._worker = worker
         self._run = run
-        self._domain = domain
+        try:
+            self._domain = normal_domain(domain)
+        except SyntaxFault:
+            raise ValueError(f"mail_domain: {domain!r} is no domain") from None
         self._messages: list[Message] = []
         self._start = 0
 
@@ -160,7 +167,7 @@ class Postbox:
             raise ValueError("count should be at least 1; none() expects that nothing comes")
         if order not in _ORDERS:
             raise ValueError(f"order should be one of {', '.join(_ORDERS)}")
-        return self._expect(Wanted(**asked), count, after, order, timeout)
+        return self._expect(wanted_of(asked), count, after, order, timeout)
 
     def _expect(
         self, wanted: Wanted, count: int, after: int | None, order: Order, timeout: float
@@ -182,7 +189,7 @@ class Postbox:
     def none(self, within: float | None = None, after: int | None = None, **asked: Unpack[Asked]) -> Steps[None]:
         """Wait until it has been quiet for so long; not at all where the application is idle. Where nothing is said, it is seen
         whether anybody is left who could send something, and only then waited. Raises `MailFailure`."""
-        wanted = Wanted(**asked)
+        wanted = wanted_of(asked)
         sees, quiet = within is None, QUIET if within is None else within
         while True:
             since, before = clock(), len(self.arrivals.all())

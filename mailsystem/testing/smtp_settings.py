@@ -81,6 +81,18 @@ class SmtpSettings:
             "VALIDATE_CERTS": False,
         }
 
+    def aiosmtplib(self) -> dict[str, Any]:
+        """What aiosmtplib's `send` and `SMTP` take. By itself it turns to TLS wherever a server has that."""
+        return {
+            "hostname": self.host,
+            "port": self.port,
+            "username": self.username,
+            "password": self.password,
+            "start_tls": self.tls == "starttls",
+            "use_tls": self.tls == "tls",
+            "cert_bundle": None if self.authority is None else str(self.authority),
+        }
+
     def environment(self, lines: Iterable[str] = ()) -> Mapping[str, str]:
         """Variables for programs that are set up by them; `lines` add some, as `NAME = smtp://{host}:{port}`.
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from mailsystem.testing.failing import MailFailure, hidden
 from mailsystem.testing.message import Message
+from mailsystem.testing.naming import file_name
 
 __tracebackhide__ = hidden
 
@@ -22,7 +23,7 @@ class Snapshots:
     def __init__(self, directory: Path, test: str, *, update: bool) -> None:
         """`directory` is where those of the test's module are; with `update` they are written."""
         self._directory = directory
-        self._test = re.sub(r"[^\w.-]+", "-", test).strip("-")
+        self._test = file_name(test)
         self._update = update
         self._count = 0
         self.masks: Callable[[], Masks] = tuple
@@ -53,4 +54,5 @@ class Snapshots:
     def _file(self, name: str | None) -> Path:
         if name is None:
             return self._directory / f"{self._test}{f'-{self._count}' if self._count > 1 else ''}.txt"
-        return self._directory / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name).strip('-.') or 'message'}.txt"
+        plain = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+        return self._directory / f"{plain or 'message'}.txt"

@@ -13,6 +13,7 @@ import pytest
 from mailsystem.testing import MailFailure, Message
 from mailsystem.testing.arrival import Envelope, Parcel
 from mailsystem.testing.clients import octets_of
+from mailsystem.testing.naming import file_name
 from mailsystem.testing.snapshots import Snapshots
 
 
@@ -199,3 +200,20 @@ def test_no_failure_says_what_a_terminal_obeys(ask: Callable[[Message], object],
 
 def test_a_date_beyond_all_time_is_none() -> None:
     assert message(b"Date: Mon, 1 Jan 99999999999 10:00:00 +0000\r\n\r\n").date is None
+
+
+def test_no_two_tests_have_the_same_files() -> None:
+    tests = [
+        "test_it",
+        "test_it[a-b]",
+        "test_it[a/b]",
+        "test_it[a b]",
+        "test_it[]",
+        "test_it[\ud800]",
+        "t.py::A::test_it",
+    ]
+    tests += [f"test_it[{'x' * 400}{n}]" for n in "12"] + ["test_it[ü]", "test_it[ä]", "/", "..", " "]
+    names = [file_name(each) for each in tests]
+    assert names[:2] == ["test_it", "test_it-a-b"]
+    assert len(set(names)) == len(names)
+    assert all(each and not each.startswith(".") and "/" not in each and len(each.encode()) < 200 for each in names)

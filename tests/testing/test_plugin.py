@@ -160,6 +160,57 @@ def test_it(mail, smtp_settings):
     run(source.replace("It works.", "It is broken.")).stdout.fnmatch_lines(["*-It works.", "*+It is broken."])
 
 
+def test_every_class_has_snapshots_of_its_own(run: Run, pytester: pytest.Pytester) -> None:
+    source = """
+import pytest
+class TestWelcome:
+    def test_it(self, mail): mail.deliver(b"Subject: Welcome\\r\\n\\r\\n").assert_matches_snapshot()
+class TestGoodbye:
+    @pytest.mark.parametrize("to", ["a/b", "a b"])
+    def test_it(self, mail, to): mail.deliver(f"Subject: Goodbye {to}\\r\\n\\r\\n".encode()).assert_matches_snapshot()
+"""
+    run(source, "--mail-snapshot-update").assert_outcomes(passed=3)
+    run(source).assert_outcomes(passed=3)
+
+
+def test_an_application_may_begin_once_for_all_tests(run: Run) -> None:
+    result = run(
+        SEND
+        + """
+import pytest
+@pytest.fixture(scope="session")
+def app(smtp_settings): return lambda to: send(smtp_settings, to)
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(app, mail, number):
+    app(mail.address)
+    mail.expect(subject="Hello")
+"""
+    )
+    result.assert_outcomes(passed=2)
+
+
+def test_the_domain_may_be_written_as_one_likes(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nmail_domain = Shop.Test\n")
+    run('def test_it(mail): assert mail.deliver(b"\\r\\n").envelope.rcpt == (mail.address,)').assert_outcomes(passed=1)
+    pytester.makeini("[pytest]\nmail_domain = @shop.test\n")
+    run("def test_it(mail): pass").stdout.fnmatch_lines(["*ValueError: mail_domain: '@shop.test' is no domain"])
+
+
+def test_what_fails_before_a_test_is_told_too(run: Run, pytester: pytest.Pytester) -> None:
+    result = run(
+        """
+import pytest
+@pytest.fixture
+def registered(mail): mail.deliver(b"Subject: Welcome\\r\\n\\r\\n"); mail.expect(subject="Confirm", timeout=0)
+def test_it(registered): pass
+""",
+        "--mail-artifacts=kept",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*mail for it.*", "*Welcome*", "kept in *"])
+    assert list((pytester.path / "kept").rglob("01-welcome.eml"))
+
+
 def test_an_application_is_told_by_variables(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makeini(
         "[pytest]\nmail_domain = shop.test\nmail_env =\n  EMAIL_URL = smtp+{host}:{port}\n  MAIL_HOST={host}\n"

@@ -142,16 +142,7 @@ def test_smtplib(mail: Inbox, settings: SmtpSettings, tls: Security | None) -> N
 
 @EVERY_WAY
 async def test_aiosmtplib(amail: AsyncInbox, mail: Inbox, settings: SmtpSettings, tls: Security | None) -> None:
-    await aiosmtplib.send(
-        letter(amail.address),
-        hostname=settings.host,
-        port=settings.port,
-        username=settings.username,
-        password=settings.password,
-        use_tls=tls == "tls",
-        start_tls=tls == "starttls",
-        tls_context=None if tls is None else ssl.create_default_context(cafile=settings.authority),
-    )
+    await aiosmtplib.send(letter(amail.address), **settings.aiosmtplib())
     assert bool((await amail.expect(subject="Hello")).envelope.tls) is (tls is not None)
 
 
