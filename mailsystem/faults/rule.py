@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
 
-from mailsystem.mail.address import Address
+from mailsystem.mail.address import Address, normal_domain
 from mailsystem.mail.envelope import Peer
 from mailsystem.mail.errors import SyntaxFault
 
@@ -156,7 +156,21 @@ class Rule:
 
 
 def _fits(text: str, pattern: str) -> bool:
-    return fnmatchcase(text.casefold(), pattern.casefold())
+    return fnmatchcase(text.casefold(), _meant(pattern))
+
+
+@lru_cache(maxsize=1024)
+def _meant(pattern: str) -> str:
+    """A pattern for addresses as they are kept: international names are A-labels, and brackets are those of a literal."""
+    local, at, domain = pattern.casefold().rpartition("@")
+    return f"{local}{at}{'.'.join(map(_label, domain.split('.')))}".replace("[", "[[]")
+
+
+def _label(label: str) -> str:
+    try:
+        return label if label.isascii() else normal_domain(label)
+    except SyntaxFault:  # a part of one, as in `bü*`
+        return label
 
 
 @lru_cache(maxsize=256)

@@ -188,6 +188,7 @@ class Faulty(MailSMTP):
         if fault is None or reception.fault is not None:
             await super()._accept(reception)
             return
+        await self.flush()  # what chunks before it were answered
         if fault.truncate is not None:
             await hang_up(self.connection)  # it came whole in one piece
         if fault.throttle:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TypeAlias, TypedDict
 
 from mailsystem.testing.message import Message
+from mailsystem.testing.naming import is_like
 
 Pattern: TypeAlias = "str | re.Pattern[str]"
 
@@ -70,7 +70,7 @@ def _within(pattern: Pattern, text: str) -> bool:
 
 def _is_one(pattern: Pattern, addresses: Iterable[str]) -> bool:
     if isinstance(pattern, str):
-        return any(fnmatchcase(address.casefold(), pattern.casefold()) for address in addresses)
+        return any(is_like(address, pattern) for address in addresses)
     return any(pattern.search(address) for address in addresses)
 
 

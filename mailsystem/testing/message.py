@@ -9,7 +9,6 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import parsedate_to_datetime
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from mailsystem.testing.arrival import Envelope, Parcel, Session
 from mailsystem.testing.attachment import Attachment
 from mailsystem.testing.failing import MailFailure, harmless, hidden
+from mailsystem.testing.naming import is_like
 
 if TYPE_CHECKING:
     from mailsystem.checks import Report
@@ -199,7 +199,7 @@ class Message:
 
         Raises `MailFailure` where there is none, or more than one.
         """
-        found = [each for each in self.attachments if fnmatchcase(each.filename.casefold(), name.casefold())]
+        found = [each for each in self.attachments if is_like(each.filename, name)]
         if len(found) == 1:
             return found[0]
         names = ", ".join(each.filename or f"({each.type})" for each in self.attachments) or "none"

@@ -141,6 +141,12 @@ def test_whom_it_is_about() -> None:
     assert about("to=*@EXAMPLE.org", recipients=[ann])
     assert not about("to=ann@example.org", recipients=[])
     assert not about("to=ann", recipients=[ann])
+    # As people write them: a literal has brackets, and international names are kept as DNS has them.
+    assert about("to=*@[192.0.2.7]", recipients=[Address("ann", "[192.0.2.7]")])
+    assert not about("to=[ab]nn@example.org", recipients=[ann])
+    assert about("to=*@Bücher.example.org", recipients=[Address("ann", "xn--bcher-kva.example.org")])
+    assert about("to=*@*.bücher.example", recipients=[Address("ann", "shop.xn--bcher-kva.example")])
+    assert not about("to=*@bü*.example", recipients=[Address("ann", "xn--bcher-kva.example")])
     assert about("from=<>", sender=null)
     assert not about("from=*@*", sender=null)
     assert not about("from=*", sender=None)

@@ -151,6 +151,18 @@ def test_a_message_in_chunks_is_refused_at_its_end(faulty_sink: Program, rules: 
     assert held(faulty_sink, address) == 1
 
 
+def test_chunks_before_the_last_are_answered_before_the_connection_ends(
+    faulty_sink: Program, rules: Rules, address: str
+) -> None:
+    rules.add(f"smtp BODY to={address} disconnect=before times=1")
+    with Smtp(faulty_sink.smtp) as smtp:
+        smtp.say(b"MAIL FROM:<bob@example.net>", expect=250)
+        smtp.say(b"RCPT TO:<%b>" % address.encode(), expect=250)
+        smtp.send(b"BDAT 6\r\nHello\nBDAT 4 LAST\r\nbye\n")
+        assert smtp.reply()[0] == 250
+        assert smtp.is_closed()
+
+
 def test_a_chunk_that_is_refused_is_not_taken_for_commands(faulty_sink: Program, rules: Rules, address: str) -> None:
     rules.add(f"smtp BDAT to={address} reply=451 times=1")
     with Smtp(faulty_sink.smtp) as smtp:

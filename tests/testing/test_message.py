@@ -202,6 +202,13 @@ def test_a_date_beyond_all_time_is_none() -> None:
     assert message(b"Date: Mon, 1 Jan 99999999999 10:00:00 +0000\r\n\r\n").date is None
 
 
+def test_brackets_in_the_name_of_a_file_are_brackets() -> None:
+    email = reset()
+    for number in "12":
+        email.add_attachment(number.encode(), maintype="a", subtype="b", filename=f"Report [{number}].pdf")
+    assert message(email).attachment("report [2].*").bytes == b"2"
+
+
 def test_no_two_tests_have_the_same_files() -> None:
     tests = [
         "test_it",
