@@ -431,3 +431,16 @@ async def test_in_a_locked_sink_it_is_all_that_its_holder_needs(tmp_path: Path) 
         for wrong in ("ms_x", "ms_", token[:-1], token + "x"):
             assert (await house.client.get("/", headers=as_bearer(wrong))).status_code == 401
             assert (await house.client.get("/", auth=("ann", wrong))).status_code == 401
+
+
+async def test_what_was_said_in_another_space_of_that_name_is_not_told(held: Held) -> None:
+    await asyncio.to_thread(by_smtp, held.house, "canary before", "ann@shop.test", login="mine")
+    [old, *_] = (await held.house.get("/v1/sessions"))["sessions"]
+    await held.ask("DELETE", "/v1/spaces/mine", 204)
+    token = (await made(held.house, name="mine", token=True))["token"]
+    held.client.headers.update(as_bearer(token))
+    assert (await held.get("/v1/sessions"))["sessions"] == []
+    await held.ask("GET", f"/v1/sessions/{old['id']}", 404)
+    await asyncio.to_thread(by_smtp, held.house, "after", "ann@shop.test", login="mine")
+    [one] = (await held.get("/v1/sessions"))["sessions"]
+    assert (await held.get(f"/v1/sessions/{one['id']}"))["transcript"]

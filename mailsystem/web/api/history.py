@@ -11,6 +11,7 @@ from fastapi import Query as Parameter
 from pydantic import Field
 
 from mailsystem.mail.account import Account
+from mailsystem.mail.errors import NoSuchRecipient
 from mailsystem.mail.mailbox import MessageSet
 from mailsystem.mail.objectid import emailid
 from mailsystem.store import Note, SessionRecord
@@ -132,13 +133,24 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """A session, and what may be seen of it. Raises `Problem`."""
         own = await own_of(request)
         found = await journal.session(id_) if len(id_) == 16 else None
+        if found is not None and own is not None and _is_over(found, await opened(own)):
+            found = None
         said = [] if found is None else _said(found) if own is None else await _said_here(found, own)
         if found is None or (own is not None and not said):
             raise Problem(404, "there is no such session (any more)")
         return found, said
 
-    async def concerns(session: SessionRecord, own: Own, account: Account) -> bool:
+    async def opened(own: Own) -> float:
+        """When the space began: what was before it was in another one of that name. Raises `Problem`."""
+        try:
+            return (await context.store.spaces.find(own.space)).created
+        except NoSuchRecipient:
+            raise Problem(404, "there is no such space (any more)") from None
+
+    async def concerns(session: SessionRecord, own: Own, account: Account, since: float) -> bool:
         """Whether anything of a session is a space's, by what is known without reading it."""
+        if _is_over(session, since):
+            return False
         if own.is_in(session.login or ""):
             return True
         return bool(await context.store.mailboxes.whereabouts(account.id, session.messages))
@@ -209,14 +221,14 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         earlier = found[-1].id if len(found) == limit else None
         if own is None:
             return Sessions(sessions=[SessionSummary(**_session(each)) for each in found], before=earlier)
-        whose = await asked.account(request, None)
-        there = [each for each in found if await concerns(each, own, whose)]
+        whose, since = await asked.account(request, None), await opened(own)
+        there = [each for each in found if await concerns(each, own, whose, since)]
         looked = 0
         while len(there) < limit and earlier is not None and looked < _MOST_LOOKED_AT:
             found = await journal.sessions(limit=_MOST_AT_ONCE, before=earlier, only=only)
             earlier = found[-1].id if len(found) == _MOST_AT_ONCE else None
             looked += len(found)
-            there += [each for each in found if await concerns(each, own, whose)]
+            there += [each for each in found if await concerns(each, own, whose, since)]
         if len(there) > limit:
             there = there[:limit]
             earlier = there[-1].id
@@ -265,6 +277,11 @@ async def _said_here(session: SessionRecord, own: Own) -> list[Said]:
         shown = await talk.hear(each, each.who, each.text)
         seen += [one if instead is None else Said(at_ms=one.at_ms, who=one.who, text=instead) for one, instead in shown]
     return seen if talk.is_own else []
+
+
+def _is_over(session: SessionRecord, since: float) -> bool:
+    """Whether it had ended by then."""
+    return session.ended is not None and session.ended < since
 
 
 def _named(command: str) -> str:
