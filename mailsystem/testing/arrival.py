@@ -24,6 +24,8 @@ class Envelope:
     """Version and cipher, `TLSv1.3 TLS_AES_256_GCM_SHA384`; None in clear."""
     login: str | None = None
     """As whom the client had logged in."""
+    protocol: str = ""
+    """By what it came: `ESMTPS`, or with SMTPUTF8 `UTF8SMTP` (RFC 3848, RFC 6531 3.7.3)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ class Hearing:
             peer=session.peer or str(data.get("peer", "")),
             tls=data["tls"],
             login=data["login"],
+            protocol=str(data["protocol"]),
         )
 
     def session(self, number: int) -> Session:

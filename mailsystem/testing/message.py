@@ -242,7 +242,8 @@ class Message:
         host = envelope.peer.rpartition(":")[0].strip("[]")
         sender = Sender(host, envelope.mail_from, envelope.helo.strip("[]")) if zone is not None and host else None
         given = None if zone is None else GivenZone.parse(zone)
-        return check(self.raw, options=Options(disabled=disabled, zone=given, sender=sender))
+        wide = envelope.protocol.startswith("UTF8")
+        return check(self.raw, options=Options(disabled=disabled, smtputf8=wide, zone=given, sender=sender))
 
     def assert_no_findings(
         self,

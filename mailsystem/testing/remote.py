@@ -317,6 +317,7 @@ def _envelope(told: Mapping[str, Any]) -> Envelope:
         peer=str(told.get("peer") or ""),
         tls=f"{tls.get('version', '')} {tls.get('cipher', '')}".strip() if isinstance(tls, dict) else tls,
         login=told.get("login"),
+        protocol=str(told.get("protocol") or ""),
     )
 
 

@@ -392,6 +392,19 @@ def test_what_would_strike_others_or_makes_no_sense_is_refused(mail: Inbox, aske
         raise AssertionError
 
 
+def test_words_beyond_ascii_are_good_where_they_may_be_sent(mail: Inbox) -> None:
+    octets = "From: Jörg <jörg@bücher.example>\r\nTo: ann@example.org\r\nSubject: Grüße\r\n".encode()
+    octets += b"Date: Tue, 3 Mar 2026 10:11:12 +0000\r\nMessage-ID: <1@example.com>\r\n\r\nIt works.\r\n"
+    with mail.smtp(login=False) as client:
+        client.sendmail("app@example.net", [mail.address], octets, ["BODY=8BITMIME", "SMTPUTF8"])
+        client.sendmail("app@example.net", [mail.address], octets, ["BODY=8BITMIME"])
+    good, bad = mail.expect(count=2)
+    assert (good.envelope.protocol, bad.envelope.protocol) == ("UTF8SMTP", "ESMTP")
+    good.assert_no_findings()
+    with pytest.raises(MailFailure, match="eight-bit-header"):
+        bad.assert_no_findings()
+
+
 def test_time_runs_out_where_the_clock_stands_still(mail: Inbox) -> None:
     with freeze_time("2020-01-01"):
         with pytest.raises(MailFailure, match="none came"):

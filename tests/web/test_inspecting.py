@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import smtplib
 from typing import Any
 
-from web_house import House, letter
+from web_house import PATIENCE, House, letter
 
 from mailsystem.web.api.inspecting import LARGEST
 
@@ -52,6 +54,22 @@ async def test_what_is_wrong_is_found_and_counted(house: House) -> None:
     severities = [one["severity"] for one in told["findings"]]
     assert (told["errors"], told["warnings"]) == (severities.count("error"), severities.count("warning"))
     assert severities == sorted(severities, key=["error", "warning", "info"].index)
+
+
+async def test_words_beyond_ascii_are_good_where_they_may_be_sent(house: House) -> None:
+    place = house.running.bound["smtp"]
+
+    def send(*options: str) -> None:
+        octets = "From: Jörg <jörg@bücher.example>\r\nTo: ann@shop.test\r\nSubject: Grüße\r\n\r\nHello\r\n".encode()
+        with smtplib.SMTP(place.host, place.port, timeout=PATIENCE) as smtp:
+            smtp.sendmail("app@shop.test", ["ann@shop.test"], octets, ["BODY=8BITMIME", *options])
+
+    for options, wrong in (((), True), (("SMTPUTF8",), False)):
+        await asyncio.to_thread(send, *options)
+        id_ = await latest(house)
+        await house.get(f"/v1/messages/{id_}/envelope")  # which waits until it is known how it came
+        told = await house.get(f"/v1/messages/{id_}/checks")
+        assert ("eight-bit-header" in [one["rule"] for one in told["findings"]]) is wrong
 
 
 async def test_two_messages_are_compared_by_what_they_say(house: House) -> None:

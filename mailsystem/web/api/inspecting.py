@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from pydantic import Field
 
-from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, MailboxName
+from mailsystem.web.api.asked import EVERYWHERE, AccountName, Asked, Found, MailboxName
 from mailsystem.web.context import Context
 from mailsystem.web.problems import Problem
 from mailsystem.web.shapes import Shape
@@ -95,7 +95,9 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     too_large: dict[int | str, dict[str, Any]] = {413: {"description": f"The message is larger than {LARGEST} octets."}}
 
     async def octets(request: Request, id_: str, account: str | None, mailbox: str = EVERYWHERE) -> bytes:
-        one = await asked.message(await asked.account(request, account), id_, mailbox)
+        return await whole(await asked.message(await asked.account(request, account), id_, mailbox), id_)
+
+    async def whole(one: Found, id_: str) -> bytes:
         read_ = await context.store.contents.read(one.content, 0, LARGEST + 1)
         if len(read_) > LARGEST:
             raise Problem(413, f"{id_[:40]} is larger than the {LARGEST} octets that are looked into")
@@ -141,22 +143,25 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     ) -> ChecksShape:
         """What is wrong with a message. Nothing is asked of the network."""
         async with turn:
-            message = await octets(request, id, account, mailbox)
-            report = await asyncio.to_thread(_checked, message, html_support)
+            one = await asked.message(await asked.account(request, account), id, mailbox)
+            message = await whole(one, id)
+            came = await context.store.journal.evidence(one.content)
+            wide = came is not None and came.protocol.startswith("UTF8")
+            report = await asyncio.to_thread(_checked, message, html_support, wide)
         return ChecksShape(
             findings=[
                 FindingShape(
-                    rule=one.rule,
-                    severity=one.severity.value,
-                    message=one.message,
-                    where=WhereShape(line=one.where.line, part=one.where.part, header=one.where.header),
-                    hint=one.hint,
-                    source=one.source,
+                    rule=each.rule,
+                    severity=each.severity.value,
+                    message=each.message,
+                    where=WhereShape(line=each.where.line, part=each.where.part, header=each.where.header),
+                    hint=each.hint,
+                    source=each.source,
                 )
-                for one in report.findings
+                for each in report.findings
             ],
-            errors=sum(one.severity == "error" for one in report.findings),
-            warnings=sum(one.severity == "warning" for one in report.findings),
+            errors=sum(each.severity == "error" for each in report.findings),
+            warnings=sum(each.severity == "warning" for each in report.findings),
         )
 
     @router.post("/diff", responses=too_large, **needs(READ))
@@ -181,10 +186,10 @@ def _extracted(octets: bytes) -> Extract:
     return extracted(read(octets))
 
 
-def _checked(octets: bytes, html_support: float | None) -> Report:
+def _checked(octets: bytes, html_support: float | None, smtputf8: bool) -> Report:
     from mailsystem.checks import Options, check
 
-    return check(octets, options=Options(html_support=html_support))
+    return check(octets, options=Options(smtputf8=smtputf8, html_support=html_support))
 
 
 def _compared(pair: Pair, one: bytes, other: bytes) -> list[str]:
