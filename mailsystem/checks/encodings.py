@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mailsystem.checks.rule import Findings, Rule, shown
+from mailsystem.checks.rule import Findings, Rule, Severity, shown
 from mailsystem.checks.rules import writing
 from mailsystem.mail.reading import Piece, Reading
 from mailsystem.mail.words import codec, transferred
@@ -18,7 +18,10 @@ _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _AFTER_PADDING = re.compile(rb"=\s*+[A-Za-z0-9+/]")
 _BROKEN_QP = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]{0,76}\r?\n|[ \t]{0,76}\Z)")
+_AS_LONG_AS_ANY: Final = 78
+"""Characters of a line that every program takes (RFC 5322 2.1.1)."""
 _WIDE = re.compile(rb"(?m)^[^\r\n]{%d,}+" % (LONGEST_ENCODED + 1))
+_TOO_WIDE = re.compile(rb"(?m)^[^\r\n]{%d,}+" % (_AS_LONG_AS_ANY + 1))
 _KNOWN: Final = ("7bit", "8bit", "binary", "quoted-printable", "base64")
 
 
@@ -46,12 +49,12 @@ class _Part:
         self.body = message.body(piece.part, MOST)
         self._findings = findings
 
-    def note(self, rule: Rule, told: str = "", offset: int | None = None) -> None:
+    def note(self, rule: Rule, told: str = "", offset: int | None = None, severity: Severity | None = None) -> None:
         """Something is wrong with the part, or at an offset in its body."""
         at = self.piece.part.header[0] if offset is None else self.piece.part.body[0] + offset
         # Counting lines takes as long as the message is, so it is done for what is told only.
         line = self.message.octets.count(b"\n", 0, at) + 1 if self._findings.has_room(rule) else None
-        self._findings.add(rule, told, line=line, part=self.piece.section)
+        self._findings.add(rule, told, line=line, part=self.piece.section, severity=severity)
 
 
 def _check(part: _Part, declared: str | None) -> None:
@@ -103,9 +106,11 @@ def _quoted_printable(part: _Part) -> None:
 
 
 def _width(part: _Part, encoding: str) -> None:
-    if wide := _WIDE.search(part.body):
+    if wide := _TOO_WIDE.search(part.body) or _WIDE.search(part.body):
         told = f"a line of {encoding} has {len(wide[0])} characters"
-        part.note(writing.ENCODED_LINE, told, wide.start())
+        # So long are those of Python's own library, and of others that count the line's end: nobody cuts them.
+        severity = Severity.INFO if len(wide[0]) <= _AS_LONG_AS_ANY else None
+        part.note(writing.ENCODED_LINE, told, wide.start(), severity)
 
 
 def _charset(part: _Part) -> None:

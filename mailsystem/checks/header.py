@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from itertools import filterfalse
 from typing import Final
 
+from mailsystem.checks.addresses import doubtful
 from mailsystem.checks.rule import Findings, shown
 from mailsystem.checks.rules import writing
 from mailsystem.mail.header import Mailbox, addresses, unfolded, without_comments
@@ -130,16 +132,17 @@ def _people(message: Reading, findings: Findings, lines: dict[str, int]) -> None
         )
     elif len(authors) > 1 and not message.values("Sender"):
         findings.add(writing.SENDER_MISSING, header="Sender")
-    for name in ("Sender", "Reply-To", "To", "Cc"):
-        for mailbox in people(message, name):
-            if not _is_whole(mailbox):
+    for name in ("From", "Sender", "Reply-To", "To", "Cc"):
+        mailboxes = people(message, name)
+        if all(map(_is_whole, mailboxes)):
+            for value in filter(doubtful, map(unfolded, message.values(name))):
+                told = f"programs may read other addresses in this: {shown(value)}"
+                findings.add(writing.ADDRESS_MALFORMED, told, header=name, line=lines.get(name.lower()))
+        elif name != "From":
+            for mailbox in filterfalse(_is_whole, mailboxes):
                 found = b"@".join(part for part in (mailbox.mailbox, mailbox.host) if part) or mailbox.name or b""
-                findings.add(
-                    writing.ADDRESS_MALFORMED,
-                    f"this is no complete address: {shown(found)}",
-                    header=name,
-                    line=lines.get(name.lower()),
-                )
+                told = f"this is no complete address: {shown(found)}"
+                findings.add(writing.ADDRESS_MALFORMED, told, header=name, line=lines.get(name.lower()))
     replies = {(one.host or b"").lower() for one in people(message, "Reply-To")} - {b""}
     domains = {(one.host or b"").lower() for one in authors} - {b""}
     if domains and replies - domains:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from email.message import EmailMessage
+from email.policy import SMTP
 from xml.etree import ElementTree
 
 import messages
@@ -175,6 +177,66 @@ EXPECTED = {
 def test_what_is_right_is_left_alone(name: str) -> None:
     found = told(RIGHT[name])
     assert [rule for rule in found if rule != "wide-line"] == EXPECTED.get(name, [])
+
+
+ADDRESSES = [
+    *(
+        b"ann@example.org",
+        b"Ann <ann@example.org>",
+        b"John Q. Public <a@b.test>",
+        b'"Doe, J" <a@b.test> (Joe)',
+        b"a@localhost",
+    ),
+    *(b"undisclosed-recipients:;", b"People: a@b.test, Bob <c@d.test>;, e@f.test", b"a@b.test, , c@d.test,"),
+    *(
+        b"a@[192.0.2.1]",
+        b"<a@[IPv6:::1]>",
+        b'"a b"@c.test',
+        b"=?utf-8?q?J=C3=B6rg?= <a@b.test>",
+        b"O'Brien <o'brien+x=1@b.test>",
+    ),
+    *("Jörg <jörg@bücher.example>".encode(), b"<@relay.test:a@b.test>"),
+]
+DOUBTFUL = [
+    *(
+        b"Ann ann@example.org",
+        b'"Ann" ann@example.org',
+        b"<ann@example.org",
+        b"Ann <ann@example.org> x",
+        b"a@b.test; c@d.test",
+    ),
+    *(
+        b"a@b.test c@d.test",
+        b"<a@b.test><c@d.test>",
+        b"a@b@c.test",
+        b"a@b..test",
+        b"a..b@c.test",
+        b"a@b c.test",
+        b"mailto:a@b.test",
+    ),
+    *(b"'ann@b.test'", b'"Ann <ann@b.test>', b"News: shop <a@b.test>", b"Ann [Shop] <a@b.test>"),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"), [*((each, False) for each in ADDRESSES), *((each, True) for each in DOUBTFUL)]
+)
+def test_addresses_are_written_so_that_all_programs_read_the_same(value: bytes, wrong: bool) -> None:
+    found = told(plain(head=HEAD.replace(b"Ann <ann@example.net>", value)))
+    assert ("address-malformed" in found) is wrong
+
+
+def test_lines_as_long_as_libraries_write_them_are_no_warning() -> None:
+    as_python_does = EmailMessage(policy=SMTP)
+    as_python_does.set_content(f"ü{'x' * 500}\n", cte="quoted-printable")
+    [found] = report(HEAD + as_python_does.as_bytes()).findings
+    assert (found.rule, found.severity) == ("encoded-line-long", Severity.INFO)
+    [worse] = report(part(b"a" * 77 + b"\r\n" + b"a" * 79 + b"\r\n", QP), disabled=["wide-line"]).findings
+    assert (worse.rule, worse.severity) == ("encoded-line-long", Severity.WARNING)
+
+
+def test_the_author_is_one_of_them() -> None:
+    assert told(plain(head=HEAD.replace(b"Shop <shop@example.org>", b"Shop shop@example.org"))) == ["address-malformed"]
 
 
 def test_every_rule_is_explained_and_tested() -> None:
