@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import unittest
+from functools import cached_property
 from typing import ClassVar
 
 from mailsystem.testing.arrivals import Claims
+from mailsystem.testing.asynchronous import AsyncInbox
 from mailsystem.testing.inbox import Inbox
 from mailsystem.testing.postbox import Postbox
 from mailsystem.testing.server import LocalServer
@@ -15,7 +17,8 @@ from mailsystem.testing.smtp_settings import SmtpSettings
 class MailTestCase(unittest.TestCase):
     """Each test has an inbox of its own, `self.mail`; the tests of a class share a server.
 
-    It may be mixed into another case, such as Django's: `class ResetTest(MailTestCase, TestCase)`.
+    It may be mixed into another case, such as Django's: `class ResetTest(MailTestCase, TestCase)`; with
+    `IsolatedAsyncioTestCase`, tests that are coroutines await `self.amail`.
     """
 
     mail: Inbox
@@ -33,6 +36,13 @@ class MailTestCase(unittest.TestCase):
         self._box = Postbox(self._server, arrivals, hint=self._testMethodName.removeprefix("test_"))
         self.mail = Inbox(self._box)
         self.addCleanup(self.mail.close)
+
+    @cached_property
+    def amail(self) -> AsyncInbox:
+        """The same for coroutines: what waits is awaited."""
+        inbox = AsyncInbox(self._box)
+        self.addCleanup(inbox.close)
+        return inbox
 
     @property
     def smtp_settings(self) -> SmtpSettings:

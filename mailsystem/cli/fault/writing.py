@@ -122,7 +122,7 @@ def _write(
             typer.echo(octets.replace(b"\r\n", b"\n").decode("utf-8", "replace"), nl=False)
             return
         await _deliver(store, settings, occasion.to, octets)
-        say(f"a {kind} is in the mailbox of {occasion.to}")
+        say(f"{'an' if kind == 'autoreply' else 'a'} {kind} is in the mailbox of {occasion.to}")
 
     with_store(config, data_dir, work, sink=True)
 
