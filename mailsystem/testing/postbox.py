@@ -174,11 +174,15 @@ class Postbox:
     ) -> Steps[list[Message]]:
         until = clock() + timeout
         yield from self.settled()
+        # What a message says stays as it is, so it is looked at once; what a query finds may depend on more.
+        plain, looked_at, likely = replace(wanted, query=None), 0, list[Message]()
         while True:
             seen = len(self.arrivals.all())
             messages = self.now(after)
-            wanted = yield from self._looked(wanted, messages)
-            hits = [each for each in messages if not wanted.why_not(each)]
+            likely += [each for each in messages[looked_at:] if not plain.why_not(each)]
+            looked_at = len(messages)
+            wanted = yield from self._looked(wanted, likely)
+            hits = [each for each in likely if wanted.found is None or each.id in wanted.found]
             if len(hits) == count:
                 return _ORDERS[order](hits)
             left = until - clock()

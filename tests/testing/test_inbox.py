@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 from freezegun import freeze_time
 
 from mailsystem.testing import Inbox, MailFailure, postbox
 from mailsystem.testing.clients import Security
+from mailsystem.testing.postbox import Postbox
 
 
 def letter(subject: str = "Hello", text: str = "It works.", **fields: str) -> EmailMessage:
@@ -403,6 +404,24 @@ def test_words_beyond_ascii_are_good_where_they_may_be_sent(mail: Inbox) -> None
     good.assert_no_findings()
     with pytest.raises(MailFailure, match="eight-bit-header"):
         bad.assert_no_findings()
+
+
+def test_each_message_is_looked_at_once_however_many_are_waited_for(box: Postbox, mail: Inbox) -> None:
+    class Counting:
+        pattern = "Hello"
+        texts: ClassVar[list[str]] = []
+
+        def search(self, text: str) -> bool:
+            self.texts.append(text)
+            return True
+
+    steps = box.expect(3, subject=cast(Any, Counting()))
+    with pytest.raises(StopIteration) as done:
+        wait = next(steps)
+        for number in range(1000):  # so it comes one by one: each when it is waited for
+            mail.deliver(f"Subject: {number}\r\n\r\n".encode())
+            wait = steps.send(wait.future.result(30))
+    assert [each.subject for each in done.value.value] == Counting.texts == ["0", "1", "2"]
 
 
 def test_time_runs_out_where_the_clock_stands_still(mail: Inbox) -> None:
