@@ -6,6 +6,7 @@ import json
 import re
 import ssl
 import threading
+from base64 import b64encode
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit
 
 from mailsystem.testing.arrival import Envelope, Line, Parcel, Session
 from mailsystem.testing.arrivals import Arrivals, Claims
@@ -54,8 +55,15 @@ class RemoteServer:
     is_shared = True
 
     def __init__(self, url: str) -> None:
-        """Raises `ConnectionError` where no sink answers."""
-        self._url = urlsplit(url if "://" in url else f"http://{url}")
+        """Who may come in is said before the host, `http://ann:secret@host:8025`.
+
+        Raises `ConnectionError` where no sink answers.
+        """
+        whole = urlsplit(url if "://" in url else f"http://{url}")
+        who, at, host = whole.netloc.rpartition("@")
+        self._url = whole._replace(netloc=host)
+        self._proof = f"Basic {b64encode(unquote_to_bytes(who)).decode()}" if at else None
+        url = self._url.geturl()  # in which nobody reads the password
         try:
             info = self._asked("GET", "/v1/info")
         except (OSError, HTTPException, Refused, ValueError) as error:
@@ -248,7 +256,8 @@ class RemoteServer:
         return HTTPConnection(host, self._url.port or 8025, timeout=timeout)
 
     def _headers(self) -> dict[str, str]:
-        return {"Accept": "application/json, text/event-stream", "User-Agent": "mailsystem-testing"}
+        headers = {"Accept": "application/json, text/event-stream", "User-Agent": "mailsystem-testing"}
+        return {**headers, "Authorization": self._proof} if self._proof else headers
 
     def _octets(self, path: str, body: object = None, *, method: str = "GET", **query: str) -> bytes:
         connection = self._connection(_TIMEOUT)

@@ -6,7 +6,9 @@ import smtplib
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
+import program
 import pytest
 from plugged import Run
 from test_inbox import letter, send
@@ -173,3 +175,16 @@ def test_nobody_is_there(run: Run) -> None:
     result = run("def test_it(mail): pass", "--mailsystem-url=http://127.0.0.1:9")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*no sink answers at http://127.0.0.1:9: *"])
+
+
+def test_who_may_come_in_is_said_in_the_address(tmp_path: Path) -> None:
+    with program.sink(tmp_path, env={"MAILSYSTEM_WEB__AUTH": "ann:se/cr%t"}) as sink:
+        host = f"127.0.0.1:{sink.ready['web']['port']}"
+        with pytest.raises(ConnectionError, match=r"no sink answers at http://127.0.0.1:\d+: 401") as refused:
+            RemoteServer(f"http://ann:wrong@{host}")
+        assert "wrong" not in str(refused.value)
+        with closing(RemoteServer(f"http://ann:se%2Fcr%25t@{host}")) as server, server.watch(Claims()) as arrivals:
+            assert server.where.url == f"http://{host}"
+            with closing(Inbox(Postbox(server, arrivals))) as mail:
+                send(mail, mail.address)
+                assert mail.expect(timeout=30).envelope.rcpt == (mail.address,)
