@@ -50,6 +50,15 @@ def running_trio() -> Any:
     return trio
 
 
+def runs_tasks() -> bool:
+    """Whether this thread runs a loop of asyncio or of trio, which stands still while it waits."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return running_trio() is not None
+    return True
+
+
 def _has_tasks() -> bool:
     if running_trio() is not None:
         return True  # it does not tell what it has still to do

@@ -13,6 +13,9 @@ _MOST_ROWS: Final = 30
 class MailFailure(AssertionError):
     """Mail was not as the test expects it."""
 
+    is_late = False
+    """Whether it was waited for in vain."""
+
     def __init__(self, said: str) -> None:
         super().__init__(harmless(said))
 

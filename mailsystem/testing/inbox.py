@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager, contextmanager
 from email.message import Message as Parsed
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Literal, Unpack, overload
+from typing import Literal, TypeVar, Unpack, overload
 
+from mailsystem.testing.alone import runs_tasks
 from mailsystem.testing.clients import Clients, Security, octets_of
-from mailsystem.testing.driving import led
+from mailsystem.testing.driving import Steps, led
 from mailsystem.testing.expecting import Expected
-from mailsystem.testing.failing import hidden
+from mailsystem.testing.failing import MailFailure, hidden
 from mailsystem.testing.faulting import Door, rules_for
 from mailsystem.testing.matching import Asked
 from mailsystem.testing.message import Message
@@ -24,6 +25,8 @@ from mailsystem.testing.place import Where
 from mailsystem.testing.postbox import Expecting, Postbox
 
 __tracebackhide__ = hidden
+
+T = TypeVar("T")
 
 
 class Belongings:
@@ -141,6 +144,17 @@ class Belongings:
         self._clients.send(octets_of(message), sender, [recipient])
 
 
+def _waited(steps: Steps[T]) -> T:
+    try:
+        return led(steps)
+    except MailFailure as failure:
+        if failure.is_late and runs_tasks():
+            failure.add_note(
+                "while a coroutine waits by `mail`, no other task of its loop sends anything: use `await amail.expect(…)`"
+            )
+        raise
+
+
 class Inbox(Belongings):
     """The mail of one test. What does not come raises `MailFailure`, with a table of what did."""
 
@@ -170,7 +184,7 @@ class Inbox(Belongings):
         `subject` is a part of it, `from_` and `to` are whole addresses in the message or its envelope, with `*` for any
         letters; each may be a compiled expression instead. `query` is in the language of searches. Fails where there are more.
         """
-        messages = led(self._box.expect(count, **asked))
+        messages = _waited(self._box.expect(count, **asked))
         return messages[0] if count == 1 else messages
 
     @contextmanager
@@ -180,7 +194,7 @@ class Inbox(Belongings):
         self._box.is_idle = False
         expected, steps = Expected(), self._box.expect(count, after, **asked)
         yield expected
-        expected.fill(led(steps))
+        expected.fill(_waited(steps))
 
     def none(self, *, within: float | None = None, **asked: Unpack[Asked]) -> None:
         """Nothing like this has come, nor is anybody left who could send it.

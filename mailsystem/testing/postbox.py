@@ -187,7 +187,9 @@ class Postbox:
                 return _ORDERS[order](hits)
             left = until - clock()
             if len(hits) > count or left <= 0:
-                raise self._failure(_told(wanted, count, len(hits), timeout), wanted, messages)
+                failure = self._failure(_told(wanted, count, len(hits), timeout), wanted, messages)
+                failure.is_late = len(hits) < count
+                raise failure
             yield from self._more_than(seen, left)
 
     def none(self, within: float | None = None, after: int | None = None, **asked: Unpack[Asked]) -> Steps[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from email.message import EmailMessage
 
 import aiosmtplib
@@ -10,7 +11,8 @@ import pytest
 import trio
 from freezegun import freeze_time
 
-from mailsystem.testing import AsyncInbox, MailFailure
+from mailsystem.testing import AsyncInbox, Inbox, MailFailure
+from mailsystem.testing.postbox import Postbox
 
 
 async def send(amail: AsyncInbox, subject: str = "Hello") -> None:
@@ -93,3 +95,13 @@ def test_tasks_of_trio_wait_too(amail: AsyncInbox) -> None:
         await amail.none()
 
     trio.run(main)
+
+
+async def test_who_stops_the_loop_is_told(box: Postbox) -> None:
+    with closing(Inbox(box)) as mail:
+        with pytest.raises(MailFailure, match="none came") as caught:
+            mail.expect(timeout=0.01)
+        assert "await amail.expect" in caught.value.__notes__[0]
+        with pytest.raises(MailFailure) as caught:
+            await AsyncInbox(box).expect(timeout=0.01)
+        assert not hasattr(caught.value, "__notes__")
