@@ -61,12 +61,17 @@ async def _inbox(directory: Path, login: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "report"), [("bounce", "delivery-status"), ("autoreply", None), ("complaint", "feedback-report")]
+    ("kind", "said", "report"),
+    [
+        ("bounce", "a bounce", "delivery-status"),
+        ("autoreply", "an autoreply", None),
+        ("complaint", "a complaint", "feedback-report"),
+    ],
 )
-def test_an_answer_is_delivered(cli: Cli, kind: str, report: str | None) -> None:
+def test_an_answer_is_delivered(cli: Cli, kind: str, said: str, report: str | None) -> None:
     (cli.home / "letter.eml").write_bytes(LETTER)
     told = cli("fault", kind, "--to", "shop@example.org", "--about", "letter.eml")
-    assert told.out == f"a {kind} is in the mailbox of shop@example.org\n"
+    assert told.out == f"{said} is in the mailbox of shop@example.org\n"
     [octets] = asyncio.run(_inbox(cli.data_dir, "shop@example.org"))
     message = email.message_from_bytes(octets, policy=email.policy.default)
     assert message["Return-Path"] == "<>"
