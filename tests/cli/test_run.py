@@ -109,6 +109,7 @@ LATER = (
     "fastapi",
     "httpx",
     "nh3",
+    "prometheus_client",
     "pydantic_settings",
     "rich",
     "spf",

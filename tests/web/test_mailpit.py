@@ -456,9 +456,9 @@ async def test_what_came_went_and_was_refused_is_counted(tmp_path: Path) -> None
         assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         found = dict(line.rsplit(" ", 1) for line in told.text.splitlines() if line[:1] != "#")
         assert len(found) == told.text.count("# TYPE ") - 1 == 10, "no tags"
-        assert found["mailpit_messages"] == found["mailpit_messages_unread"] == "2"
-        assert (found["mailpit_smtp_accepted_total"], found["mailpit_messages_deleted_total"]) == ("2", "1")
-        assert found["mailpit_smtp_accepted_size_bytes_total"] == str(stats["SMTPAcceptedSize"])
+        assert found["mailpit_messages"] == found["mailpit_messages_unread"] == "2.0"
+        assert (found["mailpit_smtp_accepted_total"], found["mailpit_messages_deleted_total"]) == ("2.0", "1.0")
+        assert float(found["mailpit_smtp_accepted_size_bytes_total"]) == stats["SMTPAcceptedSize"]
 
 
 async def test_chaos_may_be_there_from_the_start(tmp_path: Path) -> None:
@@ -521,7 +521,7 @@ async def test_tags_are_counted_as_they_are_whoever_gave_them(house: House) -> N
         await asyncio.to_thread(append, house, flags)
     assert (await house.get("/api/v1/info"))["Tags"] == {"a/b's": 1, "Zoo": 3, "zoo": 3}
     counted = [line for line in (await house.client.get("/metrics")).text.splitlines() if "{" in line]
-    assert counted[0] == """mailpit_tag_messages{tag="a/b's"} 1"""
+    assert counted[0] == """mailpit_tag_messages{tag="a/b's"} 1.0"""
     assert len(counted) == 3
 
 

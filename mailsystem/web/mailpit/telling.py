@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,7 +55,8 @@ def add_to(router: APIRouter, box: Box) -> None:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
-        return Response(series(await figures(request)), media_type="text/plain; version=0.0.4; charset=utf-8")
+        octets, kind = await asyncio.to_thread(_exposed, await figures(request))
+        return Response(octets, media_type=kind)
 
     @router.get("/api/v1/webui")
     async def configuration(request: Request) -> dict[str, Any]:
@@ -78,28 +80,41 @@ def add_to(router: APIRouter, box: Box) -> None:
         }
 
 
-def series(told: Mapping[str, Any]) -> str:
-    """The figures of `AppInformation` in Prometheus' text format, by the names that Mailpit has for them."""
+def _exposed(told: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The figures of `AppInformation` for Prometheus, by the names that Mailpit has for them, and of what type that is."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
+
     ran = told["RuntimeStats"]
-    lines: list[str] = []
-    for name, kind, what, value in (
-        ("messages", "gauge", "Messages in the mailbox", told["Messages"]),
-        ("messages_unread", "gauge", "Messages that nobody has read", told["Unread"]),
-        ("database_size_bytes", "gauge", "Octets of all messages", told["DatabaseSize"]),
-        ("messages_deleted_total", "counter", "Messages deleted", ran["MessagesDeleted"]),
-        ("smtp_accepted_total", "counter", "Messages accepted", ran["SMTPAccepted"]),
-        ("smtp_rejected_total", "counter", "Senders, recipients and messages refused", ran["SMTPRejected"]),
-        ("smtp_ignored_total", "counter", "Messages accepted and not kept", ran["SMTPIgnored"]),
-        ("smtp_accepted_size_bytes_total", "counter", "Octets of messages accepted", ran["SMTPAcceptedSize"]),
-        ("uptime_seconds", "gauge", "Seconds since the start", ran["Uptime"]),
-        ("memory_usage_bytes", "gauge", "Octets in memory", ran["Memory"]),
-    ):
-        lines += [f"# HELP mailpit_{name} {what}.", f"# TYPE mailpit_{name} {kind}", f"mailpit_{name} {value}"]
-    lines += ["# HELP mailpit_tag_messages Messages with a tag.", "# TYPE mailpit_tag_messages gauge"]
-    for tag, messages in told["Tags"].items():
-        label = tag.replace("\\", r"\\").replace('"', r"\"")
-        lines.append(f'mailpit_tag_messages{{tag="{label}"}} {messages}')
-    return "\n".join(lines) + "\n"
+
+    class Figures(Collector):
+        def collect(self) -> Iterator[Metric]:
+            for name, what, value in (
+                ("messages", "Messages in the mailbox", told["Messages"]),
+                ("messages_unread", "Messages that nobody has read", told["Unread"]),
+                ("database_size_bytes", "Octets of all messages", told["DatabaseSize"]),
+                ("uptime_seconds", "Seconds since the start", ran["Uptime"]),
+                ("memory_usage_bytes", "Octets in memory", ran["Memory"]),
+            ):
+                yield GaugeMetricFamily(f"mailpit_{name}", what, value=value)
+            for name, what, value in (
+                ("messages_deleted", "Messages deleted", ran["MessagesDeleted"]),
+                ("smtp_accepted", "Messages accepted", ran["SMTPAccepted"]),
+                ("smtp_rejected", "Senders, recipients and messages refused", ran["SMTPRejected"]),
+                ("smtp_ignored", "Messages accepted and not kept", ran["SMTPIgnored"]),
+                ("smtp_accepted_size_bytes", "Octets of messages accepted", ran["SMTPAcceptedSize"]),
+            ):
+                yield CounterMetricFamily(f"mailpit_{name}", what, value=value)
+            tagged = GaugeMetricFamily("mailpit_tag_messages", "Messages with a tag", labels=["tag"])
+            for tag, messages in told["Tags"].items():
+                tagged.add_metric([tag], messages)
+            yield tagged
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Figures())
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
 def _memory(pids: Iterable[int]) -> int:
