@@ -10,7 +10,7 @@ from typing import Any
 
 from mailsystem.mail.keeping import Keep
 from mailsystem.settings import Settings
-from mailsystem.store import Store, open_store
+from mailsystem.store import Store, health, open_store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import Recorder
 
@@ -26,6 +26,7 @@ async def opened(
     recorder: Recorder | None = None,
     *,
     parents: bool = False,
+    begins: bool = True,
     indexed: bool = True,
     housekeeping: bool = True,
     grace: float | None = None,
@@ -36,8 +37,11 @@ async def opened(
     removed stays on disk.
 
     A directory that is missing is made, but only with `parents` those above it: a disk that is not mounted, or a slip of the
-    pen, must not look like a server without any mail. Raises `StartupError`."""
+    pen, must not look like a server without any mail. For the same reason nothing is made at all unless it `begins` here.
+    Raises `StartupError`."""
     directory = settings.data_dir
+    if not begins:
+        _check_kept(directory)
     check_directory(directory, parents=parents)
     async with AsyncExitStack() as stack:
         own: dict[str, Any] = {
@@ -79,6 +83,19 @@ def check_directory(directory: Path, *, parents: bool) -> None:
         raise StartupError(f"cannot make {directory} (data_dir): {said(error)}; {advice}") from None
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise StartupError(f"cannot write to {directory} (data_dir): permission denied; {advice}")
+
+
+def _check_kept(directory: Path) -> None:
+    """Raises `StartupError` where nobody has kept any mail yet."""
+    # What is there and cannot be looked into is told by who opens it.
+    is_kept = os.path.exists(health.database(directory)) or (
+        os.path.exists(directory) and not (directory.is_dir() and os.access(directory, os.R_OK | os.X_OK))
+    )
+    if not is_kept:
+        raise StartupError(
+            f"no mail is kept in {directory} (data_dir) yet; choose another with --data-dir or MAILSYSTEM_DATA_DIR, or"
+            " begin there: mailsystem domain add example.org, or mailsystem sink"
+        )
 
 
 def said(error: BaseException) -> str:

@@ -24,8 +24,11 @@ class Refused(Exception):
     """What was asked for cannot be done; the text is one clear sentence that says what to do instead."""
 
 
-def with_store(config: Path | None, data_dir: Path | None, work: Work[T], *, sink: bool = False) -> T:
-    """Run `work` on the store that the settings name, a server's or a `sink`'s.
+def with_store(
+    config: Path | None, data_dir: Path | None, work: Work[T], *, sink: bool = False, begins: bool = False
+) -> T:
+    """Run `work` on the store that the settings name, a server's or a `sink`'s. One that is not there is made for a
+    sink, or by what `begins` one: a slip of the pen must not look like a server without any mail.
 
     Raises `SettingsError`, `StartupError`, `Refused`, `MailError`.
     """
@@ -37,7 +40,7 @@ def with_store(config: Path | None, data_dir: Path | None, work: Work[T], *, sin
     settings = load({"data_dir": data_dir}, config=config, sink=sink).settings
 
     async def inside() -> T:
-        async with opened(settings, parents=sink) as store:
+        async with opened(settings, parents=sink, begins=begins or sink) as store:
             return await work(store, settings)
 
     return asyncio.run(inside())

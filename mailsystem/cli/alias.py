@@ -83,7 +83,7 @@ def add(
         await accounts.set_alias(wanted, all_of_them)
         return Alias(wanted, all_of_them)
 
-    alias = with_store(config, data_dir, work)
+    alias = with_store(config, data_dir, work, begins=True)
     if json:
         print_json({"address": alias.address, "targets": alias.targets})
     else:

@@ -56,7 +56,7 @@ def test_who_adds_a_domain_is_told_of_people_and_of_postmaster(cli: Cli) -> None
 
 
 def test_a_domain_is_added_listed_and_removed(cli: Cli) -> None:
-    assert "mailsystem domain add" in cli("domain", "list").out
+    assert "mailsystem domain add" in cli.refused("domain", "list")
     assert cli("domain", "add", "Bücher.Example", "--json").json["domain"] == "xn--bcher-kva.example"
     assert "added example.org" in cli("domain", "add", "example.org").out
     assert cli("domain", "list", "--json").json == [
@@ -279,8 +279,21 @@ def test_who_is_removed_is_forgotten_by_all_aliases(here: Cli) -> None:
 
 
 def test_a_missing_data_directory_is_one_sentence(cli: Cli) -> None:
-    said = cli.refused("user", "list", "--data-dir", "/nowhere/at/all")
+    said = cli.refused("domain", "add", "example.org", "--data-dir", "/nowhere/at/all")
     assert said.startswith("/nowhere/at/all (data_dir) cannot be made, since /nowhere/at does not exist; ")
+
+
+@pytest.mark.parametrize("command", ["user list", "queue list", "find", "dump out", "trace x", "index status"])
+def test_what_only_looks_makes_no_store_where_there_is_none(cli: Cli, command: str) -> None:
+    """A slip of the pen, or another program's directory."""
+    other = cli.home / "other"
+    other.mkdir()
+    for place in (cli.home / "nowhere", other):
+        said = cli.refused(*command.split(), "--data-dir", str(place))
+        assert said.startswith(f"no mail is kept in {place} (data_dir) yet; choose another with --data-dir")
+        assert "mailsystem domain add" in said
+    assert not (cli.home / "nowhere").exists()
+    assert not [*other.iterdir()]
 
 
 def test_a_bad_setting_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

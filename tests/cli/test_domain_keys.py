@@ -219,6 +219,7 @@ def test_what_makes_no_sense_is_a_usage_error(cli: Cli) -> None:
     assert "either a domain or --all" in cli("domain", "rotate", DOMAIN, "--all", status=2).err
     assert "one at a time" in cli("domain", "rotate", DOMAIN, "--activate", "--retire", status=2).err
     assert "--unchecked goes with" in cli("domain", "rotate", DOMAIN, "--unchecked", status=2).err
+    cli("domain", "add", "example.com")
     for command in (("dns", DOMAIN), ("keys", DOMAIN), ("rotate", DOMAIN)):
         assert "is not one of this server's domains" in cli.refused("domain", *command)
 

@@ -127,6 +127,7 @@ def test_in_a_narrow_terminal_ids_stay_whole_and_replies_have_lines_of_their_own
 
 
 def test_an_empty_queue_is_told_in_words_and_as_json(cli: Cli) -> None:
+    cli("domain", "add", "example.org", "--no-dkim")
     assert cli("queue", "list").out == "nothing waits\n"
     assert cli("queue", "list", "--summary").out == "nothing waits\n"
     assert cli("queue", "list", "--domain", "example.net").out == "nothing waits that fits\n"

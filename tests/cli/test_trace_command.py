@@ -70,7 +70,7 @@ def sent(cli: Cli) -> None:
 
 
 def test_an_unknown_message_is_told_with_what_to_do(cli: Cli) -> None:
-    cli("user", "list")
+    cli("domain", "add", "example.org", "--no-dkim")
     said = cli.refused("trace", "<nobody@example.net>")
     assert said.startswith("nothing is known of <nobody@example.net>; give the id that the 250 told")
     assert said.endswith("of a message of the last 14 days (journal.days)")
@@ -78,6 +78,7 @@ def test_an_unknown_message_is_told_with_what_to_do(cli: Cli) -> None:
 
 def test_where_nothing_is_kept_that_is_why(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAILSYSTEM_JOURNAL__DAYS", "0")
+    cli("domain", "add", "example.org", "--no-dkim")
     said = cli.refused("trace", "nobody@example.net")
     assert said.endswith("journal.days is 0, so nothing is kept of any message")
 

@@ -49,7 +49,7 @@ def add(
         keys = [] if no_dkim else await made(name, [], KeyState.ACTIVE, store)
         return name, records(name, settings, keys), settings.hostname
 
-    name, published, hostname = with_store(config, data_dir, work)
+    name, published, hostname = with_store(config, data_dir, work, begins=True)
     if json:
         print_json({"domain": name, "dns": as_dicts(published)})
     else:

@@ -80,7 +80,7 @@ def add(
         await or_refuse(adding, MailboxExists, _exists(wanted.key))
         return wanted.key, password
 
-    login, password = with_store(config, data_dir, work)
+    login, password = with_store(config, data_dir, work, begins=True)
     if json:
         print_json({"login": login, **({"password": password} if generate else {})})
     else:
