@@ -16,7 +16,7 @@ import typer
 
 from mailsystem.cli.accounts import Refused, with_store
 from mailsystem.cli.find import Asked, Mailbox, Whose, asked_for, mailboxes_of, whose
-from mailsystem.cli.folders import directory, maildir_folder
+from mailsystem.cli.folders import Maildir, directory, maildir_folder
 from mailsystem.cli.options import Config, DataDir, examples
 from mailsystem.cli.terminal import complain
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 STDOUT: Final = "-"
 _PAGE: Final = 500
-_PARTS: Final = ("cur", "new", "tmp")
-"""Of a Maildir."""
 _NEW, _KNOWN, _LOST = "new", "known", "lost"
 """What becomes of a message."""
 _LONG: Final = 1 << 20
@@ -79,7 +77,7 @@ def dump(
     """Write messages into files, the oldest first, whether the servers run or not.
 
     Nothing that is there already is written over: a dump into the same
-    directory adds what is new. Only a Maildir tells the flags.
+    directory adds what is new. Only a Maildir tells the flags and keywords.
     """
     chosen = form or (Form.MBOX if target == STDOUT or target.endswith(".mbox") else Form.EML)
     if target == STDOUT and chosen is not Form.MBOX:
@@ -137,19 +135,19 @@ async def _written(store: Store, form: Form, target: str, found: list[_One]) -> 
         if form is Form.MBOX and target != STDOUT:
             # Nobody else waits in this process.
             mbox = stack.enter_context(Path(target).open("xb"))  # noqa: ASYNC230, SIM115
-        if form is Form.MAILDIR:  # it is one by these, also where nothing is in INBOX
-            for part in _PARTS:
-                (Path(target) / part).mkdir(parents=True, exist_ok=True)
+        maildirs = dict[str, Maildir]()
+        if form is Form.MAILDIR:  # it is one, also where nothing is in INBOX
+            maildirs["INBOX"] = Maildir(Path(target))
         for one in reversed(found):
             try:
-                yield await _put(store, form, Path(target), mbox, one)
+                yield await _put(store, form, Path(target), mbox, maildirs, one)
             except Unavailable:  # it is damaged; the others shall be saved all the same
                 complain(f"M{one.content} in {printable(one.mailbox)} cannot be read")
                 yield _LOST
         mbox.flush()
 
 
-async def _put(store: Store, form: Form, folder: Path, mbox: BinaryIO, one: _One) -> str:
+async def _put(store: Store, form: Form, folder: Path, mbox: BinaryIO, maildirs: dict[str, Maildir], one: _One) -> str:
     if form is Form.MBOX:
         await _to_mbox(store, mbox, one)
         return _NEW
@@ -160,21 +158,22 @@ async def _put(store: Store, form: Form, folder: Path, mbox: BinaryIO, one: _One
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(max(one.date, 0)))}-M{one.content}.eml"
         fresh = await _to_file(store, folder, folder, name, one)
     else:
-        if one.mailbox != "INBOX":
-            folder /= maildir_folder(one.mailbox)
-        fresh = await _to_maildir(store, folder, one)
+        if one.mailbox not in maildirs:
+            maildirs[one.mailbox] = Maildir(folder / maildir_folder(one.mailbox))
+        fresh = await _to_maildir(store, maildirs[one.mailbox], one)
     return _NEW if fresh else _KNOWN
 
 
-async def _to_maildir(store: Store, folder: Path, one: _One) -> bool:
+async def _to_maildir(store: Store, maildir: Maildir, one: _One) -> bool:
     from mailsystem.mail.mbox import maildir_info
 
-    for part in _PARTS:
-        (folder / part).mkdir(parents=True, exist_ok=True)
     name = f"{int(one.date)}.M{one.content}U{one.uid}.mailsystem"
-    if any((folder / "cur").glob(f"{name}:*")):
+    if name in maildir:
         return False
-    return await _to_file(store, folder / "tmp", folder / "cur", name + maildir_info(one.flags), one)
+    if not maildir.know(one.flags):
+        complain(f"M{one.content} has lost keywords: a folder of a Maildir has no more than 26")
+    info = maildir_info(one.flags, maildir.keywords)
+    return await _to_file(store, maildir.path / "tmp", maildir.path / "cur", name + info, one)
 
 
 async def _to_file(store: Store, by: Path, folder: Path, name: str, one: _One) -> bool:

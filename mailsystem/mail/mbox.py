@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import asctime, gmtime, strptime
 from typing import Final, NamedTuple
 
@@ -22,9 +22,13 @@ _FROM: Final = re.compile(
 _QUOTED: Final = re.compile(rb">+From ")
 _TO_QUOTE: Final = re.compile(rb"(?m)^(>*From )")
 _LENGTH: Final = re.compile(rb"content-length:[ \t]*([0-9]{1,15})[ \t]*\r?\n", re.IGNORECASE)
+_END: Final = re.compile(rb"(?:\r?\n)?(?:From |\Z)")
+LOOK_BEHIND: Final = 7
+"""Octets that tell whether a message ends before them."""
 _STATUS: Final = {"R": SEEN, "A": ANSWERED, "F": FLAGGED, "D": DELETED, "T": DRAFT}
-_MAILDIR: Final = {"S": SEEN, "R": ANSWERED, "F": FLAGGED, "T": DELETED, "D": DRAFT}
+_MAILDIR: Final = {"S": SEEN, "R": ANSWERED, "F": FLAGGED, "T": DELETED, "D": DRAFT, "P": Flag("$Forwarded")}
 """The letters behind `:2,` in a file's name."""
+_KEYWORD: Final = re.compile(r'[^\x00-\x20(){%*"\\\]\x7f-\U0010ffff]{1,250}')
 
 
 class Begin(NamedTuple):
@@ -76,14 +80,23 @@ def split(lines: Iterable[bytes], ends_after: Callable[[int], bool] | None = Non
                 in_head = False
                 trusted = length > 0 and ends_after is not None and ends_after(length)
                 left = length if trusted else 0
-                yield b"\r\n"
+                if trusted:
+                    yield b"\r\n"
+                else:
+                    held = b"\r\n"  # a header that nothing follows ends without it
                 continue
-        elif at_start and _QUOTED.match(line):
+        if at_start and _QUOTED.match(line):  # in the header, too: mboxrd quotes whole messages
             line = line[1:]
         if blank and not in_head:
             held = b"\r\n"  # the last one belongs to the separator
         else:
             yield _ended(line)
+
+
+def ends_message(behind: bytes) -> bool:
+    """Whether a message may end where a Content-Length says so: by the `LOOK_BEHIND` octets there. One blank line belongs to
+    the separator, and two would be one octet too few: of a message whose length was told before something in it was quoted."""
+    return _END.match(behind) is not None
 
 
 def separator(sender: str, date: float) -> bytes:
@@ -102,14 +115,26 @@ def status_flags(status: str) -> frozenset[Flag]:
     return frozenset(_STATUS[letter] for letter in status if letter in _STATUS)
 
 
-def maildir_flags(name: str) -> frozenset[Flag]:
-    """The flags in the name of a file of a Maildir."""
-    return frozenset(_MAILDIR[letter] for letter in name.rpartition(":2,")[2] if letter in _MAILDIR and ":2," in name)
+def keyword_flags(text: str) -> list[Flag]:
+    """The words that IMAP can have as keywords, in their order."""
+    return [Flag(word) for word in text.split() if _KEYWORD.fullmatch(word)]
 
 
-def maildir_info(flags: frozenset[Flag]) -> str:
+def maildir_flags(name: str, keywords: Mapping[str, Flag] | None = None) -> frozenset[Flag]:
+    """The flags in the name of a file of a Maildir; `keywords` are those that its folder has letters for."""
+    known = {**(keywords or {}), **_MAILDIR}
+    return frozenset(known[letter] for letter in name.rpartition(":2,")[2] if letter in known and ":2," in name)
+
+
+def maildir_info(flags: frozenset[Flag], keywords: Mapping[str, Flag] | None = None) -> str:
     """The end of such a name."""
-    return ":2," + "".join(sorted(letter for letter, flag in _MAILDIR.items() if flag in flags))
+    known = {**(keywords or {}), **_MAILDIR}
+    return ":2," + "".join(sorted(letter for letter, flag in known.items() if flag in flags))
+
+
+def has_letter(flag: Flag) -> bool:
+    """Whether all Maildirs have the same letter for it."""
+    return flag in _MAILDIR.values()
 
 
 def _ended(line: bytes) -> bytes:

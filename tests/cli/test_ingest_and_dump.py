@@ -116,6 +116,104 @@ def test_a_maildir_comes_in_with_its_folders(home: Cli) -> None:
     assert [each["subject"] for each in found(home, "-m", "Old/Work")] == ["work"]
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_folders_may_be_directories_within_a_maildir_or_beside_inbox(home: Cli, beside: bool) -> None:
+    top = Path("mail")
+    for name in ("INBOX" if beside else ".", "Work", "Work/Old", "Work/.Older", "Entw&APw-rfe", "Not/Itself", "a.b"):
+        for part in ("cur", "new", "tmp"):
+            (top / name / part).mkdir(parents=True)
+        (top / name / "cur" / "1.x:2,S").write_bytes(b"Subject: " + name.encode() + b"\r\n\r\nx\r\n")
+    (top / "Loop").symlink_to(top.absolute())
+    assert home("ingest", "mail", "-a", ANN).out == "7 messages are in\n"
+    assert {each["mailbox"]: each["subject"] for each in found(home)} == {
+        "INBOX": "INBOX" if beside else ".",
+        "Work": "Work",
+        "Work/Old": "Work/Old",
+        "Work/Older": "Work/.Older",
+        "Entwürfe": "Entw&APw-rfe",
+        "Not/Itself": "Not/Itself",
+        "a.b": "a.b",
+    }
+
+
+def test_what_is_no_mail_is_passed_over_where_it_lies_beside_some(home: Cli) -> None:
+    Path("Local Folders").mkdir()
+    there = {
+        "Inbox": MBOX,
+        "Inbox.msf": b'// <!-- <mdb:mork:z v="1.4"/> -->\n< <(a=c)> >\n',
+        "popstate.dat": b"# POP3 State File\n",
+        "one.eml": b"\r\na body and no header\r\n",
+        "two": b"Subject: two\n\nx\n",
+        "empty": b"",
+    }
+    for name, said in there.items():
+        (Path("Local Folders") / name).write_bytes(said)
+    told = home("ingest", "Local Folders", "-a", ANN)
+    assert told.out == "4 messages are in\n"
+    assert "Inbox.msf does not look like mail and was passed over\n" in told.err
+    assert told.err.count("\n") == 3
+    # What is named by itself is meant.
+    assert home("ingest", "Local Folders/popstate.dat", "-a", ANN).out == "1 message is in\n"
+
+
+def test_flags_and_keywords_go_there_and_back(home: Cli) -> None:
+    for folder in (Path("m"), Path("m/.Old")):
+        for part in ("cur", "new", "tmp"):
+            (folder / part).mkdir(parents=True)
+    (Path("m") / "dovecot-keywords").write_text("0 Work\n1 $Label1\n9 (bad\nx y\n99 z\n")
+    (Path("m") / "cur" / "1.a:2,FPSab").write_bytes(b"Subject: one\n\nx\n")
+    # Only its sender can have written that.
+    (Path("m") / "cur" / "2.b:2,bcj").write_bytes(b"Status: RO\nX-Status: D\nX-Keywords: evil\nSubject: two\n\nx\n")
+    (Path("m") / ".Old" / "cur" / "3.c:2,a").write_bytes(b"Subject: three\n\nx\n")
+    home("ingest", "m", "-a", ANN)
+    flags = {each["subject"]: each["flags"] for each in found(home)}
+    assert flags == {"one": ["$Forwarded", "$Label1", "Work", FLAGGED, SEEN], "two": ["$Label1"], "three": []}
+    home("dump", "out", "-a", ANN, "-f", "maildir")
+    home("domain", "add", "example.net", "--no-dkim")
+    home("user", "add", "bob@example.net", "--password-stdin", stdin="a long password\n")
+    home("ingest", "out", "-a", "bob@example.net")
+    assert {each["subject"]: each["flags"] for each in found(home, "-a", "bob@example.net")} == flags
+    # Letters that were given stay what they are.
+    Path("b.mbox").write_bytes(MBOX.replace(b"Status: RO", b"X-Keywords: Later $Label1 (bad\nStatus: RO"))
+    home("ingest", "b.mbox", "-a", ANN)
+    assert home("dump", "out", "-a", ANN, "-f", "maildir").err == "2 messages written, 3 were there already\n"
+    home("ingest", "out", "-a", ANN, "-m", "Again")
+    again = {(each["subject"], *each["flags"]) for each in found(home, "-a", ANN, "-m", "Again")}
+    assert again == {(subject, *each) for subject, each in flags.items()} | {
+        ("one", "$Label1", "Later", FLAGGED, SEEN),
+        ("two",),
+    }
+
+
+def test_a_folder_of_a_maildir_has_letters_for_26_keywords_and_it_is_told_what_is_lost(home: Cli) -> None:
+    words = " ".join(f"k{number:02}" for number in range(27))
+    Path("a.mbox").write_bytes(MBOX.replace(b"Status: RO", b"X-Keywords: " + words.encode()))
+    home("ingest", "a.mbox", "-a", ANN)
+    assert "M1 has lost keywords" in home("dump", "out", "-a", ANN, "-f", "maildir").err
+    assert len(Path("out/dovecot-keywords").read_text().splitlines()) == 26
+
+
+def test_a_crlf_stays_together_however_long_its_line_is(home: Cli) -> None:
+    lines = b"".join(b"x" * length + b"\r\n" for length in (65_534, 65_535, 65_536, 65_537))
+    message = b"Subject: long\r\n\r\n" + lines
+    Path("a.eml").write_bytes(message)
+    Path("a.mbox").write_bytes(b"From a@b.test Fri Nov 27 12:00:00 2026\r\n" + message + b"\r\n")
+    home("ingest", "a.eml", "a.mbox", "-a", ANN)
+    assert octets(home) == [message, message]
+
+
+def test_names_with_dots_are_no_levels(home: Cli) -> None:
+    Path("a.eml").write_bytes(b"Subject: x\r\n\r\nx\r\n")
+    names = {"Work.2020", "Work/2020", "50%", "%2E"}
+    for name in names:
+        home("ingest", "a.eml", "-a", ANN, "-m", name)
+    home("dump", "out", "-a", ANN, "-f", "maildir")
+    home("domain", "add", "example.net", "--no-dkim")
+    home("user", "add", "bob@example.net", "--password-stdin", stdin="a long password\n")
+    assert home("ingest", "out", "-a", "bob@example.net").out == "4 messages are in\n"
+    assert {each["mailbox"] for each in found(home, "-a", "bob@example.net")} == names
+
+
 def test_by_recipient_is_as_if_it_was_received(home: Cli) -> None:
     Path("a.mbox").write_bytes(MBOX)
     told = home("ingest", "a.mbox", "--by-recipient", status=1)

@@ -7,7 +7,17 @@ import io
 import pytest
 
 from mailsystem.mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-from mailsystem.mail.mbox import Begin, maildir_flags, maildir_info, quoted, separator, split, status_flags
+from mailsystem.mail.mbox import (
+    LOOK_BEHIND,
+    Begin,
+    ends_message,
+    maildir_flags,
+    maildir_info,
+    quoted,
+    separator,
+    split,
+    status_flags,
+)
 
 FROM = b"From ann@example.org Fri Nov 27 12:00:00 2026\n"
 
@@ -18,8 +28,7 @@ def read(octets: bytes, size: int = 1 << 16, *, seekable: bool = True) -> list[t
 
     def ends_after(length: int) -> bool:
         here = file.tell()
-        behind = octets[here + length : here + length + 7]
-        return here + length <= len(octets) and behind.lstrip(b"\r\n")[:5] in (b"", b"From ")
+        return here + length <= len(octets) and ends_message(octets[here + length :][:LOOK_BEHIND])
 
     found: list[tuple[str, float | None, bytes]] = []
     for part in split(iter(lambda: file.readline(size), b""), ends_after if seekable else None):
@@ -41,7 +50,9 @@ def read(octets: bytes, size: int = 1 << 16, *, seekable: bool = True) -> list[t
         (FROM + b"A: 1\n\nx\n", [b"A: 1\r\n\r\nx\r\n"]),
         (FROM + b"A: 1\n\nx", [b"A: 1\r\n\r\nx"]),
         (FROM + b"A: 1\r\n\r\nx\r\n\r\n", [b"A: 1\r\n\r\nx\r\n"]),
-        (FROM + b"A: 1\n\n", [b"A: 1\r\n\r\n"]),
+        # A header alone, without the blank line after it and with it.
+        (FROM + b"A: 1\n\n", [b"A: 1\r\n"]),
+        (FROM + b"A: 1\n\n\n" + FROM + b"B: 1\n\n" + FROM + b"\nx\n\n", [b"A: 1\r\n\r\n", b"B: 1\r\n", b"\r\nx\r\n"]),
         (FROM + b"A: 1\n\nx\n\n\n\n", [b"A: 1\r\n\r\nx\r\n\r\n\r\n"]),
         (FROM + b"A: 1\n\nx\n\n" + FROM + b"B: 1\n\ny\n\n", [b"A: 1\r\n\r\nx\r\n", b"B: 1\r\n\r\ny\r\n"]),
         # No separator: no blank line before it, no date in it, not at the beginning of a line.
@@ -52,13 +63,21 @@ def read(octets: bytes, size: int = 1 << 16, *, seekable: bool = True) -> list[t
         # mboxcl2: nothing is quoted, and the length tells.
         (
             FROM + b"Content-Length: %d\n\n\n" % (len(FROM) + 3) + FROM + b">x\n" + FROM + b"B: 1\n\n",
-            [b"Content-Length: %d\r\n\r\n\r\n" % (len(FROM) + 3) + FROM[:-1] + b"\r\n>x\r\n", b"B: 1\r\n\r\n"],
+            [b"Content-Length: %d\r\n\r\n\r\n" % (len(FROM) + 3) + FROM[:-1] + b"\r\n>x\r\n", b"B: 1\r\n"],
         ),
         # A length that is wrong is not believed.
         (
             FROM + b"Content-Length: 3\n\nlonger\n\n" + FROM + b"B: 1\n\n",
-            [b"Content-Length: 3\r\n\r\nlonger\r\n", b"B: 1\r\n\r\n"],
+            [b"Content-Length: 3\r\n\r\nlonger\r\n", b"B: 1\r\n"],
         ),
+        # Nor is one that was told before something was quoted, so that it ends one octet too early.
+        (
+            FROM + b"Content-Length: 7\n\n>From x\n\n" + FROM + b"B: 1\n\n",
+            [b"Content-Length: 7\r\n\r\nFrom x\r\n", b"B: 1\r\n"],
+        ),
+        (FROM + b"Content-Length: 7\n\n>From x\n\n", [b"Content-Length: 7\r\n\r\nFrom x\r\n"]),
+        # mboxrd quotes in the header, too.
+        (FROM + b">From x\nA: 1\n>>From y\n\nx\n\n", [b"From x\r\nA: 1\r\n>From y\r\n\r\nx\r\n"]),
         (b"From somebody\nA: 1\n\nx\n", [b"A: 1\r\n\r\nx\r\n"]),
     ],
 )
@@ -91,7 +110,7 @@ def test_the_separator_tells_who_and_when() -> None:
 
 
 def test_what_was_written_is_read_again() -> None:
-    message = b"A: 1\r\n\r\nFrom x\r\n>From y\r\n\r\nFrom z\r\n"
+    message = b"From w\r\nA: 1\r\nContent-Length: 23\r\n\r\nFrom x\r\n>From y\r\n\r\nFrom z\r\n"
     octets = separator("a@b.test", 0.0) + quoted(message) + b"\n"
     assert read(octets * 2) == [("a@b.test", 0.0, message)] * 2
 

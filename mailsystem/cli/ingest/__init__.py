@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -111,11 +113,11 @@ def ingest(
         else:
             owner = await store.accounts.find(await whose(account, store, settings))
             ingesting = _Appended(store, counts, owner, mailbox, (known_by or Known.CONTENT) if skip_known else None)
-        console = Console(stderr=True)
+        console, odd = Console(stderr=True), list[Path]()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             try:
                 task = progress.add_task("0 messages", total=size_of(files))
-                for letter in letters(files, lambda octets: progress.advance(task, octets)):
+                for letter in letters(files, lambda octets: progress.advance(task, octets), odd.append):
                     await ingesting.take(letter)
                     progress.update(task, description=f"{counts.total()} messages")
             except OSError as error:
@@ -124,6 +126,7 @@ def ingest(
                 ) from None
         for line in ingesting.failures[:_MOST_TOLD]:
             typer.echo(line, err=True)
+        _tell_of(odd)
 
     try:
         with_store(config, data_dir, work)
@@ -136,6 +139,15 @@ def ingest(
         say(_told(counts))
     if counts["failed"]:
         raise typer.Exit(1)
+
+
+def _tell_of(odd: Sequence[Path]) -> None:
+    from mailsystem.telemetry.log import printable
+
+    for file in odd[:_MOST_TOLD]:
+        typer.echo(f"{printable(str(file))} does not look like mail and was passed over", err=True)
+    if len(odd) > _MOST_TOLD:
+        typer.echo(f"and so were {len(odd) - _MOST_TOLD} other files", err=True)
 
 
 def _told(counts: Counter[str]) -> str:

@@ -11,9 +11,17 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from mailsystem.cli.folders import maildir_mailbox
+from mailsystem.cli.folders import PARTS, keywords_in, mailbox_level, maildir_mailbox
 from mailsystem.mail.mailbox import Flag
-from mailsystem.mail.mbox import Begin, maildir_flags, split, status_flags
+from mailsystem.mail.mbox import (
+    LOOK_BEHIND,
+    Begin,
+    ends_message,
+    keyword_flags,
+    maildir_flags,
+    split,
+    status_flags,
+)
 
 _LINE: Final = 64 << 10
 """Octets of a line that are read at once."""
@@ -21,6 +29,10 @@ _HEAD: Final = 256 << 10
 _LATEST: Final = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
 _KEPT: Final = re.compile(rb"(?im)^(x?-?status|x-keywords|date|return-path):[ \t]*([^\r\n]*)")
+_KEYWORDS: Final = 50
+"""Of a message that are taken over."""
+_BEGINNING: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:>?From |[!-9;-~]+[ \t]*:)")
+_LOOKED_AT: Final = 1000
 STDIN: Final = "-"
 
 
@@ -36,6 +48,8 @@ class Letter:
     folder: str = ""
     """The mailbox that it was in, where the place tells."""
     head: bytearray = field(default_factory=bytearray)
+    in_mbox: bool = False
+    """Its fields for flags are a mail program's; elsewhere only its sender can have written them."""
 
     def octets(self) -> Iterator[bytes]:
         """Its pieces."""
@@ -45,8 +59,10 @@ class Letter:
             yield piece
         head = bytes(self.head).partition(b"\r\n\r\n")[0]
         told = {name.lower(): value for name, value in reversed(_KEPT.findall(head))}
-        status = told.get(b"status", b"") + told.get(b"x-status", b"")
-        self.flags |= status_flags(status.decode("ascii", "replace"))
+        if self.in_mbox:
+            status = told.get(b"status", b"") + told.get(b"x-status", b"")
+            self.flags |= status_flags(status.decode("ascii", "replace"))
+            self.flags |= {*keyword_flags(told.get(b"x-keywords", b"").decode("ascii", "replace"))[:_KEYWORDS]}
         self.sender = self.sender or told.get(b"return-path", b"").strip(b" <>").decode("utf-8", "replace")
         if self.date is None and b"date" in told:
             self.date = _moment(told[b"date"])
@@ -54,14 +70,16 @@ class Letter:
             self.date = None  # IMAP cannot say it
 
 
-def letters(paths: list[str], read: Callable[[int], None]) -> Iterator[Letter]:
+def letters(
+    paths: list[str], read: Callable[[int], None], passed: Callable[[Path], None] = lambda _: None
+) -> Iterator[Letter]:
     """The messages of all these places, one after the other: each must be taken whole before the next. `read` hears how many
-    octets were read. Raises `OSError`."""
+    octets were read, and `passed` of files beside mail that are none. Raises `OSError`."""
     for text in paths:
         if text == STDIN:
             yield from _stream(sys.stdin.buffer, STDIN, read, seekable=False)
         else:
-            yield from _place(Path(text), read)
+            yield from _place(Path(text), read, passed)
 
 
 def size_of(paths: list[str]) -> int | None:
@@ -75,31 +93,65 @@ def size_of(paths: list[str]) -> int | None:
     return total
 
 
-def _place(path: Path, read: Callable[[int], None]) -> Iterator[Letter]:
+def _place(path: Path, read: Callable[[int], None], passed: Callable[[Path], None]) -> Iterator[Letter]:
     if not path.is_dir():
         with path.open("rb") as file:
             yield from _stream(file, str(path), read, seekable=file.seekable())
-    elif (path / "cur").is_dir() or any((below / "cur").is_dir() for below in path.glob(".?*")):
+    elif _is_maildir(path):
         yield from _maildir(path, "", read)
         for below in sorted(path.glob(".?*")):
             if not below.is_symlink() and (below / "cur").is_dir():
                 yield from _maildir(below, maildir_mailbox(below.name), read)
+        for below, folder in _nested(path, ""):
+            yield from _maildir(below, folder, read)
     else:
         for below in sorted(path.iterdir()):
             # A link may lead round in a circle.
-            if not (below.name.startswith(".") or below.is_symlink()) and (below.is_dir() or below.is_file()):
-                yield from _place(below, read)
+            if below.name.startswith(".") or below.is_symlink():
+                continue
+            if below.is_dir() or (below.is_file() and _is_mail(below)):
+                yield from _place(below, read, passed)
+            elif below.is_file():
+                passed(below)
+
+
+def _is_mail(path: Path) -> bool:
+    """Whether a file among others looks like mail: programs keep indexes and lists beside it."""
+    if path.suffix.lower() == ".eml":
+        return True
+    with path.open("rb") as file:
+        return _BEGINNING.match(file.read(_LOOKED_AT)) is not None
+
+
+def _is_maildir(path: Path) -> bool:
+    if (path / "cur").is_dir():
+        return True
+    # Its folders may stand beside INBOX as well as within it.
+    names = [each.name for each in path.iterdir() if each.name[:1] == "." or each.name.upper() == "INBOX"]
+    return any((path / name / "cur").is_dir() for name in names)
+
+
+def _nested(path: Path, above: str) -> Iterator[tuple[Path, str]]:
+    """The Maildirs that are in directories within one, as some programs keep its folders, and the mailbox that each is."""
+    for below in sorted(path.iterdir()):
+        name = below.name.removeprefix(".") if above else below.name
+        if name.startswith(".") or name in PARTS or below.is_symlink() or not below.is_dir():
+            continue
+        folder = above + mailbox_level(name)
+        if (below / "cur").is_dir():
+            yield below, folder
+        yield from _nested(below, folder + "/")
 
 
 def _maildir(path: Path, folder: str, read: Callable[[int], None]) -> Iterator[Letter]:
+    keywords = keywords_in(path)
     parts = [path / part for part in ("new", "cur")]
     for name in sorted(each for part in parts if part.is_dir() and not part.is_symlink() for each in part.iterdir()):
         if _is_there(name) and not name.name.startswith("."):
             with name.open("rb") as file:
                 date = name.stat().st_mtime
-                yield Letter(
-                    str(name), _whole(b"", file, read), date=date, flags=maildir_flags(name.name), folder=folder
-                )
+                flags = maildir_flags(name.name, keywords)
+                yield Letter(str(name), _whole(b"", file, read), date=date, flags=flags, folder=folder)
 
 
 def _is_there(path: Path) -> bool:
@@ -108,7 +160,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable: bool) -> Iterator[Letter]:
-    first = file.readline(_LINE)
+    first = _line(file)
     if not first:
         return
     if not first.startswith(b"From "):
@@ -120,7 +172,7 @@ def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable
         while line:
             read(len(line))
             yield line
-            line = file.readline(_LINE)
+            line = _line(file)
 
     def ends_after(octets: int) -> bool:
         """Whether a message ends there: before the end, or before another one."""
@@ -128,10 +180,10 @@ def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable
         if here + octets > os.fstat(file.fileno()).st_size:
             return False
         file.seek(here + octets)
-        behind = file.read(7)
+        behind = file.read(LOOK_BEHIND)
         end = file.tell() - len(behind)
         file.seek(here)
-        return end == here + octets and behind.lstrip(b"\r\n")[:5] in (b"", b"From ")
+        return end == here + octets and ends_message(behind)
 
     parts = split(lines(), ends_after if seekable else None)
     waiting: list[Begin] = []
@@ -151,16 +203,22 @@ def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable
     while waiting:
         begin = waiting.pop()
         number += 1
-        yield Letter(f"{where}, message {number}", pieces(), begin.sender, begin.date)
+        yield Letter(f"{where}, message {number}", pieces(), begin.sender, begin.date, in_mbox=True)
 
 
 def _whole(first: bytes, file: BinaryIO, read: Callable[[int], None]) -> Iterator[bytes]:
     """A message that is alone in its file."""
-    line = first or file.readline(_LINE)
+    line = first or _line(file)
     while line:
         read(len(line))
         yield line[:-1] + b"\r\n" if line.endswith(b"\n") and not line.endswith(b"\r\n") else line
-        line = file.readline(_LINE)
+        line = _line(file)
+
+
+def _line(file: BinaryIO) -> bytes:
+    """A line, or so much of a long one; a CRLF stays together."""
+    line = file.readline(_LINE)
+    return line + file.readline(1) if line.endswith(b"\r") else line
 
 
 def _moment(value: bytes) -> float | None:
