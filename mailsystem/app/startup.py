@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mailsystem.mail.keeping import Keep
-from mailsystem.settings import Settings
+from mailsystem.settings import Settings, sink_defaults
 from mailsystem.store import Store, health, open_store
 from mailsystem.telemetry import Trace
 from mailsystem.telemetry.journal import Recorder
@@ -92,9 +92,11 @@ def _check_kept(directory: Path) -> None:
         os.path.exists(directory) and not (directory.is_dir() and os.access(directory, os.R_OK | os.X_OK))
     )
     if not is_kept:
+        caught = sink_defaults()["data_dir"]
+        hint = f"; a sink of yours keeps its mail in {caught}" if health.database(Path(str(caught))).exists() else ""
         raise StartupError(
             f"no mail is kept in {directory} (data_dir) yet; choose another with --data-dir or MAILSYSTEM_DATA_DIR, or"
-            " begin there: mailsystem domain add example.org, or mailsystem sink"
+            f" begin there: mailsystem domain add example.org, or mailsystem sink{hint}"
         )
 
 

@@ -6,7 +6,9 @@ Whatever cannot be done ends in one sentence on stderr and exit status 1 (2 for 
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +23,7 @@ from mailsystem.cli.options import examples
 from mailsystem.cli.terminal import complain
 from mailsystem.mail.errors import MailError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 ADVICE = "this is a bug of ours; `mailsystem --traceback …` shows where it arose"
 
 
@@ -77,9 +80,21 @@ class _Commands(TyperGroup):
         except Exception as error:
             if _is_typers(error) or ctx.params.get("traceback"):
                 raise
-            known = isinstance(error, _expected())
-            complain(str(error) if known else f"{type(error).__name__}: {error}; {ADVICE}")
+            complain(_outside(error) or (str(error) if isinstance(error, _expected()) else _bug(error)))
             raise typer.Exit(1) from None
+
+
+def _outside(error: Exception) -> str:
+    """What is wrong with the machine or with what was typed, if it is that."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return f"{error.filename or 'standard output'} cannot be written: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"{error.object.encode('unicode_escape').decode()} is not UTF-8"
+    return ""
+
+
+def _bug(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}; {ADVICE}"
 
 
 def _expected() -> tuple[type[Exception], ...]:
@@ -148,4 +163,7 @@ def main() -> None:
     """The command `mailsystem`; under the name of sendmail, which other programs look for, that one alone."""
     if Path(sys.argv[0]).name == "sendmail":
         sys.argv.insert(1, "sendmail")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks shall not keep the rest from being told.
+        sys.stdout.reconfigure(errors="replace")
     app(prog_name="mailsystem")

@@ -109,7 +109,10 @@ async def mailboxes_of(store: Store, account: AccountId, name: str | None) -> li
     own = await store.mailboxes.list(account)
     chosen = [one.id for one in own if one.name.casefold() == name.casefold()]
     if not chosen:
-        raise Refused(f"there is no mailbox {name}; there are: {', '.join(one.name for one in own)}")
+        from mailsystem.telemetry.log import printable
+
+        there = ", ".join(printable(one.name) for one in own)
+        raise Refused(f"there is no mailbox {printable(name)}; there are: {there}")
     return chosen
 
 

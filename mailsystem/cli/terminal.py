@@ -26,7 +26,12 @@ def complain(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # it must say the same in any encoding
+        text = json.dumps(value, indent=2, default=str)
+    typer.echo(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str, stacked: bool = False) -> None:

@@ -294,6 +294,10 @@ def test_what_only_looks_makes_no_store_where_there_is_none(cli: Cli, command: s
         assert "mailsystem domain add" in said
     assert not (cli.home / "nowhere").exists()
     assert not [*other.iterdir()]
+    # Whoever has tried a sink is told where that is.
+    sink = cli.home / ".local/state/mailsystem/sink"
+    cli("space", "add", "job-1", "--data-dir", str(sink))
+    assert cli.refused(*command.split()).endswith(f"a sink of yours keeps its mail in {sink}")
 
 
 def test_a_bad_setting_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -139,3 +144,41 @@ def test_a_bug_is_told_without_a_traceback_unless_it_is_asked_for(cli: Cli, monk
     )
     with pytest.raises(RuntimeError, match="the dog ate it"):
         cli("--traceback", "settings")
+
+
+def _run(*args: str, encoding: str = "utf-8", stdout: Any = subprocess.PIPE) -> tuple[int, bytes, bytes]:
+    done = subprocess.run(
+        [sys.executable, "-m", "mailsystem", *args],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_what_a_terminal_cannot_show_keeps_nothing_else_from_it(cli: Cli) -> None:
+    said = "Messages that say ?caf\u00e9? anywhere.\n".encode("latin-1")
+    assert _run("find", "--explain", "caf\u00e9", encoding="latin-1")[:2] == (0, said)
+    status, out, _ = _run("find", "--explain", "--json", "\u2192", encoding="latin-1")
+    assert (status, json.loads(out)["query"]) == (0, "\u2192")
+    assert _run("find", "--explain", os.fsdecode(b"\xff"))[0] == 0
+    assert _run("settings", encoding="ascii")[0] == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+@pytest.mark.parametrize("args", [("find", "--explain", "x"), ("settings",), ("settings", "--json")])
+def test_a_full_disk_is_no_bug(cli: Cli, args: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        status, _, err = _run(*args, stdout=full)
+    assert (status, err) == (1, b"error: standard output cannot be written: No space left on device\n")
+
+
+def test_what_is_not_utf_8_is_said_to_be_so(cli: Cli) -> None:
+    cli("domain", "add", "example.org", "--no-dkim")
+    cli("user", "add", "ann@example.org", "--generate")
+    Path("a.eml").write_bytes(b"Subject: x\r\n\r\nx\r\n")
+    odd = os.fsdecode(b"a\xffb")
+    assert cli.refused("ingest", "a.eml", "-m", odd) == "a\\udcffb is not UTF-8"
+    assert cli.refused("trace", odd) == "a\\udcffb is not UTF-8"
+    assert cli.refused("ingest", "").startswith("a file without a name was named")

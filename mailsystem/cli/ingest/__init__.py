@@ -95,6 +95,8 @@ def ingest(
             "--by-recipient finds the mailboxes by itself: it goes without --account, --mailbox and --skip-known"
         )
 
+    if "" in files:
+        raise Refused("a file without a name was named: is a variable empty? the directory that you are in is .")
     if known_by is not None and not skip_known:
         raise Refused("--known-by says what --skip-known passes over; it goes with that")
 
