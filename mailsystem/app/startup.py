@@ -43,6 +43,7 @@ async def opened(
     if not begins:
         _check_kept(directory)
     check_directory(directory, parents=parents)
+    _check_rights(directory)
     async with AsyncExitStack() as stack:
         own: dict[str, Any] = {
             "tls_memory_days": settings.queue.tls_memory_days,
@@ -98,6 +99,23 @@ def _check_kept(directory: Path) -> None:
             f"no mail is kept in {directory} (data_dir) yet; choose another with --data-dir or MAILSYSTEM_DATA_DIR, or"
             f" begin there: mailsystem domain add example.org, or mailsystem sink{hint}"
         )
+
+
+def _check_rights(directory: Path) -> None:
+    """Raises `StartupError` where the files are somebody else's."""
+    for path in (health.database(directory), directory / "mail.lock"):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise StartupError(
+                f"{path} is not to be read or written by this user: permission denied; run this as whose it is"
+                f" ({_owner(path)}), or give {directory} with all that is in it to who runs the servers"
+            )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def said(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from mailsystem.mail.errors import Unavailable
 from mailsystem.mail.mailbox import ContentId
 from mailsystem.store.database import Database, Many, Sql, Unit
 from mailsystem.store.opened import Files, Opened, read_at
+from mailsystem.store.owner import make_directory
 from mailsystem.store.segments import LARGEST, Place, Segments, folder_of, fsync_directory
 from mailsystem.store.spool import SPOOL_LIMIT, Room, Spool
 from mailsystem.store.sweeping import Sweep
@@ -93,7 +94,7 @@ class Contents:
     def prepare(self) -> None:
         """Make the directories; drop what a killed process left half written long ago."""
         for directory in (self._directory, self._incoming):
-            directory.mkdir(mode=0o700, exist_ok=True)
+            make_directory(directory)
         stale = self._clock.now() - 86_400
         for entry in os.scandir(self._incoming):
             with suppress(FileNotFoundError):  # another process that starts just now does the same

@@ -19,6 +19,7 @@ from typing import Final
 
 from mailsystem.mail.mailbox import AccountId, MailboxId
 from mailsystem.store.bell import Topic
+from mailsystem.store.owner import make_directory
 
 _MOST_OCTETS: Final = 8192
 _AGAIN_AFTER: Final = 0.05
@@ -43,7 +44,7 @@ class Doorbell:
     @asynccontextmanager
     async def hung(self) -> AsyncIterator[None]:
         """The bell hangs while the block runs."""
-        self._directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(self._directory)
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         loop = asyncio.get_running_loop()
         bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)

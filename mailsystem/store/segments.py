@@ -26,6 +26,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
+from mailsystem.store.owner import give, make_directory
+
 T = TypeVar("T")
 
 LARGEST: Final = 64 << 20
@@ -247,6 +249,7 @@ def _make(directory: Path) -> _Segment:
     folder = folder_of(directory, name)
     descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        give(descriptor, folder)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fsync_directory(folder)
     except BaseException:
@@ -275,7 +278,7 @@ def folder_of(directory: Path, name: str) -> Path:
     """The folder that a file of this name belongs in, made where it is missing. Raises `OSError`."""
     folder = directory / name[:2]
     if not folder.is_dir():
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_directory(folder)
         fsync_directory(directory)
     return folder
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mailsystem.mail.errors import Unavailable
+from mailsystem.store.owner import give
 
 SPOOL_LIMIT: Final = 2 << 20
 """Octets of one message that are held in memory; a larger one is written to a file while it comes in.
@@ -142,12 +143,14 @@ class Spool:
 
     def _append(self, chunks: Sequence[bytes | bytearray]) -> None:
         # It is not kept open: one command may bring a thousand of these, and files that are open are few.
-        if self.path is None:
+        if is_new := self.path is None:
             descriptor, name = tempfile.mkstemp(dir=self._directory)
             self.path = Path(name)
         else:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         with open(descriptor, "wb", buffering=0) as file:
+            if is_new:
+                give(descriptor, self._directory)
             for chunk in chunks:
                 view = memoryview(chunk)
                 while view:

@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
@@ -27,6 +27,7 @@ from mailsystem.mail.errors import Unavailable
 from mailsystem.store.bell import Bell, Topic
 from mailsystem.store.database import Unit
 from mailsystem.store.doorbell import Doorbell
+from mailsystem.store.owner import make_file
 from mailsystem.store.spelling import look, run
 from mailsystem.telemetry import Trace
 
@@ -281,6 +282,7 @@ async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) ->
     What is not `lasting` is thrown away soon: no commit waits for the disk.
     """
     path = directory / "mail.db"
+    make_file(directory / "mail.lock")
     lock = os.open(directory / "mail.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         database = SqliteDatabase(directory, lock, trace, lasting=lasting)
@@ -314,8 +316,7 @@ def _prepare(path: Path, lock: int) -> None:
     with flocked(lock):
         # SQLite would make it as the umask has it; whoever opens it then could read for ever. One that is there is not
         # touched: to close it would drop the locks that this process may have on it.
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        make_file(path)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
             connection.execute("PRAGMA page_size = 4096")
