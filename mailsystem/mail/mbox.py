@@ -1,8 +1,8 @@
 """Mail folders in one file, as RFC 4155 tells: messages out of lines, and lines out of messages.
 
-The variants part the messages by a line `From sender date` behind a blank one. In mboxo and mboxrd such a line within a message
-has a `>` in front, which is taken away here; in mboxcl and mboxcl2 a Content-Length tells where the message ends. As many
-programs wrote a wrong one, it is believed only where a message really ends there, which its reader must be able to see.
+The variants part the messages by a line `From sender date` behind a blank one, or by `From ` alone. In mboxo and mboxrd such a
+line within a message has a `>` in front, which is taken away here; in mboxcl and mboxcl2 a Content-Length tells where it ends. As
+many programs wrote a wrong one, that is believed only where a message really ends there, which its reader must be able to see.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _END: Final = re.compile(rb"(?:\r?\n)?(?:From |\Z)")
 LOOK_BEHIND: Final = 7
 """Octets that tell whether a message ends before them."""
 _STATUS: Final = {"R": SEEN, "A": ANSWERED, "F": FLAGGED, "D": DELETED, "T": DRAFT}
+_MOZILLA: Final = {0x1: SEEN, 0x2: ANSWERED, 0x4: FLAGGED, 0x8: DELETED, 0x1000: Flag("$Forwarded")}
+_HEXADECIMAL: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 _MAILDIR: Final = {"S": SEEN, "R": ANSWERED, "F": FLAGGED, "T": DELETED, "D": DRAFT, "P": Flag("$Forwarded")}
 """The letters behind `:2,` in a file's name."""
 _KEYWORD: Final = re.compile(r'[^\x00-\x20(){%*"\\\]\x7f-\U0010ffff]{1,250}')
@@ -56,11 +58,11 @@ def split(lines: Iterable[bytes], ends_after: Callable[[int], bool] | None = Non
             yield _ended(line)
             blank = True
             continue
-        match = _FROM.match(line) if at_start and blank and not in_head and line[:5] == b"From " else None
-        if match is not None:
+        begin = _begin(line) if at_start and blank and not in_head and line[:5] == b"From " else None
+        if begin is not None:
             held = b""
             started, in_head, length, trusted = True, True, -1, False
-            yield Begin(match["sender"].decode("utf-8", "replace"), _date(match["date"]))
+            yield begin
             continue
         if not started:
             if line.strip() and not line.startswith(b"From "):
@@ -93,6 +95,14 @@ def split(lines: Iterable[bytes], ends_after: Callable[[int], bool] | None = Non
             yield _ended(line)
 
 
+def _begin(line: bytes) -> Begin | None:
+    """What a line between messages says; None for one that is none."""
+    if line in (b"From \n", b"From \r\n"):
+        return Begin("", None)  # so Thunderbird writes it
+    match = _FROM.match(line)
+    return None if match is None else Begin(match["sender"].decode("utf-8", "replace"), _date(match["date"]))
+
+
 def ends_message(behind: bytes) -> bool:
     """Whether a message may end where a Content-Length says so: by the `LOOK_BEHIND` octets there. One blank line belongs to
     the separator, and two would be one octet too few: of a message whose length was told before something in it was quoted."""
@@ -113,6 +123,12 @@ def quoted(lines: bytes) -> bytes:
 def status_flags(status: str) -> frozenset[Flag]:
     """The flags that Status and X-Status tell together."""
     return frozenset(_STATUS[letter] for letter in status if letter in _STATUS)
+
+
+def mozilla_flags(status: str) -> frozenset[Flag]:
+    """The flags that X-Mozilla-Status tells. What was deleted stays in the file until that is compacted."""
+    bits = int(status, 16) if _HEXADECIMAL.fullmatch(status) else 0
+    return frozenset(flag for bit, flag in _MOZILLA.items() if bits & bit)
 
 
 def keyword_flags(text: str) -> list[Flag]:

@@ -13,7 +13,7 @@ import pytest
 
 from mailsystem.app import opened
 from mailsystem.cli.ingest import sources
-from mailsystem.mail.mailbox import FLAGGED, SEEN
+from mailsystem.mail.mailbox import DELETED, FLAGGED, SEEN
 from mailsystem.settings import Settings
 
 if TYPE_CHECKING:
@@ -183,6 +183,32 @@ def test_flags_and_keywords_go_there_and_back(home: Cli) -> None:
         ("one", "$Label1", "Later", FLAGGED, SEEN),
         ("two",),
     }
+
+
+def test_a_folder_of_thunderbird_comes_in_with_its_flags(home: Cli) -> None:
+    Path("Inbox").write_bytes(
+        b"From \r\nX-Mozilla-Status: 0001\r\nX-Mozilla-Status2: 00800000\r\nX-Mozilla-Keys: $label1 work      \r\n"
+        b"Date: Thu, 26 Nov 2026 10:00:00 +0100\r\nSubject: one\r\n\r\nx\r\n\r\n"
+        b"From \r\nX-Mozilla-Status: 0000\r\nSubject: two\r\n\r\nx\r\n\r\n"
+        b"From \r\nX-Mozilla-Status: 0009\r\nSubject: three\r\n\r\nx\r\n\r\n"
+    )
+    assert home("ingest", "Inbox", "-a", ANN).out == "3 messages are in\n"
+    one, *others = found(home)
+    assert (one["received"], one["flags"]) == ("2026-11-26T09:00:00Z", ["$label1", SEEN, "work"])
+    assert [(each["subject"], each["flags"]) for each in others] == [("two", []), ("three", [DELETED, SEEN])]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "said"), [(b"\x1f\x8b\x08\0", "gzip"), (b"PK\x03\x04", "zip"), (b"!BDN", "Outlook")]
+)
+def test_what_is_packed_is_no_message(home: Cli, beginning: bytes, said: str) -> None:
+    Path("a.mbox.gz").write_bytes(beginning + b"\xff" * 99)
+    told = home.refused("ingest", "a.mbox.gz", "-a", ANN)
+    assert told.startswith("a.mbox.gz cannot be read: it is ")
+    assert said in told
+    Path("m/cur").mkdir(parents=True)
+    Path("a.mbox.gz").rename("m/cur/1.x:2,S")
+    assert home.refused("ingest", "m", "-a", ANN).startswith("m/cur/1.x:2,S cannot be read: it is ")
 
 
 def test_a_folder_of_a_maildir_has_letters_for_26_keywords_and_it_is_told_what_is_lost(home: Cli) -> None:

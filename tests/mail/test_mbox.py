@@ -13,6 +13,7 @@ from mailsystem.mail.mbox import (
     ends_message,
     maildir_flags,
     maildir_info,
+    mozilla_flags,
     quoted,
     separator,
     split,
@@ -58,6 +59,11 @@ def read(octets: bytes, size: int = 1 << 16, *, seekable: bool = True) -> list[t
         # No separator: no blank line before it, no date in it, not at the beginning of a line.
         (FROM + b"A: 1\n\nx\n" + FROM, [b"A: 1\r\n\r\nx\r\n" + FROM[:-1] + b"\r\n"]),
         (FROM + b"A: 1\n\n\nFrom here on\n", [b"A: 1\r\n\r\n\r\nFrom here on\r\n"]),
+        # Thunderbird says no more than that.
+        (
+            b"From \r\nA: 1\r\n\r\nx\r\n\r\nFrom \r\nB: 1\r\n\r\n>From \r\nFrom \r\n\r\n" + FROM + b"C: 1\n\nz\n\n",
+            [b"A: 1\r\n\r\nx\r\n", b"B: 1\r\n\r\nFrom \r\nFrom \r\n", b"C: 1\r\n\r\nz\r\n"],
+        ),
         # mboxrd: one > goes from each.
         (FROM + b"A: 1\n\n>From x\n>>From y\n> From z\n", [b"A: 1\r\n\r\nFrom x\r\n>From y\r\n> From z\r\n"]),
         # mboxcl2: nothing is quoted, and the length tells.
@@ -117,6 +123,9 @@ def test_what_was_written_is_read_again() -> None:
 
 def test_flags_are_told_by_letters() -> None:
     assert status_flags("RO" + "AF") == {SEEN, ANSWERED, FLAGGED}
+    assert mozilla_flags("1007") == {SEEN, ANSWERED, FLAGGED, "$Forwarded"}
+    assert mozilla_flags("0008") == {DELETED}
+    assert mozilla_flags("") == mozilla_flags("x") == mozilla_flags("-1") == frozenset()
     assert maildir_flags("1.x:2,DFRST") == {DRAFT, FLAGGED, ANSWERED, SEEN, DELETED}
     assert maildir_flags("1.S") == maildir_flags("1.x:2,") == frozenset()
     assert maildir_info(frozenset({SEEN, FLAGGED})) == ":2,FS"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from mailsystem.mail.mbox import (
     ends_message,
     keyword_flags,
     maildir_flags,
+    mozilla_flags,
     split,
     status_flags,
 )
@@ -28,10 +30,22 @@ _LINE: Final = 64 << 10
 _HEAD: Final = 256 << 10
 _LATEST: Final = 253_402_300_799.0
 """The end of the year 9999, in seconds since the epoch."""
-_KEPT: Final = re.compile(rb"(?im)^(x?-?status|x-keywords|date|return-path):[ \t]*([^\r\n]*)")
+_KEPT: Final = re.compile(rb"(?im)^(x?-?status|x-keywords|x-mozilla-(?:status|keys)|date|return-path):[ \t]*([^\r\n]*)")
 _KEYWORDS: Final = 50
 """Of a message that are taken over."""
 _BEGINNING: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:>?From |[!-9;-~]+[ \t]*:)")
+_PACKED: Final = {
+    b"\x1f\x8b": "packed (gzip)",
+    b"BZh": "packed (bzip2)",
+    b"\xfd7zXZ": "packed (xz)",
+    b"\x28\xb5\x2f\xfd": "packed (zstd)",
+    b"7z\xbc\xaf": "packed (7z)",
+    b"PK\x03\x04": "packed (zip)",
+    b"!BDN": "a file of Outlook",
+    b"\xd0\xcf\x11\xe0": "a file of Outlook",
+    b"SQLite format 3\0": "a database",
+}
+"""What is often taken for mail, by its first octets."""
 _LOOKED_AT: Final = 1000
 STDIN: Final = "-"
 
@@ -62,7 +76,9 @@ class Letter:
         if self.in_mbox:
             status = told.get(b"status", b"") + told.get(b"x-status", b"")
             self.flags |= status_flags(status.decode("ascii", "replace"))
-            self.flags |= {*keyword_flags(told.get(b"x-keywords", b"").decode("ascii", "replace"))[:_KEYWORDS]}
+            self.flags |= mozilla_flags(told.get(b"x-mozilla-status", b"").decode("ascii", "replace").strip())
+            keywords = b" ".join((told.get(b"x-keywords", b""), told.get(b"x-mozilla-keys", b"")))
+            self.flags |= {*keyword_flags(keywords.decode("ascii", "replace"))[:_KEYWORDS]}
         self.sender = self.sender or told.get(b"return-path", b"").strip(b" <>").decode("utf-8", "replace")
         if self.date is None and b"date" in told:
             self.date = _moment(told[b"date"])
@@ -151,7 +167,9 @@ def _maildir(path: Path, folder: str, read: Callable[[int], None]) -> Iterator[L
             with name.open("rb") as file:
                 date = name.stat().st_mtime
                 flags = maildir_flags(name.name, keywords)
-                yield Letter(str(name), _whole(b"", file, read), date=date, flags=flags, folder=folder)
+                yield Letter(
+                    str(name), _whole(_first(file, str(name)), file, read), date=date, flags=flags, folder=folder
+                )
 
 
 def _is_there(path: Path) -> bool:
@@ -160,7 +178,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable: bool) -> Iterator[Letter]:
-    first = _line(file)
+    first = _first(file, where)
     if not first:
         return
     if not first.startswith(b"From "):
@@ -208,11 +226,20 @@ def _stream(file: BinaryIO, where: str, read: Callable[[int], None], *, seekable
 
 def _whole(first: bytes, file: BinaryIO, read: Callable[[int], None]) -> Iterator[bytes]:
     """A message that is alone in its file."""
-    line = first or _line(file)
+    line = first
     while line:
         read(len(line))
         yield line[:-1] + b"\r\n" if line.endswith(b"\n") and not line.endswith(b"\r\n") else line
         line = _line(file)
+
+
+def _first(file: BinaryIO, where: str) -> bytes:
+    """The first line. Raises `OSError` where what is there is surely no mail."""
+    first = _line(file)
+    packed = next((name for beginning, name in _PACKED.items() if first.startswith(beginning)), None)
+    if packed is not None:
+        raise OSError(errno.EINVAL, f"it is {packed} and not mail; unpack or export it first", where)
+    return first
 
 
 def _line(file: BinaryIO) -> bytes:
