@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from mailsystem.cli.terminal import at_prompt
 from mailsystem.mail.address import Address, normal_domain
 from mailsystem.mail.errors import MailError, NoSuchRecipient, SyntaxFault
 
@@ -145,8 +146,9 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not at_terminal():
         raise Refused("nothing was removed: without a terminal to ask at, --yes must say it")
-    if not typer.confirm(question, err=True):
-        raise Refused("nothing was removed")
+    with at_prompt():
+        if not typer.confirm(question, err=True):
+            raise Refused("nothing was removed")
 
 
 def at_terminal() -> bool:

@@ -1,8 +1,8 @@
 """Mail folders in one file, as RFC 4155 tells: messages out of lines, and lines out of messages.
 
 The variants part the messages by a line `From sender date` behind a blank one, or by `From ` alone. In mboxo and mboxrd such a
-line within a message has a `>` in front, which is taken away here; in mboxcl and mboxcl2 a Content-Length tells where it ends. As
-many programs wrote a wrong one, that is believed only where a message really ends there, which its reader must be able to see.
+line within a message has a `>` in front, which is taken away here; in mboxcl and mboxcl2 a Content-Length tells where it ends.
+As many programs wrote a wrong one, that is believed only where a message really ends there, which its reader must see.
 """
 
 from __future__ import annotations

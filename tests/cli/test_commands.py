@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from mailsystem import __version__
 from mailsystem.cli import everything
@@ -182,3 +184,25 @@ def test_what_is_not_utf_8_is_said_to_be_so(cli: Cli) -> None:
     assert cli.refused("ingest", "a.eml", "-m", odd) == "a\\udcffb is not UTF-8"
     assert cli.refused("trace", odd) == "a\\udcffb is not UTF-8"
     assert cli.refused("ingest", "").startswith("a file without a name was named")
+
+
+@pytest.mark.parametrize(
+    ("args", "prompt"),
+    [(("user", "remove", "ann@example.org"), "confirm"), (("user", "add", "bob@example.org"), "prompt")],
+)
+def test_ctrl_c_ends_a_question(cli: Cli, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], prompt: str) -> None:
+    cli("domain", "add", "example.org", "--no-dkim")
+    cli("user", "add", "ann@example.org", "--generate")
+    went_on, before = [], signal.getsignal(signal.SIGINT)
+
+    def interrupted(*args: object, **options: object) -> str:
+        signal.raise_signal(signal.SIGINT)
+        went_on.append(prompt)  # as who waits for a line that was typed
+        return "a long password"
+
+    monkeypatch.setattr(typer, prompt, interrupted)
+    monkeypatch.setattr("mailsystem.cli.accounts.at_terminal", lambda: True)
+    monkeypatch.setattr("mailsystem.cli.user.people.at_terminal", lambda: True)
+    cli(*args, status=130)
+    assert not went_on
+    assert signal.getsignal(signal.SIGINT) is before

@@ -21,7 +21,7 @@ from mailsystem.cli.accounts import (
     with_store,
 )
 from mailsystem.cli.options import AsJson, Config, DataDir, Login, Yes, examples
-from mailsystem.cli.terminal import moment, print_json, print_table, say, size
+from mailsystem.cli.terminal import at_prompt, moment, print_json, print_table, say, size
 from mailsystem.cli.user.maildrop import told
 from mailsystem.mail.errors import MailboxExists, NoSuchRecipient
 
@@ -196,7 +196,8 @@ def _password(*, from_stdin: bool, generate: bool) -> str:
     if from_stdin:
         given = sys.stdin.readline().rstrip("\r\n")
     elif at_terminal():
-        given = typer.prompt("Password", hide_input=True, confirmation_prompt="The same again", err=True)
+        with at_prompt():
+            given = typer.prompt("Password", hide_input=True, confirmation_prompt="The same again", err=True)
     else:
         raise typer.BadParameter("there is no terminal to ask for a password at: give --password-stdin or --generate")
     if not given:
