@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mailsystem.mail.errors import TooMany
 from mailsystem.mail.mailbox import AccountId
 
 
@@ -15,3 +16,9 @@ class Account:
     login: str
     capabilities_off: frozenset[str] = frozenset()
     """What IMAP shall not offer to them, in capitals: some clients fail at what they ask for."""
+
+
+class TooSoon(TooMany):
+    """Who has just been in a maildrop comes again before the time that was set (RFC 2449 6.5)."""
+
+    text = "come again later"

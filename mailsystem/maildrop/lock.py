@@ -33,7 +33,7 @@ class Lock:
         """It is somebody else's, or may be."""
 
     async def take(self, account: AccountId, *, login_delay: int | None, look: bool = False) -> Found | None:
-        """From here on it renews itself. Raises `InUse`, and `TooMany` within `login_delay` seconds of the last login; None
+        """From here on it renews itself. Raises `InUse`, and `TooSoon` within `login_delay` seconds of the last login; None
         is for who has logged in already.
 
         If it is to `look`, it may give what there is at the same time; then it raises `NoSuchMailbox`, too.

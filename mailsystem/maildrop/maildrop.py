@@ -39,7 +39,7 @@ class Maildrop:
         self._reading = Reading(self._store, view, utf8=self._utf8)
 
     async def open(self, mailbox: str | None = None) -> None:
-        """`lock` and `look`, or neither. Raises `InUse`, `TooMany`, `NoSuchMailbox`, `MailError`."""
+        """`lock` and `look`, or neither. Raises `InUse`, `TooSoon`, `NoSuchMailbox`, `MailError`."""
         entering = self._delay is not None
         found = await self._lock.take(self.account.id, login_delay=self._delay, look=mailbox is None)
         self._delay = None
@@ -53,7 +53,7 @@ class Maildrop:
             raise
 
     async def lock(self) -> None:
-        """Raises `InUse` where another session has it, and `TooMany` where too little time is between two logins."""
+        """Raises `InUse` where another session has it, and `TooSoon` where too little time is between two logins."""
         await self._lock.take(self.account.id, login_delay=self._delay)
         self._delay = None  # only the first time is a login
 

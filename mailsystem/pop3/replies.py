@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mailsystem.mail import errors
+from mailsystem.mail.account import TooSoon
 from mailsystem.mail.errors import MailError
 from mailsystem.mail.surrogate import NeedsUtf8
 from mailsystem.pop3.languages import translated
@@ -22,10 +23,11 @@ REPLIES: Final[Mapping[type[MailError], str]] = {
     errors.InUse: "IN-USE",
     errors.OverQuota: "SYS/TEMP",
     errors.TooLarge: "",
-    errors.TooMany: "LOGIN-DELAY",
+    errors.TooMany: "SYS/TEMP",
     errors.Rejected: "",
     errors.Unavailable: "SYS/TEMP",
     NeedsUtf8: "UTF8",
+    TooSoon: "LOGIN-DELAY",
 }
 """The response code of each failure (RFC 2449 8, RFC 3206, RFC 6856 5), which goes with its own text; empty where there is
 none."""

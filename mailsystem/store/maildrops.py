@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, NamedTuple
 
+from mailsystem.mail.account import TooSoon
 from mailsystem.mail.clock import Clock
-from mailsystem.mail.errors import InUse, MailError, NoSuchMailbox, TooMany, Unavailable
+from mailsystem.mail.errors import InUse, MailError, NoSuchMailbox, Unavailable
 from mailsystem.mail.mailbox import AccountId, ContentId, Mailbox, MailboxId, MessageSet, Uid
 from mailsystem.store import brief, choices, downloads, listing
 from mailsystem.store import names as mailbox_names
@@ -102,7 +103,7 @@ class Maildrops:
         self._settling: asyncio.Task[None] | None = None
 
     async def acquire(self, account: AccountId, *, login_delay: int | None = 0) -> Lease:
-        """Raises `InUse` while somebody else's lease lives, and `TooMany` within `login_delay` seconds of the last time.
+        """Raises `InUse` while somebody else's lease lives, and `TooSoon` within `login_delay` seconds of the last time.
 
         What the account has chosen beats `login_delay`; but None is for a session that had the lease before, and never waits.
         """
@@ -272,7 +273,7 @@ def _acquire(lease: Lease, holder: str, delay: int | None, dead: str | None, now
     )
     if not rows:
         yield from _free(lease.account, dead, now)
-        raise TooMany("this maildrop was opened a moment ago, come again later")
+        raise TooSoon("this maildrop was opened a moment ago, come again later")
 
 
 def _free(account: AccountId, dead: str | None, now: float) -> Unit[None]:

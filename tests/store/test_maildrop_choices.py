@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from vault import TestClock, Vault, letter, post, spooled
 
-from mailsystem.mail.errors import InUse, NoSuchMailbox, TooMany, Unavailable
+from mailsystem.mail.account import TooSoon
+from mailsystem.mail.errors import InUse, NoSuchMailbox, Unavailable
 from mailsystem.mail.mailbox import FLAGGED, SEEN, MailboxId, MessageSet
 from mailsystem.store import Choices, FlagOp, Handled, holder, open_store
 
@@ -270,19 +271,19 @@ async def test_a_login_too_soon_after_the_last_is_put_off_in_any_process(vault: 
     vault.clock.time += 10
     await vault.here.maildrops.release(lease)
     for _ in range(2):
-        with pytest.raises(TooMany):
+        with pytest.raises(TooSoon):
             await vault.there.maildrops.acquire(vault.ann.id, login_delay=60)
     vault.clock.time += 50
     lease = await vault.there.maildrops.acquire(vault.ann.id, login_delay=60)
     await vault.there.maildrops.finish(lease, [])
-    with pytest.raises(TooMany):
+    with pytest.raises(TooSoon):
         await vault.here.maildrops.acquire(vault.ann.id, login_delay=60)
 
 
 async def test_an_accounts_own_delay_beats_the_doors(vault: Vault) -> None:
     await choose(vault, login_delay=5)
     await vault.here.maildrops.release(await vault.here.maildrops.acquire(vault.ann.id))
-    with pytest.raises(TooMany):
+    with pytest.raises(TooSoon):
         await vault.here.maildrops.acquire(vault.ann.id)
     vault.clock.time += 5
     await vault.here.maildrops.release(await vault.here.maildrops.acquire(vault.ann.id, login_delay=1000))
