@@ -27,6 +27,9 @@ MOST_PICTURES: Final = 8 << 20
 MOST_CARRIED: Final = 2 * MOST_PICTURES
 """Characters that these take in the document. Each time that one is shown it stands there anew."""
 
+MOST_PAGES: Final = 60
+"""Screens of a document that can be turned like pages."""
+
 _TEXT: Final = {
     "a", "abbr", "acronym", "address", "article", "aside", "b", "bdi", "bdo", "big", "blockquote", "br", "center", "cite",
     "code", "dd", "del", "details", "dfn", "dir", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1",
@@ -84,9 +87,17 @@ _PAGE: Final = """<!doctype html><html lang="en"{dir}><head><meta charset="utf-8
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>Message</title><style>
 :root{{color-scheme:{scheme}}}
 html{{background:{paper};color:{ink};font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}}
-body{{margin:0;padding:20px;overflow-wrap:anywhere}}img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}
+body{{margin:0;padding:20px;overflow-wrap:anywhere;position:relative}}img{{max-width:100%;height:auto}}table{{max-width:100%}}pre{{white-space:pre-wrap}}
+x-pages{{position:absolute!important;inset:0 auto 0 0;width:1px;overflow:clip;visibility:hidden;pointer-events:none}}
+x-page{{position:absolute!important;height:1px;width:1px}}
 a{{color:{link}}}blockquote{{margin:0 0 0 2px;padding-left:12px;border-left:2px solid #8886}}
-</style>{styles}</head><body>{body}</body></html>"""
+</style>{styles}</head><body>{body}{marks}</body></html>"""
+_MARKS: Final = (
+    "<x-pages>"
+    + "".join(f'<x-page id="mailsystem-page-{at}" style="top:{at * 90}vh"></x-page>' for at in range(MOST_PAGES + 1))
+    + "</x-pages>"
+)
+"""Where each page begins: who shows the document may lead to a mark, but cannot look into it or scroll it."""
 _LIGHT: Final = {"scheme": "light", "paper": "#fff", "ink": "#1d1b18", "link": "#1f5fbf"}
 _DARK: Final = {"scheme": "dark", "paper": "#1c1b18", "ink": "#ece8e1", "link": "#7fb0ff"}
 
@@ -123,7 +134,7 @@ def sanitized(html: str, pictures: Mapping[str, str], *, images: bool = False, d
     )
     told = "".join(f"<style>{_tamed(style, carried, images)}</style>" for style in styles)
     looks = _DARK if dark else _LIGHT
-    return _PAGE.format(dir=' dir="auto"', styles=told, body=clean, **looks)
+    return _PAGE.format(dir=' dir="auto"', styles=told, body=clean, marks=_MARKS, **looks)
 
 
 class _Carried:

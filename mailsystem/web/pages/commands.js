@@ -27,7 +27,7 @@ export const commands = [
   { id: "page-up", group: "Moving", label: "A page back", keys: ["PageUp"], run: () => list.page_step(-1, { open: false }), hidden: true },
   { id: "top", group: "Moving", label: "The newest", keys: ["Home", "g g"], run: () => list.move_to(0, { open: false }) },
   { id: "end", group: "Moving", label: "The oldest", keys: ["End", "G"], run: () => list.to_end({ open: false }) },
-  { id: "open", group: "Moving", label: "Open", keys: ["Enter", "o"], run: () => { const item = list.current(); if (item) emit("open", { ...item, by: "pointer" }); } },
+  { id: "open", group: "Moving", label: "Open", keys: ["Enter", "o"], run: () => { const item = list.current(); if (item) emit("open", { ...item, by: "key" }); } },
   { id: "back", group: "Moving", label: "Back, close, unmark", keys: ["Escape", "u"], run: back },
   { id: "arrivals", group: "Moving", label: "Show what is new", keys: ["n"], run: () => list.release(true) },
   { id: "refresh", group: "Moving", label: "Ask again", keys: ["."], run: () => { list.show({ stay: true }); emit("stale"); } },
@@ -67,6 +67,8 @@ export const commands = [
   { id: "reply", group: "Writing", label: "Reply", keys: ["r"], run: () => message.answer("reply"), when: () => can_send() && reading() },
   { id: "reply-all", group: "Writing", label: "Reply to all", keys: ["a"], run: () => message.answer("all"), when: () => can_send() && reading() },
   { id: "forward", group: "Writing", label: "Forward", keys: ["f"], run: () => message.answer("forward"), when: () => can_send() && reading() },
+  { id: "read-on", group: "Reading", label: "Read on, a page at a time", keys: ["Space"], run: () => message.read_on(1), when: reading },
+  { id: "read-back", group: "Reading", label: "A page back in the message", keys: ["Shift+Space"], run: () => message.read_on(-1), when: reading },
   { id: "images", group: "Reading", label: "Show images from elsewhere", keys: ["i"], run: () => message.change("images"), when: reading },
   { id: "width", group: "Reading", label: "Phone, tablet, desktop width", keys: ["w"], run: () => message.change("width"), when: reading },
   { id: "sheet", group: "Reading", label: "Sheet light or dark", keys: ["b"], run: () => message.change("sheet"), when: reading },
@@ -201,7 +203,7 @@ function pick_tag() {
   if (!ready()) return;
   const items = actions.meant(), has = new Set(items.flatMap((item) => item.tags || []));
   pick({
-    title: "Tag", placeholder: "Tag, new or known…",
+    title: "Tag", placeholder: "Tag, new or known…", empty: "There is no tag yet: type one.",
     find: (words) => {
       const known = [...new Set([...has, ...state.tags.keys()])].filter((tag) => fits(tag, words)).slice(0, 60);
       const found = known.map((tag) => ({ label: tag, hint: has.has(tag) ? "take off" : "", icon: has.has(tag) ? "check" : "tag", run: () => actions.tag(tag, !has.has(tag)) }));

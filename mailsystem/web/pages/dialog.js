@@ -41,7 +41,7 @@ export function menu(entries, at, label = "Menu") {
 }
 
 /** Things to choose from, filtered as one types: `find(words)` gives [{label, hint, key, icon, run}]. */
-export function pick({ title, placeholder, find }) {
+export function pick({ title, placeholder, find, empty = "There is nothing to choose from." }) {
   let found = [], at = 0;
   const input = h("input", { type: "text", placeholder, "aria-label": title, role: "combobox", "aria-expanded": "true", "aria-controls": "picked", autocomplete: "off", spellcheck: false });
   const shown = h("div", { role: "listbox", id: "picked", "aria-label": title, class: "picked" });
@@ -50,7 +50,7 @@ export function pick({ title, placeholder, find }) {
     found = find(input.value.trim());
     at = Math.min(at, Math.max(0, found.length - 1));
     shown.replaceChildren(...(found.length ? found.map((entry, index) => h("div", { role: "option", id: `pick-${index}`, class: index === at ? "on" : "", "aria-selected": String(index === at), onclick: () => choose(index), onpointermove: () => index !== at && point(index) },
-      icon(entry.icon || "right"), h("span", { class: "what" }, entry.label), entry.hint && h("span", { class: "hint num" }, entry.hint), entry.key && h("kbd", {}, entry.key))) : [h("p", { class: "none" }, "Nothing of that name.")]));
+      icon(entry.icon || "right"), h("span", { class: "what" }, entry.label), entry.hint && h("span", { class: "hint num" }, entry.hint), entry.key && h("kbd", {}, entry.key))) : [h("div", { class: "none", role: "option", id: "pick-0", "aria-disabled": "true", "aria-selected": "false" }, input.value.trim() ? "Nothing of that name." : empty)]));
     input.setAttribute("aria-activedescendant", `pick-${at}`);
   };
   const point = (to) => {

@@ -54,9 +54,13 @@ export function span(seconds) {
 /** Limits of what is kept, in words. */
 export const keeps = (limits, otherwise = "for ever") => (limits && [limits.age && span(limits.age), limits.messages && plural(limits.messages, "message"), limits.octets && size(limits.octets)].filter(Boolean).map((one) => one.replaceAll(" ", "\u00a0")).join(" · ")) || otherwise;
 
-export const who = (address) => (address ? address.name || address.address || "" : "");
-export const whole_address = (one) => (one ? (one.name ? `${one.name} <${one.address}>` : one.address) : "");
-export const subject = (message) => message.subject || "(no subject)";
+/** Words of a stranger on one line, without the signs that would turn the order of what is read: "exe.gnp" shall not say "png.exe". */
+export const plain = (words) => (words || "").replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
+export const who = (address) => (address ? plain(address.name).trim() || plain(address.address) : "");
+export const whole_address = (one) => (one ? (plain(one.name).trim() ? `${plain(one.name)} <${plain(one.address)}>` : plain(one.address)) : "");
+/** What a part calls itself; empty where it has no name. */
+export const part_name = (part) => plain(part.filename).trim();
+export const subject = (message) => plain(message.subject).trim() || "(no subject)";
 export const initial = (address) => (Array.from(who(address).replace(/^[^\p{L}\p{N}]+/u, ""))[0] || "·").toUpperCase();
 export function tint(text) {
   let sum = 7;

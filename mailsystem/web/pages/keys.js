@@ -15,6 +15,7 @@ export function listen(commands, { possible, run, tab }) {
     // Enter and Space belong to the button that has the focus; arrows to the separator or the tab.
     if ((event.key === "Enter" || event.key === " ") && !mod && event.target.closest("button, a, [role=tab], summary")) return;
     if (event.key.startsWith("Arrow") && event.target.closest("[role=separator], [role=tab], [role=tree], pre, .scrolls")) return;
+    if (/^(Arrow|Page|Home|End)/.test(event.key) && !mod && scrolls(event.target.closest(".reading"))) return;
     const name = spelled(event, mod);
     const pair = first && `${first} ${name}`;
     first = null;
@@ -27,7 +28,11 @@ export function listen(commands, { possible, run, tab }) {
   });
 }
 
+/** Whether the keys that scroll belong to the message: it has the focus, and more than can be seen. */
+const scrolls = (pane) => pane && pane.scrollHeight > pane.clientHeight + 2;
+
 function spelled(event, mod) {
+  if (event.key === " ") return `${mod ? "Mod+" : ""}${event.shiftKey ? "Shift+" : ""}Space`;
   if (mod) return `Mod+${event.key.length === 1 ? event.key.toLowerCase() : event.key}`;
   if (event.shiftKey && (event.key.length > 1 || /^[A-Z]$/.test(event.key)) && event.key !== "G") return `Shift+${event.key}`;
   return event.key;

@@ -19,9 +19,8 @@ export const has_held = () => waiting.length;
 
 export function start() {
   box.classList.remove("bones");
-  box.setAttribute("role", "listbox");
   box.setAttribute("aria-label", "Messages");
-  box.setAttribute("aria-multiselectable", "true");
+  holds_rows(false);
   box.tabIndex = 0;
   pill = h("button", { type: "button", class: "pill", hidden: true, onclick: () => release(true) });
   box.before(pill);
@@ -36,6 +35,13 @@ export function start() {
   measure();
 }
 
+/** A list box has nothing in it but its rows; what is said in their place is a group. */
+function holds_rows(yes) {
+  box.setAttribute("role", yes ? "listbox" : "group");
+  if (yes) return box.setAttribute("aria-multiselectable", "true");
+  for (const name of ["aria-multiselectable", "aria-activedescendant"]) box.removeAttribute(name);
+}
+
 export function measure() {
   document.body.classList.toggle("compact", remembered("density") === "compact");
   height = Math.round(parseFloat(getComputedStyle(box).getPropertyValue("--row"))) || 76;
@@ -48,7 +54,7 @@ export function show({ stay = false } = {}) {
   feed?.close();
   const mine = (feed = new Feed(state, () => mine === feed && changed(keep)));
   waiting = []; ghosts = new Set();
-  if (!keep) { cursor = -1; box.scrollTop = 0; clear(); box.replaceChildren(h("div", { class: "skeleton" })); }
+  if (!keep) { cursor = -1; box.scrollTop = 0; clear(); holds_rows(false); box.replaceChildren(h("div", { class: "skeleton" })); }
   announce();
   const last = keep ? Math.ceil((keep.top + box.clientHeight) / height) + OVER : 60;
   return mine.need(0, last).then(() => mine === feed && emit("listed", mine));
@@ -58,8 +64,8 @@ function clear() { for (const row of rows.values()) row.remove(); rows.clear(); 
 
 function changed(keep) {
   if (feed.error && !feed.ready) return trouble(feed.error);
-  if (feed.ended && feed.length === 0) { clear(); box.replaceChildren(nothing_here()); box.removeAttribute("aria-activedescendant"); return summary(); }
-  if (field.parentNode !== box) { clear(); box.replaceChildren(field); }
+  if (feed.ended && feed.length === 0) { clear(); holds_rows(false); box.replaceChildren(nothing_here()); return summary(); }
+  if (field.parentNode !== box) { clear(); holds_rows(true); box.replaceChildren(field); }
   if (keep?.key) { const at = feed.index_of(keep.key); if (at >= 0) cursor = at; }
   else if (cursor < 0 && state.id) cursor = Math.max(-1, feed.index_of(key_of(feed.find(state.id) || { mailbox: "", uid: 0 })));
   draw(true);
@@ -68,6 +74,7 @@ function changed(keep) {
 
 function trouble(error) {
   clear();
+  holds_rows(false);
   if (error.status === 401) return box.replaceChildren();
   if (error.status === 404) return box.replaceChildren(is_own(state.mailbox) && !is_of_account(error) ? nothing_here() : missing(error)); // some are made when something comes into them
   box.replaceChildren(h("div", { class: "state", role: "alert" }, icon(error.status === 400 ? "search" : "error"),

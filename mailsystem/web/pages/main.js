@@ -52,7 +52,8 @@ async function boot() {
   look(route.read(), true);
   nav.load_accounts();
   nav.load_faults();
-  addEventListener("popstate", () => look(route.read()));
+  addEventListener("popstate", () => { const was = state.id; look(route.read()); if (was && !state.id) { list.follow(was); list.focus(); } });
+  try { if (sessionStorage.getItem("mailsystem-drafts")) (await import("./compose.js")).offer_draft(); } catch { /* no storage: no drafts */ }
 }
 
 /** Looks at what an address says. */
@@ -92,6 +93,7 @@ const route_replace = (to) => history.replaceState(null, "", route.address(to));
 const show_soon = later((item) => message.show(item.id, item), 60);
 on("open", (item) => {
   const step = panes.is_narrow() && document.body.dataset.pane !== "message";
+  if (item.by === "key" && state.id === item.id) $(".reading").focus({ preventScroll: true });
   state.view = "mail";
   document.body.dataset.view = "mail";
   if (state.id !== item.id) { state.id = item.id; if (item.by) { show_soon.cancel(); message.show(item.id, item); } else show_soon(item); }
@@ -100,7 +102,11 @@ on("open", (item) => {
   nav.draw();
   list.redraw();
 });
-on("close-message", () => { if (state.id && panes.is_narrow()) list.follow(state.id); Object.assign(state, { id: null, tab: "message" }); route.write(); message.close(); panes.show_pane("list"); list.redraw(); list.focus(); show_unread(); });
+on("close-message", () => {
+  if (panes.is_narrow() && history.state?.opened) return history.back(); // the step that opened it: else "back" would lead to the list twice
+  if (state.id && panes.is_narrow()) list.follow(state.id);
+  Object.assign(state, { id: null, tab: "message" }); route.write(); message.close(); panes.show_pane("list"); list.redraw(); list.focus(); show_unread();
+});
 on("tab", () => route.write());
 on("left", () => {
   const next = list.current();

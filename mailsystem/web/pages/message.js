@@ -3,9 +3,9 @@ import { get, url } from "./api.js";
 import { one } from "./actions.js";
 import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
-import { age, count, initial, plural, size, subject, time, tint, who, whole_address } from "./format.js";
+import { age, count, initial, plain, plural, size, subject, time, tint, who, whole_address } from "./format.js";
 import { emit, on, remember, remembered, can_send, run, state } from "./state.js";
-import { frame } from "./tab-frame.js";
+import { frame, turn_page } from "./tab-frame.js";
 import { strip } from "./strip.js";
 
 const pane = $(".reading");
@@ -63,7 +63,7 @@ export async function show(id, summary = null) {
 
 function draw_head(message, waiting) {
   const sending = can_send();
-  const from = message.from, address = from?.address || "";
+  const from = message.from, address = plain(from?.address);
   const bar = h("div", { class: "bar", role: "toolbar", "aria-label": "Message" },
     act("back", "Back", "back", { key: "Esc", more: "bare to-list" }),
     sending && act("reply", "Reply", "reply", { key: "r", more: "", words: true }), sending && message.to && message.to.length + (message.cc?.length || 0) > 1 && act("replyall", "Reply to all", "reply-all", { key: "a", more: "bare extra" }), sending && act("forward", "Forward", "forward", { key: "f", more: "bare extra" }),
@@ -182,6 +182,16 @@ export function turn_number(at) {
   const tab = now && TABS.filter(possible)[at];
   if (tab) turn_to(tab.name);
   return Boolean(tab);
+}
+
+/** Goes on in the message by most of a screen, or back: in its source, in the pane, or in the frame. */
+export function read_on(by) {
+  if (!now) return;
+  const able = (box) => box && (by > 0 ? box.scrollTop + box.clientHeight < box.scrollHeight - 2 : box.scrollTop > 2);
+  const box = [$(".source", now.body), pane].find(able);
+  if (box) return box.scrollBy({ top: by * Math.max(80, box.clientHeight - 60) });
+  const inner = state.tab === "message" && $("iframe", now.body);
+  if (inner) turn_page(inner, by);
 }
 
 const WIDTHS = ["fit", "desktop", "tablet", "phone"];

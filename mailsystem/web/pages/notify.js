@@ -55,8 +55,21 @@ const is_ours = (id) => new Promise((answer) => {
   }).catch(() => answer(true));
 });
 
+const heard = document.querySelector(".heard");
+let came = [];
+
+/** Says what has come to whoever hears the page: one by its subject, several in a while by their number. */
+function tell(message) {
+  if (came.push(message) > 1) return;
+  setTimeout(() => {
+    heard.textContent = came.length > 1 ? `${count(came.length)} new messages.` : `New: ${subject(came[0])}, from ${who(came[0].from) || "nobody it names"}.`;
+    came = [];
+  }, 1500);
+}
+
 export async function announce(message) {
   const { account } = state;
+  if (message.mailbox === "INBOX" || message.mailbox === state.mailbox) tell(message);
   if (!notifying() || !document.hidden || !(await is_ours(message.id))) return;
   const shown = new Notification(who(message.from) || "New mail", { body: subject(message), tag: message.id, icon: plain });
   shown.onclick = () => { window.focus(); emit("go", { account, mailbox: message.mailbox, query: "", id: message.id }); shown.close(); };

@@ -2,14 +2,14 @@
 import { ask } from "./api.js";
 import { open } from "./dialog.js";
 import { bones, h, icon } from "./dom.js";
-import { size } from "./format.js";
+import { part_name, size } from "./format.js";
 import { address_of, is_image, kind } from "./strip.js";
 
 const is_text = (type, name = "") => /^(text\/|message\/|application\/(json|xml|x-ndjson|javascript|pgp|yaml))/i.test(type) || /\.(txt|csv|log|md|json|xml|ya?ml|ics|vcf|eml|patch|diff)$/i.test(name || "");
 const TEXT_MOST = 200_000;
 
 export function preview(message, part) {
-  const type = part.type.toLowerCase(), name = part.filename || part.type;
+  const type = part.type.toLowerCase(), name = part_name(part) || part.type;
   const body = h("div", { class: "preview-body scrolls", tabindex: "0" });
   const siblings = message.attachments || [], at = siblings.findIndex((other) => other.part === part.part);
   const turn = (by) => { const next = siblings[at + by]; if (at >= 0 && next) { made.close(); preview(message, next); } };
@@ -23,9 +23,9 @@ export function preview(message, part) {
 async function fill(body, message, part, type) {
   const address = address_of(message, part);
   const cannot = () => body.replaceChildren(h("div", { class: "state" }, h("span", { class: "kind" }, kind(part)), h("h2", {}, "No preview of this kind"), h("p", {}, `${part.type}, ${size(part.size || 0)}`), h("a", { class: "button", href: address_of(message, part, true), download: "" }, icon("down"), "Download")));
-  if (is_image(type)) body.replaceChildren(h("img", { src: address, alt: part.filename || "the picture", onerror: cannot }));
-  else if (type === "application/pdf" && (await shows(address))) body.replaceChildren(h("iframe", { src: address, title: part.filename || "PDF" }));
-  else if (is_text(type, part.filename)) {
+  if (is_image(type)) body.replaceChildren(h("img", { src: address, alt: part_name(part) || "the picture", onerror: cannot }));
+  else if (type === "application/pdf" && (await shows(address))) body.replaceChildren(h("iframe", { src: address, title: part_name(part) || "PDF" }));
+  else if (is_text(type, part_name(part))) {
     body.replaceChildren(bones("60%", "70%", "50%"));
     const octets = await ask("GET", address, { as: "bytes" });
     let charset = "utf-8";

@@ -5,8 +5,11 @@ import { state } from "./state.js";
 /** Views of the server, beside the mail. */
 export const VIEWS = ["sessions", "faults", "spaces", "retention"];
 
+/** A part of the address; as it stands where it is spelled wrong. */
+function decoded(part) { try { return decodeURIComponent(part); } catch { return part; } }
+
 export function read() {
-  const [, first, mailbox, id, tab] = location.pathname.slice(BASE && location.pathname.startsWith(`${BASE}/`) ? BASE.length : 0).split("/").map(decodeURIComponent);
+  const [, first, mailbox, id, tab] = location.pathname.slice(BASE && location.pathname.startsWith(`${BASE}/`) ? BASE.length : 0).split("/").map(decoded);
   const asked = new URLSearchParams(location.search);
   return {
     view: VIEWS.includes(first) ? first : "mail",
@@ -30,5 +33,6 @@ export function address(where = state) {
 export function write(step = false) {
   const to = address();
   if (to === location.pathname + location.search) return;
-  history[step ? "pushState" : "replaceState"](null, "", to);
+  if (step) history.pushState({ opened: true }, "", to);
+  else history.replaceState(history.state, "", to);
 }

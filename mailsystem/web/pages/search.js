@@ -17,7 +17,7 @@ const logins = () => state.accounts.map((one) => one.login).filter((login) => lo
 
 const input = h("input", { type: "text", id: "search", placeholder: "Search", autocomplete: "off", autocapitalize: "off", spellcheck: false, role: "combobox", "aria-label": "Search", "aria-expanded": "false", "aria-controls": "completions", "aria-autocomplete": "list", enterkeyhint: "search" });
 const mirror = h("span", { class: "mirror", "aria-hidden": "true" });
-const found = h("div", { class: "completions", id: "completions", role: "listbox", "aria-label": "Operators", hidden: true });
+const found = h("div", { class: "completions", id: "completions", role: "listbox", "aria-label": "Operators", tabIndex: -1, hidden: true });
 const clear = h("button", { type: "button", class: "bare", "aria-label": "Clear the search", title: "Clear  Esc", hidden: true, onclick: () => { input.value = ""; typed(); input.focus(); } }, icon("close"));
 let choices = [], at = -1;
 

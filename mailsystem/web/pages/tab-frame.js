@@ -4,6 +4,16 @@ import { url } from "./api.js";
 import { h, icon } from "./dom.js";
 import { emit, state } from "./state.js";
 
+const pages = new WeakMap(); // frame → the page of it that was turned to
+const MOST_PAGES = 60; // as many marks as the document of the message has (sanitizing.py)
+
+/** Turns a page within the frame. It lets nobody look into it, but it can be led to a mark; where it ends is not known here. */
+export function turn_page(made, by) {
+  const to = Math.max(0, Math.min(MOST_PAGES, (pages.get(made) || 0) + by));
+  pages.set(made, to);
+  made.contentWindow.location.replace(`${made.src}#mailsystem-page-${to}`);
+}
+
 const DEVICES = { fit: ["Full width", "fit"], desktop: ["Desktop, 1280", "desktop", 1280, 800], tablet: ["Tablet, 768", "tablet", 768, 1024], phone: ["Phone, 375", "phone", 375, 667] };
 
 export function frame(message, look) {

@@ -1,0 +1,177 @@
+"""The page as somebody uses it all day: by keys alone, on a phone, by hearing, and with mail that would deceive them."""
+
+from __future__ import annotations
+
+import asyncio
+from email.message import EmailMessage
+from typing import TYPE_CHECKING
+
+import browsing
+import pytest
+from browsing import Visit, base_of, in_its_loop, until, visiting
+from web_house import House, letter
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Route
+
+pytestmark = [pytest.mark.judge, in_its_loop]
+
+house, visit = browsing.house, browsing.visit
+
+
+def long_html(subject: str = "Long") -> EmailMessage:
+    message = letter(subject, "short\n")
+    message.add_alternative("".join(f"<p style='height:60px'>{at}</p>" for at in range(100)), subtype="html")
+    return message
+
+
+async def test_what_is_sent_is_sent_once_however_often_the_keys_are_pressed(visit: Visit, house: House) -> None:
+    await visit.go()
+    go_on, asked = asyncio.Event(), 0
+
+    async def slowly(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        await go_on.wait()
+        await route.continue_()
+
+    await visit.page.route("**/v1/send*", slowly)
+    await visit.press("c")
+    await visit.page.fill(".compose [name=to]", "ann@shop.test")
+    await visit.page.fill(".compose [name=subject]", "once")
+    await visit.press("Control+Enter", "Control+Enter", "Control+Enter")
+    go_on.set()
+    await visit.page.wait_for_selector(".toast:has-text('Sent')")
+    assert asked == 1
+    await visit.page.wait_for_selector(".compose", state="detached")
+
+
+async def test_each_thing_that_is_written_has_a_draft_of_its_own(visit: Visit, house: House) -> None:
+    await house.send(letter("Dinner", "Shall we?\n", Message_ID="<1@shop.test>"))
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".plain")
+    text = ".compose textarea"
+    await visit.press("c")
+    await visit.page.fill(text, "a letter to somebody else")
+    await visit.page.set_input_files(
+        ".compose input[type=file]", {"name": "soup.txt", "mimeType": "text/plain", "buffer": b"soup"}
+    )
+    await visit.page.focus(text)
+    await visit.press("Escape")
+    await visit.press("r")
+    await visit.page.wait_for_selector(".compose h2:has-text('Reply')")
+    await visit.page.focus(text)
+    await visit.page.keyboard.type("Gladly.")
+    await visit.press("Escape", "c")
+    await visit.page.wait_for_selector(".compose h2:has-text('New message')")
+    assert "a letter to somebody else" in await visit.page.input_value(text)
+    await visit.page.wait_for_selector(".compose .chip:has-text('soup.txt')")
+    await visit.page.click(".compose [aria-label='Throw away']")
+    await visit.page.click(".toast:has-text('Thrown away') button")
+    await visit.page.wait_for_selector(".compose .chip:has-text('soup.txt')")
+    assert "a letter to somebody else" in await visit.page.input_value(text)
+    await visit.page.click(".compose [aria-label='Throw away']")
+    await visit.go(visit.page.url.removeprefix(visit.base))
+    await visit.page.click(".toast:has-text('A draft is kept') button")
+    await visit.page.wait_for_selector(".compose h2:has-text('Reply')")
+    assert (await visit.page.input_value(text)).startswith("Gladly.")
+
+
+async def test_a_message_is_read_to_its_end_by_keys(visit: Visit, house: House) -> None:
+    await house.send(long_html(), letter("Words", "one more line\n" * 300))
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".plain")
+    scrolled = "document.querySelector('.reading').scrollTop"
+    await visit.press("Space")
+    await until(lambda: visit.page.evaluate(f"{scrolled} > 300"))
+    await visit.press("Shift+Space")
+    await until(lambda: visit.page.evaluate(f"{scrolled} === 0"))
+    # Enter goes into the message that is open: there the keys that scroll are its own.
+    here = visit.page.url
+    await visit.press("Enter", "PageDown")
+    await until(lambda: visit.page.evaluate(f"{scrolled} > 300"))
+    assert visit.page.url == here
+    await visit.press("j")
+    await visit.page.wait_for_selector(".reading h1:has-text('Long')")
+    frame = await (await visit.page.wait_for_selector(".device iframe")).content_frame()
+    assert frame is not None
+    await frame.wait_for_selector("p:has-text('99')")
+    tall = await frame.evaluate("document.documentElement.scrollHeight")
+    assert tall < 100 * 60 + 100 * 20 + 200  # the marks make it no longer
+    steps = await visit.page.evaluate("history.length")
+    await visit.press("Space")
+    await until(lambda: frame.evaluate("scrollY > 300"))
+    first = await frame.evaluate("scrollY")
+    await visit.press("Space")
+    await until(lambda: frame.evaluate(f"scrollY > {first} + 300"))
+    await visit.press("Shift+Space")
+    await until(lambda: frame.evaluate(f"Math.abs(scrollY - {first}) < 2"))
+    assert await visit.page.evaluate("history.length") == steps
+    await visit.press("k")  # and the keys are still the page's
+    await visit.page.wait_for_selector(".reading h1:has-text('Words')")
+
+
+async def test_names_cannot_say_something_else_by_turning_around(visit: Visit, house: House) -> None:
+    message = letter("Pay \u202ewon\u202c", sender='"\u202emoc.knab" <evil@x.test>')
+    message.add_attachment(b"MZ", maintype="application", subtype="octet-stream", filename="report\u202efdp.exe")
+    await house.send(message)
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".att")
+    for words in (await visit.text(".row .from"), await visit.text(".head .them b")):
+        assert words == "moc.knab"
+    assert await visit.text(".att b") == "reportfdp.exe"
+    assert await visit.text(".head h1") == "Pay won"
+    assert "\u202e" not in await visit.page.title()
+
+
+async def test_on_a_phone_back_leads_away_from_a_message_once(browser: Browser, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    async with visiting(browser, base_of(house), 390, 800, has_touch=True) as visit:
+        await visit.go()
+        steps = await visit.page.evaluate("history.length")
+        for _ in range(3):
+            await visit.page.tap(".row:has-text('one')")
+            await visit.page.wait_for_selector(".reading h1:has-text('one')")
+            await visit.page.tap(".bar [data-run=back]")
+            await visit.page.wait_for_selector("section.list", state="visible")
+        assert visit.page.url == visit.base + "/"
+        assert await visit.page.evaluate("history.length") == steps + 1  # the one that is ahead
+        # Whoever came by a link has nothing to go back to, and comes to the list.
+        [newest, _] = (await house.get("/v1/messages"))["messages"]
+        await visit.go(f"/m/INBOX/{newest['id']}")
+        await visit.page.tap(".bar [data-run=back]")
+        await visit.page.wait_for_selector("section.list", state="visible")
+        await visit.at("/")
+
+
+@pytest.mark.parametrize("path", ["/m/%E0%A4%A", "/m/INBOX/%", "/sessions/%"])
+async def test_an_address_that_is_spelled_wrong_shows_something(visit: Visit, house: House, path: str) -> None:
+    await visit.page.goto(visit.base + path)
+    await visit.page.wait_for_selector(".side a:has-text('Inbox')")
+    await visit.page.wait_for_selector(".state >> visible=true")
+    assert "malformed" not in await visit.text(".toasts")
+    visit.wrong = [one for one in visit.wrong if "404" not in one]
+
+
+async def test_whoever_hears_the_page_is_told_what_comes(visit: Visit, house: House) -> None:
+    await visit.go()
+    await visit.page.wait_for_selector(".waits")
+    assert await visit.page.get_attribute("#list", "role") == "group"  # no list box without rows
+    await house.send(letter("Supper"))
+    await visit.page.wait_for_selector(".heard:has-text('New: Supper, from Shop.')", state="attached")
+    assert await visit.page.get_attribute(".heard", "aria-live") == "polite"
+    assert await visit.page.get_attribute("#list", "role") == "listbox"
+    await house.send(letter("one"), letter("two"), letter("three"))
+    await visit.page.wait_for_selector(".heard:has-text('new messages.')", state="attached")
+
+
+async def test_tab_leads_from_the_search_past_its_completions(visit: Visit, house: House) -> None:
+    await visit.go()
+    await visit.press("/")
+    await visit.page.wait_for_selector(".completions [role=option]")
+    await visit.press("Tab")
+    assert await visit.page.evaluate("document.activeElement.closest('.completions')") is None
+    assert await visit.page.evaluate("document.activeElement.textContent") == "Flow"
