@@ -175,3 +175,71 @@ async def test_tab_leads_from_the_search_past_its_completions(visit: Visit, hous
     await visit.press("Tab")
     assert await visit.page.evaluate("document.activeElement.closest('.completions')") is None
     assert await visit.page.evaluate("document.activeElement.textContent") == "Flow"
+
+
+async def test_on_paper_stands_the_message_that_is_open(browser: Browser, house: House) -> None:
+    await house.send(letter("On paper", "all of it\n"))
+    async with visiting(browser, base_of(house), color_scheme="dark") as visit:
+        await visit.go()
+        await visit.press("j")
+        await visit.page.wait_for_selector(".plain")
+        await visit.page.emulate_media(media="print")
+        await visit.page.set_viewport_size({"width": 794, "height": 1100})  # A4
+        assert await visit.page.is_visible(".plain >> text=all of it")
+        assert await visit.page.is_visible("h1:has-text('On paper')")
+        assert not await visit.page.is_visible(".tabs")
+        ink = "getComputedStyle(document.querySelector('.plain')).color"
+        assert await visit.page.evaluate(ink) == "rgb(29, 27, 24)"
+
+
+async def test_html_is_printed_on_its_own_since_nobody_may_look_into_its_frame(visit: Visit, house: House) -> None:
+    await house.send(long_html())
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".device iframe")
+    async with visit.page.context.expect_page() as opened:
+        await visit.press("p")
+    alone = await opened.value
+    await alone.wait_for_selector("p:has-text('99')")
+    assert "/html" in alone.url
+
+
+async def test_where_the_system_has_the_colours_one_sees_what_is_chosen(browser: Browser, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    async with visiting(browser, base_of(house), forced_colors="active") as visit:
+        await visit.go()
+        await visit.press("j")
+        await visit.page.wait_for_selector(".row.open")
+        line = "(where) => getComputedStyle(document.querySelector(where)).outlineStyle"
+        assert await visit.page.evaluate(line, ".row.open") == "solid"
+        assert await visit.page.evaluate(line, ".row:not(.open)") == "none"
+        assert await visit.page.evaluate(line, ".side a.on") == "solid"
+        [dot, ground] = await visit.page.evaluate(
+            "[getComputedStyle(document.querySelector('.row.un:not(.open)'), '::before').backgroundColor,"
+            " getComputedStyle(document.querySelector('.row.un:not(.open)')).backgroundColor]"
+        )
+        assert dot != ground
+
+
+async def test_checks_tell_what_of_the_html_mail_programs_show(visit: Visit, house: House) -> None:
+    message = letter("Shown by whom", "x\n")
+    message.add_alternative("<video src='x'></video><p style='display:flex;width:9px'>a</p><form></form>" * 8, subtype="html")
+    await house.send(message)
+    [told] = (await house.get("/v1/messages"))["messages"]
+    await visit.go(f"/m/INBOX/{told['id']}/checks")
+    item = ".findings li:has(.share):has-text('<video>')"
+    await visit.page.wait_for_selector(item)
+    assert "%" in await visit.text(f"{item} .share")
+    link = await visit.page.get_attribute(f"{item} a", "href") or ""
+    assert link.startswith("https://www.caniemail.com/")
+    many = await visit.page.locator(".findings li:has(.share)").count()
+    await visit.page.select_option("#least", "50")
+    await until(lambda: fewer_than(visit, many))
+    # What is said to those who hear stays where it scrolls: the page itself does not move.
+    await visit.page.evaluate("document.querySelector('.findings:last-of-type li:last-child').scrollIntoView()")
+    assert await visit.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert await visit.page.evaluate("document.querySelector('.top').getBoundingClientRect().top") == 4
+
+
+async def fewer_than(visit: Visit, many: int) -> bool:
+    return 0 < await visit.page.locator(".findings li:has(.share)").count() < many

@@ -69,6 +69,7 @@ export const commands = [
   { id: "forward", group: "Writing", label: "Forward", keys: ["f"], run: () => message.answer("forward"), when: () => can_send() && reading() },
   { id: "read-on", group: "Reading", label: "Read on, a page at a time", keys: ["Space"], run: () => message.read_on(1), when: reading },
   { id: "read-back", group: "Reading", label: "A page back in the message", keys: ["Shift+Space"], run: () => message.read_on(-1), when: reading },
+  { id: "print", group: "Reading", label: "Print", keys: ["p"], run: () => message.print(), when: reading },
   { id: "images", group: "Reading", label: "Show images from elsewhere", keys: ["i"], run: () => message.change("images"), when: reading },
   { id: "width", group: "Reading", label: "Phone, tablet, desktop width", keys: ["w"], run: () => message.change("width"), when: reading },
   { id: "sheet", group: "Reading", label: "Sheet light or dark", keys: ["b"], run: () => message.change("sheet"), when: reading },

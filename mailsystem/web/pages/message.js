@@ -5,8 +5,9 @@ import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
 import { age, count, initial, plain, plural, size, subject, time, tint, who, whole_address } from "./format.js";
 import { emit, on, remember, remembered, can_send, run, state } from "./state.js";
-import { frame, turn_page } from "./tab-frame.js";
+import { frame, html_address, turn_page } from "./tab-frame.js";
 import { strip } from "./strip.js";
+import { say } from "./undo.js";
 
 const pane = $(".reading");
 /** What only some look at is loaded when the first of them does. */
@@ -100,6 +101,7 @@ function more(button) {
     { label: "Move to…", icon: "folder", key: "v", run: () => run("move") },
     { label: "Copy the link to it", icon: "link", run: () => emit("copy", location.href) },
     { label: "Copy the Message-ID", icon: "copy", run: () => emit("copy", message.message_id || "") },
+    { label: "Print", icon: "file", key: "p", run: () => run("print") },
     { label: "Raw message", icon: "out", run: () => window.open(url(`${one(message.id)}/raw`, { account: state.account }), "_blank", "noopener") }, "-",
     { label: "Delete for ever…", icon: "trash", run: () => run("purge") },
   ] });
@@ -182,6 +184,13 @@ export function turn_number(at) {
   const tab = now && TABS.filter(possible)[at];
   if (tab) turn_to(tab.name);
   return Boolean(tab);
+}
+
+/** Prints what is open. HTML as long as it is opens on its own, where the browser prints it: nobody may look into its frame to print it. */
+export function print() {
+  if (state.tab !== "message" || !now.message.has_html) return window.print();
+  window.open(html_address(now.message, now.look), "_blank", "noopener");
+  say("The message is open on its own: print it there.");
 }
 
 /** Goes on in the message by most of a screen, or back: in its source, in the pane, or in the frame. */

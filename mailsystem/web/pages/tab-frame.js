@@ -14,6 +14,8 @@ export function turn_page(made, by) {
   made.contentWindow.location.replace(`${made.src}#mailsystem-page-${to}`);
 }
 
+export const html_address = (message, look) => url(`${one(message.id)}/html`, { account: state.account, images: look.images ? 1 : 0, theme: look.theme });
+
 const DEVICES = { fit: ["Full width", "fit"], desktop: ["Desktop, 1280", "desktop", 1280, 800], tablet: ["Tablet, 768", "tablet", 768, 1024], phone: ["Phone, 375", "phone", 375, 667] };
 
 export function frame(message, look) {
@@ -21,7 +23,7 @@ export function frame(message, look) {
   const shape = matchMedia("(max-width: 600px)").matches ? "fit" : look.width;
   const [, , width, tall] = DEVICES[shape] || DEVICES.fit;
   // Made anew each time: a frame whose address changes would put steps into the history.
-  const made = h("iframe", { title: "The message", sandbox: "allow-popups allow-popups-to-escape-sandbox", referrerpolicy: "no-referrer", src: url(`${one(message.id)}/html`, { account: state.account, images: look.images ? 1 : 0, theme: look.theme }) });
+  const made = h("iframe", { title: "The message", sandbox: "allow-popups allow-popups-to-escape-sandbox", referrerpolicy: "no-referrer", src: html_address(message, look) });
   const device = h("div", { class: `device ${shape} ${look.theme}` }, made);
   const stage = h("div", { class: "stage" }, device);
   if (width) {
