@@ -223,7 +223,9 @@ async def test_where_the_system_has_the_colours_one_sees_what_is_chosen(browser:
 
 async def test_checks_tell_what_of_the_html_mail_programs_show(visit: Visit, house: House) -> None:
     message = letter("Shown by whom", "x\n")
-    message.add_alternative("<video src='x'></video><p style='display:flex;width:9px'>a</p><form></form>" * 8, subtype="html")
+    message.add_alternative(
+        "<video src='x'></video><p style='display:flex;width:9px'>a</p><form></form>" * 8, subtype="html"
+    )
     await house.send(message)
     [told] = (await house.get("/v1/messages"))["messages"]
     await visit.go(f"/m/INBOX/{told['id']}/checks")
@@ -243,3 +245,35 @@ async def test_checks_tell_what_of_the_html_mail_programs_show(visit: Visit, hou
 
 async def fewer_than(visit: Visit, many: int) -> bool:
     return 0 < await visit.page.locator(".findings li:has(.share)").count() < many
+
+
+async def test_what_could_not_be_shown_is_shown_when_the_server_is_there_again(visit: Visit, house: House) -> None:
+    await house.send(letter("one"), letter("two"))
+    await visit.go()
+    await visit.shows("two", "one")
+    gone = ["Failed to load resource", "ERR_INTERNET_DISCONNECTED"]
+
+    await visit.page.context.set_offline(True)
+    await visit.page.wait_for_selector("body[data-live=offline]")
+    await visit.press("j", "g", "a")
+    await visit.page.wait_for_selector(".list .state:has-text('cannot be reached')")
+    await visit.page.context.set_offline(False)
+    await visit.shows("two", "one")
+
+    await visit.page.context.set_offline(True)
+    await visit.page.wait_for_selector("body[data-live=offline]")
+    await visit.press("j")
+    await visit.page.wait_for_selector(".reading .state:has-text('could not be loaded')")
+    await visit.press("c")  # a script that has yet to be loaded
+    await visit.page.wait_for_selector(".toast:has-text('cannot be reached')")
+    await visit.page.context.set_offline(False)
+    await visit.page.wait_for_selector(".reading h1:has-text('two')")
+    await visit.page.wait_for_selector(".reading .plain")
+
+    await visit.page.context.set_offline(True)
+    await visit.page.wait_for_selector("body[data-live=offline]")
+    await visit.press("g", "x")
+    await visit.page.wait_for_selector(".reading .state:has-text('could not be loaded')")
+    await visit.page.context.set_offline(False)
+    await visit.page.wait_for_selector(".reading h1:has-text('Faults')")
+    visit.wrong = [one for one in visit.wrong if not any(words in one for words in gone)]

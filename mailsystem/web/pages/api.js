@@ -41,6 +41,9 @@ export async function ask(method, path, { query = {}, body, signal, as = "json" 
   }
 }
 
+/** A script of the page that is loaded when it is first wanted. */
+export const load = (module) => import(module).catch(() => { throw new Problem(0, "No answer", "The server cannot be reached."); });
+
 export function url(path, query = {}) {
   const asked = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== null && value !== "") asked.set(name, value);

@@ -1,6 +1,7 @@
 // Everything one can do, in one table: its name, its keys, its words. The keyboard, the palette, the buttons and `?` all read it.
 import { BASE } from "./base.js";
 import * as actions from "./actions.js";
+import { Problem, load } from "./api.js";
 import { confirm, fits, menu, pick } from "./dialog.js";
 import { copy, $ } from "./dom.js";
 import { box_name, count, keeps } from "./format.js";
@@ -10,10 +11,10 @@ import { ask_to_notify, notifying } from "./notify.js";
 import { show_pane } from "./panes.js";
 import { mark, mark_all, mark_many, marked, selection, unmark } from "./selection.js";
 import { can_send, emit, on, remember, remembered, sees_all, sees_faults, sees_spaces, state } from "./state.js";
-import { say, take_back } from "./undo.js";
+import { fail, say, take_back } from "./undo.js";
 
-const write_to = async (given) => (await import("./compose.js")).write_to(given);
-const show_keys = async (all) => (await import("./keys-sheet.js")).show_keys(all);
+const write_to = async (given) => (await load("./compose.js")).write_to(given);
+const show_keys = async (all) => (await load("./keys-sheet.js")).show_keys(all);
 const go = (where) => emit("go", where);
 const special = (use, name) => state.mailboxes.find((box) => box.special_use === use)?.name || name;
 const wide = () => matchMedia("(min-width: 900px)").matches;
@@ -91,7 +92,7 @@ const OF_MAIL = new Set(["Moving", "Acting", "Marking", "Reading"]), ANYWHERE = 
 export const possible = (command) => (state.view === "mail" || !OF_MAIL.has(command.group) || ANYWHERE.has(command.id)) && (!command.when || Boolean(command.when()));
 export function run_command(id, given) {
   const command = by_id.get(id);
-  if (command && possible(command)) command.run(given);
+  if (command && possible(command)) Promise.resolve(command.run(given)).catch((error) => { fail(error); if (!(error instanceof Problem)) throw error; });
 }
 on("run", ({ command, given }) => run_command(command, given));
 on("confirm", confirm);

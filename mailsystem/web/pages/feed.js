@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { state } from "./state.js";
 
 const FIRST = 60, PAGE = 200, FAR = 500, KEEP = 12; // messages in a page; pages kept on either side
+const PAUSE = 3000; // ms until what could not be loaded is asked for again by scrolling
 
 export const key_of = (message) => `${message.mailbox}:${message.uid}`;
 
@@ -54,12 +55,13 @@ export class Feed {
   /** Loads what is missing between two positions, one page after the other. */
   async need(first, last) {
     this.wanted = [first, last];
-    if (this.loading || this.closed || this.error) return;
+    if (this.loading || this.closed || (this.error && !(this.ready && Date.now() - this.failed > PAUSE))) return;
+    this.error = null;
     this.loading = true;
     try {
       while (!this.closed && (await this.#step())) this.changed();
     } catch (error) {
-      if (error.name !== "AbortError") { this.error = error; this.changed(); }
+      if (error.name !== "AbortError") { this.error = error; this.failed = Date.now(); this.changed(); }
     } finally {
       this.loading = false;
     }

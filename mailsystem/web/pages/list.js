@@ -42,6 +42,13 @@ function holds_rows(yes) {
   for (const name of ["aria-multiselectable", "aria-activedescendant"]) box.removeAttribute(name);
 }
 
+/** Asks again for what could not be had while the server was away. */
+export function recover() {
+  if (!feed?.error || (feed.error.status && feed.error.status < 500)) return;
+  if (feed.ready) feed.retry();
+  else show({ stay: true });
+}
+
 export function measure() {
   document.body.classList.toggle("compact", remembered("density") === "compact");
   height = Math.round(parseFloat(getComputedStyle(box).getPropertyValue("--row"))) || 76;

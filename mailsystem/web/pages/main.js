@@ -1,6 +1,6 @@
 // The page: puts the pieces together and decides what is looked at.
 import { BASE } from "./base.js";
-import { get, post } from "./api.js";
+import { Problem, get, load, post } from "./api.js";
 import * as actions from "./actions.js";
 import { commands, possible, run_command } from "./commands.js";
 import { menu } from "./dialog.js";
@@ -22,11 +22,11 @@ import { swipes } from "./swipe.js";
 import { fail, say } from "./undo.js";
 
 const head = $(".list-head");
-const log_in = async () => (await import("./login.js")).log_in();
-const log_out = async () => (await import("./login.js")).log_out();
+const log_in = async () => (await load("./login.js")).log_in();
+const log_out = async () => (await load("./login.js")).log_out();
 const VIEWS = {
-  sessions: async () => (await import("./sessions.js")).show_sessions(state.session), faults: async () => (await import("./faults.js")).show_faults(),
-  spaces: async () => (await import("./spaces.js")).show_spaces(), retention: async () => (await import("./retention.js")).show_retention(),
+  sessions: async () => (await load("./sessions.js")).show_sessions(state.session), faults: async () => (await load("./faults.js")).show_faults(),
+  spaces: async () => (await load("./spaces.js")).show_spaces(), retention: async () => (await load("./retention.js")).show_retention(),
 };
 
 async function boot() {
@@ -53,7 +53,7 @@ async function boot() {
   nav.load_accounts();
   nav.load_faults();
   addEventListener("popstate", () => { const was = state.id; look(route.read()); if (was && !state.id) { list.follow(was); list.focus(); } });
-  try { if (sessionStorage.getItem("mailsystem-drafts")) (await import("./compose.js")).offer_draft(); } catch { /* no storage: no drafts */ }
+  try { if (sessionStorage.getItem("mailsystem-drafts")) (await load("./compose.js")).offer_draft(); } catch { /* no storage: no drafts */ }
 }
 
 /** Looks at what an address says. */
@@ -73,8 +73,25 @@ function look(where, first = false) {
   else panes.show_pane("list");
 }
 
+/** A view of the server is loaded when it is first looked at: that can fail, and is tried again when the server is there. */
+let waits = null;
+async function show_view(view) {
+  waits = null;
+  try { await VIEWS[view](); } catch (error) {
+    if (view !== state.view) return;
+    if (!(error instanceof Problem)) throw error;
+    waits = view;
+    $(".reading").replaceChildren(h("div", { class: "state", role: "alert" }, icon("error"), h("h2", {}, "This could not be loaded"), h("p", {}, error.message), h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => show_view(view) }, "Try again"), h("button", { type: "button", data: { run: "back" } }, "Back to the mail"))));
+  }
+}
+/** The server is there again: what could not be shown without it is shown. */
+function recover() {
+  list.recover();
+  if (state.view === "mail") message.show_again(); else if (waits === state.view) show_view(waits);
+}
+
 function show_right() {
-  if (state.view !== "mail") { message.close(); $(".reading").replaceChildren(h("div", { class: "loading" }, bones("24%", "60%", "72%"))); return VIEWS[state.view](); }
+  if (state.view !== "mail") { message.close(); $(".reading").replaceChildren(h("div", { class: "loading" }, bones("24%", "60%", "72%"))); return show_view(state.view); }
   if (!state.id) return message.close();
   message.show(state.id, list.the_feed()?.find(state.id) || null);
 }
@@ -175,7 +192,7 @@ let was_live = false;
 on("live", (now) => {
   $(".live span").textContent = LIVE[now] || now;
   $(".live").title = now === "live" ? "New mail appears by itself" : "What is shown may be old";
-  if (now === "live") was_live = true;
+  if (now === "live") { was_live = true; recover(); }
   else if (now === "reconnecting" && was_live) { was_live = false; get("/v1/mailboxes", { account: state.account }).catch((error) => { if (list.is_of_account(error)) { lost(); list.show(); nav.load_mailboxes(); nav.load_accounts(); } }); }
 });
 

@@ -1,5 +1,5 @@
 // One message: who, what, when, what can be done, and the tabs that look at it from every side.
-import { get, url } from "./api.js";
+import { get, load, url } from "./api.js";
 import { one } from "./actions.js";
 import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
@@ -11,7 +11,7 @@ import { say } from "./undo.js";
 
 const pane = $(".reading");
 /** What only some look at is loaded when the first of them does. */
-const from = (module, name) => async (...given) => (await import(module))[name](...given);
+const from = (module, name) => async (...given) => (await load(module))[name](...given);
 const text = from("./tab-text.js", "text");
 const write_to = from("./compose.js", "write_to");
 const TABS = [
@@ -28,6 +28,7 @@ const TABS = [
 const leaves = (part) => (part ? 1 + (part.children || []).reduce((sum, child) => sum + leaves(child), 0) : 0);
 
 let now = null; // {message, answers: {ask: promise}, tabs, body, look}
+let failed = null; // what could not be shown, since the server was not there
 let stop = new AbortController();
 
 export const shown = () => now?.message;
@@ -36,16 +37,22 @@ const where = (message) => ({ account: state.account, mailbox: message.mailbox }
 
 export function close() {
   stop.abort();
-  now = null;
+  now = failed = null;
   state.message = null;
   pane.replaceChildren(nothing_open());
+}
+
+/** Shows what could not be shown, once the server is there again; a tab, too. */
+export function show_again() {
+  failed?.();
+  if (now && $(".state[role=alert]", now.body)) turn_to(state.tab, { quiet: true });
 }
 
 /** Shows a message: its summary at once where the list has it, the rest as it comes. */
 export async function show(id, summary = null) {
   stop.abort();
   const mine = (stop = new AbortController());
-  now = null;
+  now = failed = null;
   if (summary) { state.message = summary; draw_head(summary, true); } else pane.replaceChildren(h("div", { class: "loading" }, bones("60%", "35%", "80%", "75%", "82%")));
   try {
     const message = await get(one(id), { account: state.account, mailbox: summary?.mailbox }, { signal: mine.signal });
@@ -57,6 +64,7 @@ export async function show(id, summary = null) {
   } catch (error) {
     if (error.name === "AbortError" || mine !== stop || error.status === 401) return;
     state.message = null;
+    if (!error.status || error.status >= 500) failed = () => show(id, summary);
     pane.replaceChildren(h("div", { class: "state", role: "alert" }, icon(error.status === 404 ? "trash" : "error"), h("h2", {}, error.status === 404 ? "This message is gone" : "The message could not be loaded"), h("p", {}, error.message),
       h("div", { class: "buttons" }, error.status === 404 ? h("button", { type: "button", onclick: () => emit("close-message") }, "Close") : h("button", { type: "button", onclick: () => show(id, summary) }, "Try again"))));
   }

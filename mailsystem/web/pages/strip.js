@@ -1,13 +1,13 @@
 // Attachments: a strip of them under the message.
 import { one } from "./actions.js";
-import { url } from "./api.js";
+import { load, url } from "./api.js";
 import { h } from "./dom.js";
 import { part_name, plural, size } from "./format.js";
 import { state } from "./state.js";
 
 export const address_of = (message, part, download = false) => url(`${one(message.id)}/parts/${encodeURIComponent(part.part)}`, { account: state.account, download: download ? 1 : null });
 export const is_image = (type) => /^image\/(png|jpe?g|gif|webp|avif|bmp|x-icon)$/i.test(type);
-const preview = async (...given) => (await import("./preview.js")).preview(...given);
+const preview = async (...given) => (await load("./preview.js")).preview(...given);
 
 export function strip(message) {
   const all = message.attachments || [];
