@@ -185,11 +185,11 @@ async def test_on_paper_stands_the_message_that_is_open(browser: Browser, house:
         await visit.page.wait_for_selector(".plain")
         await visit.page.emulate_media(media="print")
         await visit.page.set_viewport_size({"width": 794, "height": 1100})  # A4
-        assert await visit.page.is_visible(".plain >> text=all of it")
-        assert await visit.page.is_visible("h1:has-text('On paper')")
-        assert not await visit.page.is_visible(".tabs")
-        ink = "getComputedStyle(document.querySelector('.plain')).color"
-        assert await visit.page.evaluate(ink) == "rgb(29, 27, 24)"
+        await visit.page.wait_for_selector(".tabs", state="hidden")
+        await visit.page.wait_for_selector(".plain >> text=all of it")
+        await visit.page.wait_for_selector("h1:has-text('On paper')")
+        ink = "getComputedStyle(document.querySelector('.plain')).color === 'rgb(29, 27, 24)'"
+        await until(lambda: visit.page.evaluate(ink))
 
 
 async def test_html_is_printed_on_its_own_since_nobody_may_look_into_its_frame(visit: Visit, house: House) -> None:
@@ -211,7 +211,8 @@ async def test_where_the_system_has_the_colours_one_sees_what_is_chosen(browser:
         await visit.press("j")
         await visit.page.wait_for_selector(".row.open")
         line = "(where) => getComputedStyle(document.querySelector(where)).outlineStyle"
-        assert await visit.page.evaluate(line, ".row.open") == "solid"
+        drawn = "getComputedStyle(document.querySelector('.row.open')).outlineStyle === 'solid'"
+        await until(lambda: visit.page.evaluate(drawn))
         assert await visit.page.evaluate(line, ".row:not(.open)") == "none"
         assert await visit.page.evaluate(line, ".side a.on") == "solid"
         [dot, ground] = await visit.page.evaluate(

@@ -18,7 +18,6 @@ import * as route from "./route.js";
 import * as search from "./search.js";
 import { forget, mark_all, marked, selection, unmark } from "./selection.js";
 import { can_send, emit, on, state } from "./state.js";
-import { swipes } from "./swipe.js";
 import { fail, say } from "./undo.js";
 
 const head = $(".list-head");
@@ -47,8 +46,9 @@ async function boot() {
   $(".brand small").textContent = state.info.role === "sink" ? "sink" : "";
   $(".write").hidden = !can_send();
   if (state.info.role === "sink") $(".doors").append(h("a", { class: "button bare", href: `${BASE}/flow`, title: "Flow: who pushes, who pulls  g f" }, icon("flow"), "Flow"));
+  document.head.append(h("link", { rel: "stylesheet", media: "print, (forced-colors: active)", href: new URL("./media.css", import.meta.url).href }));
   list.start();
-  swipes($("#list"));
+  if (navigator.maxTouchPoints) load("./swipe.js").then(({ swipes }) => swipes($("#list"))).catch(() => { /* buttons and keys do the same */ });
   look(route.read(), true);
   nav.load_accounts();
   nav.load_faults();
