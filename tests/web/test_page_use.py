@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import browsing
 import pytest
+import test_access
 from browsing import Visit, base_of, in_its_loop, until, visiting
 from web_house import House, letter
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.judge, in_its_loop]
 
-house, visit = browsing.house, browsing.visit
+house, server, visit = browsing.house, browsing.server, browsing.visit
 
 
 def long_html(subject: str = "Long") -> EmailMessage:
@@ -278,3 +279,38 @@ async def test_what_could_not_be_shown_is_shown_when_the_server_is_there_again(v
     await visit.page.context.set_offline(False)
     await visit.page.wait_for_selector(".reading h1:has-text('Faults')")
     visit.wrong = [one for one in visit.wrong if not any(words in one for words in gone)]
+
+
+async def test_a_session_that_ends_loses_nobody_a_word(browser: Browser, server: test_access.Server) -> None:
+    async def log_in(visit: Visit, who: str) -> None:
+        await visit.page.fill("[name=login]", who)
+        await visit.page.fill("[name=password]", test_access.PASSWORD)
+        await visit.press("Enter")
+        await visit.page.wait_for_selector("body[data-live=live]")
+
+    async with visiting(browser, server.base, ignore_https_errors=True) as visit:
+        await visit.page.goto(visit.base + "/m/Trash")
+        await log_in(visit, "ann@a.test")
+        await visit.press("c")
+        await visit.page.fill(".compose [name=to]", "bob@a.test")
+        await visit.page.fill(".compose textarea", "half a letter")
+        await visit.page.focus("#list")
+        await visit.press("Control+k")
+        await visit.page.wait_for_selector("dialog.pick")
+        await visit.page.context.clear_cookies()
+        await visit.page.keyboard.type("Ask again")
+        await visit.press("Enter")
+        await visit.page.wait_for_selector(".login")
+        assert await visit.page.locator("dialog[open]").count() == 0
+        assert await visit.page.evaluate("document.activeElement.name") == "login"
+        await log_in(visit, "ann@a.test")
+        await visit.at("/m/Trash")
+        await visit.page.click(".toast:has-text('A draft is kept') button")
+        assert await visit.page.input_value(".compose textarea") == "half a letter"
+        await visit.page.context.clear_cookies()
+        await visit.page.reload()
+        await log_in(visit, "bob@a.test")
+        await visit.press("c")
+        await visit.page.wait_for_selector(".compose")
+        assert await visit.page.input_value(".compose textarea") == ""
+        visit.wrong = [one for one in visit.wrong if "401" not in one and "403" not in one]

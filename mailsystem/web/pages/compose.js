@@ -6,7 +6,9 @@ import { size } from "./format.js";
 import { state } from "./state.js";
 import { fail, say } from "./undo.js";
 
-const KEPT = "mailsystem-drafts", MOST = 20; // drafts
+const MOST = 20; // drafts
+/** Where they are kept: whoever logs in later in the same tab finds none of somebody else. */
+const place = () => `mailsystem-drafts ${state.info?.account?.login || ""}`;
 const held = new Map(); // which draft → the files chosen for it
 let open = null; // {key, form, files, shut}
 
@@ -14,11 +16,11 @@ const addresses = (text) => (text.match(/(?:"(?:[^"\\]|\\.)*"|[^,;\n"])+/g) || [
 const own = () => (state.account?.includes("@") ? state.account : state.info?.account?.login?.includes("@") ? state.info.account.login : `me@${/\./.test(state.info?.hostname || "") ? state.info.hostname : "example.org"}`);
 
 /** The drafts of this tab by what they answer, the latest last. */
-function kept() { try { return JSON.parse(sessionStorage.getItem(KEPT)) || {}; } catch { return {}; } }
+function kept() { try { return JSON.parse(sessionStorage.getItem(place())) || {}; } catch { return {}; } }
 function keep(key, value) {
   const { [key]: _, ...others } = kept(), all = value ? { ...others, [key]: value } : others;
   const few = Object.fromEntries(Object.entries(all).slice(-MOST));
-  try { if (Object.keys(few).length) sessionStorage.setItem(KEPT, JSON.stringify(few)); else sessionStorage.removeItem(KEPT); } catch { /* not kept, then */ }
+  try { if (Object.keys(few).length) sessionStorage.setItem(place(), JSON.stringify(few)); else sessionStorage.removeItem(place()); } catch { /* not kept, then */ }
   if (!value) held.delete(key);
 }
 

@@ -22,6 +22,7 @@ export function log_in() {
     } finally { go.disabled = false; }
   } }, envelope(), h("h1", {}, "Your mail"), h("label", {}, "Login", login), h("label", {}, "Password", password), problem, go);
   shown = h("div", { class: "login-page" }, h("div", { class: "stripe" }), form);
+  for (const open of document.querySelectorAll("dialog[open]")) open.close(); // it would lie above, and nothing in it works any more
   document.body.append(shown);
   document.body.classList.add("locked");
   for (const part of document.body.children) if (part !== shown) part.inert = true;
@@ -29,5 +30,6 @@ export function log_in() {
 }
 export async function log_out() {
   await remove("/v1/login").catch(() => {});
+  try { for (const key of Object.keys(sessionStorage)) if (key.startsWith("mailsystem-drafts")) sessionStorage.removeItem(key); } catch { /* nothing was kept */ }
   location.href = `${BASE}/`;
 }

@@ -53,7 +53,7 @@ async function boot() {
   nav.load_accounts();
   nav.load_faults();
   addEventListener("popstate", () => { const was = state.id; look(route.read()); if (was && !state.id) { list.follow(was); list.focus(); } });
-  try { if (sessionStorage.getItem("mailsystem-drafts")) (await load("./compose.js")).offer_draft(); } catch { /* no storage: no drafts */ }
+  try { if (Object.keys(sessionStorage).some((key) => key.startsWith("mailsystem-drafts"))) (await load("./compose.js")).offer_draft(); } catch { /* no storage: no drafts */ }
 }
 
 /** Looks at what an address says. */
