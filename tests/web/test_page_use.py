@@ -126,6 +126,14 @@ async def test_names_cannot_say_something_else_by_turning_around(visit: Visit, h
     assert await visit.text(".att b") == "reportfdp.exe"
     assert await visit.text(".head h1") == "Pay won"
     assert "\u202e" not in await visit.page.title()
+    await house.send(letter("Long", sender=f'"{"N" * 400}" <{"l" * 60}@bank.evil.test>'))
+    await visit.page.mouse.move(1200, 600)
+    await visit.shows("Long")
+    await visit.page.click(".row:has-text('Long')")
+    await visit.page.wait_for_selector(".head h1:has-text('Long')")
+    sender = await visit.text(".head .them p")
+    assert sender.endswith("@bank.evil.test")
+    assert len(sender) < 200
 
 
 async def test_on_a_phone_back_leads_away_from_a_message_once(browser: Browser, house: House) -> None:
@@ -314,3 +322,49 @@ async def test_a_session_that_ends_loses_nobody_a_word(browser: Browser, server:
         await visit.page.wait_for_selector(".compose")
         assert await visit.page.input_value(".compose textarea") == ""
         visit.wrong = [one for one in visit.wrong if "401" not in one and "403" not in one]
+
+
+async def test_a_conversation_is_told_from_its_first_to_its_last(visit: Visit, house: House) -> None:
+    first, second, third = "<1@x.test>", "<2@x.test>", "<3@x.test>"
+    await house.send(
+        letter("Plan", "Shall we?\n", sender="Ann <ann@x.test>", Message_ID=first),
+        letter("Re: Plan", "Yes.\n", sender="Bob <bob@x.test>", Message_ID=second, In_Reply_To=first, References=first),
+        letter("Alone", "Nobody asked.\n", Message_ID='<4"OR"is:read@x.test>'),
+        letter(
+            "Re: Plan", "When?\n", sender="Cy <cy@x.test>", Message_ID=third, In_Reply_To=second,
+            References=f"{first} {second}",
+        ),
+    )  # fmt: skip
+    await visit.go()
+    await visit.press("j")
+    await visit.page.wait_for_selector(".thread summary:has-text('3 messages in this conversation')")
+    await visit.press("h")
+    rows = visit.page.locator(".thread li")
+    assert [await rows.nth(at).locator("b").inner_text() for at in range(3)] == ["Ann", "Bob", "Cy"]
+    assert await visit.page.evaluate("document.activeElement.getAttribute('aria-current')") == "true"
+    await visit.page.click(".thread button:has-text('Ann')")
+    await visit.page.wait_for_selector(".plain:has-text('Shall we?')")
+    await visit.page.wait_for_selector(".thread [aria-current]:has-text('Ann')")  # and it is still open
+    await visit.press("j", "k", "k", "k")
+    await visit.page.click(".row:has-text('Alone')")
+    await visit.page.wait_for_selector(".plain:has-text('Nobody asked.')")
+    await visit.press("h")
+    await visit.page.wait_for_selector(".toast:has-text('stands alone')")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (360, 640)])
+async def test_however_many_files_there_are_one_can_send(
+    browser: Browser, house: House, width: int, height: int
+) -> None:
+    async with visiting(browser, base_of(house), width, height) as visit:
+        await visit.go()
+        await visit.press("c")
+        name = "a-rather-long-name-" * 4
+        await visit.page.set_input_files(
+            ".compose input[type=file]",
+            [{"name": f"{name}{at}.txt", "mimeType": "text/plain", "buffer": b"x"} for at in range(50)],
+        )
+        await visit.page.wait_for_selector(f".chip:has-text('{name}49.txt')")
+        box = await visit.page.locator(".compose [type=submit]").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= height

@@ -74,6 +74,7 @@ export const commands = [
   { id: "images", group: "Reading", label: "Show images from elsewhere", keys: ["i"], run: () => message.change("images"), when: reading },
   { id: "width", group: "Reading", label: "Phone, tablet, desktop width", keys: ["w"], run: () => message.change("width"), when: reading },
   { id: "sheet", group: "Reading", label: "Sheet light or dark", keys: ["b"], run: () => message.change("sheet"), when: reading },
+  { id: "thread", group: "Reading", label: "The conversation", keys: ["h"], run: () => message.to_thread(), when: reading },
   { id: "code", group: "Reading", label: "Copy the code", keys: ["y"], run: copy_code, when: reading },
   { id: "tab-next", group: "Reading", label: "Next tab", keys: ["]"], run: () => message.turn(1), when: reading },
   { id: "tab-previous", group: "Reading", label: "Previous tab", keys: ["["], run: () => message.turn(-1), when: reading },

@@ -58,6 +58,11 @@ export const keeps = (limits, otherwise = "for ever") => (limits && [limits.age 
 export const plain = (words) => (words || "").replace(/[\u202a-\u202e\u2066-\u2069]/g, "");
 export const who = (address) => (address ? plain(address.name).trim() || plain(address.address) : "");
 export const whole_address = (one) => (one ? (plain(one.name).trim() ? `${plain(one.name)} <${plain(one.address)}>` : plain(one.address)) : "");
+/** Its beginning and its end, where it is longer: a name of many letters shall not push the address out of sight. */
+export function short(text, most) {
+  const signs = Array.from(text), half = Math.floor(most / 2);
+  return signs.length > most ? `${signs.slice(0, half).join("")}…${signs.slice(-half).join("")}` : text;
+}
 /** What a part calls itself; empty where it has no name. */
 export const part_name = (part) => plain(part.filename).trim();
 export const subject = (message) => plain(message.subject).trim() || "(no subject)";

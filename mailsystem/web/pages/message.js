@@ -3,7 +3,7 @@ import { get, load, url } from "./api.js";
 import { one } from "./actions.js";
 import { $, act, bones, h, icon, later } from "./dom.js";
 import { nothing_open } from "./empty.js";
-import { age, count, initial, plain, plural, size, subject, time, tint, who, whole_address } from "./format.js";
+import { age, count, initial, plain, plural, short, size, subject, time, tint, who, whole_address } from "./format.js";
 import { emit, on, remember, remembered, can_send, run, state } from "./state.js";
 import { frame, html_address, turn_page } from "./tab-frame.js";
 import { strip } from "./strip.js";
@@ -83,7 +83,7 @@ function draw_head(message, waiting) {
   $("svg", $(".pin", bar))?.classList.toggle("full", Boolean(message.pinned));
   const head = h("header", { class: "head" }, bar, h("h1", { dir: "auto" }, subject(message)),
     h("div", { class: "who" }, h("span", { class: "av", "aria-hidden": "true", vars: { "--tint": `var(--tint-${tint(address)})`, "--tint-soft": `var(--tint-${tint(address)}-soft)` } }, initial(from)),
-      h("div", { class: "them" }, h("p", {}, h("b", { dir: "auto" }, who(from) || "(no sender)"), from?.name && h("span", { class: "quiet" }, ` ${address}`), h("span", { class: "tags" }, (message.tags || []).map((tag) => h("span", { class: "tag" }, tag, h("button", { type: "button", "aria-label": `Take ${tag} off`, onclick: () => emit("untag", tag) }, "×"))))), recipients(message),
+      h("div", { class: "them" }, h("p", {}, h("b", { dir: "auto", title: whole_address(from) }, short(who(from), 80) || "(no sender)"), from?.name && h("span", { class: "quiet" }, ` ${short(address, 100)}`), h("span", { class: "tags" }, (message.tags || []).map((tag) => h("span", { class: "tag" }, tag, h("button", { type: "button", "aria-label": `Take ${tag} off`, onclick: () => emit("untag", tag) }, "×"))))), recipients(message),
         h("p", { class: "quiet num when" }, h("time", { datetime: message.received, title: `arrived ${time(message.received)}` }, time(message.date || message.received)), ` · ${size(message.size)}`, ago(message)))));
   if (waiting) pane.replaceChildren(head, h("div", { class: "loading" }, bones("82%", "75%", "79%", "40%")));
   return head;
@@ -128,6 +128,20 @@ function draw() {
   ask_around();
 }
 
+/** What else belongs to the conversation stands above the tabs; who asks for it by a key, has it open and the focus in it. */
+async function show_thread(mine) {
+  try {
+    const made = await (await load("./thread.js")).conversation(mine.message, where(mine.message), mine.signal);
+    if (made && mine === now) mine.notes.append(made);
+  } catch { /* the message can be read without */ }
+}
+export function to_thread() {
+  const made = now && $(".thread", now.notes);
+  if (!made) return say("This message stands alone: nothing is known that it answers, or that answers it.");
+  made.open = !made.open;
+  $(made.open ? "[aria-current]" : "summary", made).focus();
+}
+
 function possible(tab) { return (!tab.when || tab.when(now.message)) && (!tab.ask || now.answers[tab.ask] !== null); }
 
 function draw_tabs() {
@@ -157,6 +171,7 @@ async function ask_around() {
     mine.notes.append(h("div", { class: "code-note" }, h("span", {}, "Code"), h("code", {}, best.value), act("copy", "Copy", "code", { key: "y", more: "", words: true })));
   }
   draw_tabs();
+  show_thread(mine);
   const tab = TABS.find((one) => one.name === state.tab);
   if (!possible(tab)) turn_to("message");
 }
