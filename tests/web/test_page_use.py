@@ -265,7 +265,7 @@ async def test_what_could_not_be_shown_is_shown_when_the_server_is_there_again(v
 
     await visit.page.context.set_offline(True)
     await visit.page.wait_for_selector("body[data-live=offline]")
-    await visit.press("j", "g", "a")
+    await visit.press("g", "a")
     await visit.page.wait_for_selector(".list .state:has-text('cannot be reached')")
     await visit.page.context.set_offline(False)
     await visit.shows("two", "one")
@@ -368,3 +368,15 @@ async def test_however_many_files_there_are_one_can_send(
         box = await visit.page.locator(".compose [type=submit]").bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= height
+
+
+async def test_who_goes_on_at_once_has_nothing_opened_behind_them(visit: Visit, house: House) -> None:
+    await house.send(letter("one"))
+    await visit.go()
+    await visit.shows("one")
+    await visit.press("j", "g", "a")
+    await visit.page.wait_for_selector(".list-head h1:has-text('All mail')")
+    await visit.shows("one")
+    await asyncio.sleep(0.3)  # longer than the page waits for the next key
+    assert await visit.page.is_visible(".reading .state.open")
+    assert visit.page.url == f"{visit.base}/m/*"

@@ -100,6 +100,7 @@ function show_right() {
 on("go", ({ typing = false, ...where }) => {
   const to = { view: "mail", session: null, account: state.account, mailbox: state.mailbox, query: state.query, id: null, tab: "message", ...where };
   const was = { ...state };
+  show_soon.cancel(); // what was passed on the way is not opened where one went
   if (typing && was.query) route_replace(to); else route_push(to);
   look(to);
   if (!typing && to.view === "mail" && !panes.is_narrow()) list.focus();
