@@ -380,3 +380,11 @@ async def test_who_goes_on_at_once_has_nothing_opened_behind_them(visit: Visit, 
     await asyncio.sleep(0.3)  # longer than the page waits for the next key
     assert await visit.page.is_visible(".reading .state.open")
     assert visit.page.url == f"{visit.base}/m/*"
+
+
+async def test_who_downloads_more_than_a_browser_should_is_told(visit: Visit, house: House) -> None:
+    await house.send(*(letter(f"letter {at}") for at in range(25)))
+    await visit.go()
+    await visit.shows("letter 24")
+    await visit.press("Control+a", "d")
+    await visit.page.wait_for_selector(".toast:has-text('Only the first 20 of 25')")

@@ -58,7 +58,7 @@ export const commands = [
   { id: "tag", group: "Acting", label: "Tag…", keys: ["t"], run: pick_tag },
   { id: "move", group: "Acting", label: "Move to…", keys: ["v"], run: () => { if (ready()) pick_mailbox("Move to", (name) => actions.move(null, name), true); } },
   { id: "undo", group: "Acting", label: "Undo", keys: ["z", "Mod+z"], run: () => take_back() },
-  { id: "download", group: "Acting", label: "Download as .eml", keys: ["d"], run: () => actions.meant().slice(0, 20).forEach(actions.download) },
+  { id: "download", group: "Acting", label: "Download as .eml", keys: ["d"], run: download_some },
   { id: "mark", group: "Marking", label: "Mark for several", keys: ["x"], run: () => { const item = list.current(); if (item) { selection.anchor = list.the_feed().index_of(`${item.mailbox}:${item.uid}`); mark(item); } } },
   { id: "mark-down", group: "Marking", label: "Mark downwards", keys: ["Shift+J", "Shift+ArrowDown"], run: () => list.step(1, { open: false, extend: true }) },
   { id: "mark-up", group: "Marking", label: "Mark upwards", keys: ["Shift+K", "Shift+ArrowUp"], run: () => list.step(-1, { open: false, extend: true }) },
@@ -106,6 +106,12 @@ function back() {
   if (state.view !== "mail") return go({ view: "mail" });
   if (state.id) return emit("close-message");
   if (state.query) go({ query: "" });
+}
+
+function download_some() {
+  const items = actions.meant();
+  items.slice(0, 20).forEach(actions.download);
+  if (items.length > 20) say(`Only the first 20 of ${count(items.length)} are downloaded. “mailsystem dump” writes them all.`, { bad: true });
 }
 
 function mark_loaded() {
