@@ -76,9 +76,9 @@ async def test_what_a_login_took_is_not_taken_from_the_next_command(
 
 
 async def test_who_goes_on_is_not_cut(house: House) -> None:
-    async with house.door(timeout=0.3) as door, await Client.connect(door) as client:
+    async with house.door(timeout=2.0) as door, await Client.connect(door) as client:
         for _ in range(6):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.4)
             assert (await client.say("NOOP")).startswith("250")
 
 

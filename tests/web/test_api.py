@@ -276,16 +276,19 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
 
 
 async def _events(
-    house: House, count: int, *, ready: asyncio.Event | None = None, until: str = "", **headers: str
+    house: House,
+    count: int,
+    *,
+    until: str = "",
+    told: list[dict[str, str]] | None = None,
+    **headers: str,
 ) -> list[dict[str, str]]:
-    """So many events beside the first, which says that it listens."""
-    told: list[dict[str, str]] = []
+    """So many events beside the first, which says that it listens; in `told` as they come."""
+    told = [] if told is None else told
     async with asyncio.timeout(60), house.client.stream("GET", "/v1/events", headers=headers) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         async for event in _lines(answer):
             told.append(event)
-            if ready is not None:
-                ready.set()
             if len(told) > count or event.get("event") == until:
                 break
     return told
@@ -293,13 +296,19 @@ async def _events(
 
 async def test_everything_that_changes_is_told_and_told_again_to_who_was_away(house: House) -> None:
     await house.send(letter("before"))
-    began = asyncio.Event()
-    listening = asyncio.create_task(_events(house, 9, ready=began, until="gone"))
-    await began.wait()
+    heard: list[dict[str, str]] = []
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(60):
+            while len(heard) < count:  # noqa: ASYNC110 - nothing rings for it
+                await asyncio.sleep(0.01)
+
+    listening = asyncio.create_task(_events(house, 9, until="gone", told=heard))
+    await until(1)
     await house.send(letter("news"))
-    await asyncio.sleep(0.5)  # or the stream tells only what came of both
+    await until(2)  # or the stream tells only what came of both
     await house.client.patch("/v1/messages/M1", json={"add_flags": ["\\Seen"]})
-    await asyncio.sleep(0.5)
+    await until(3)
     await house.client.delete("/v1/messages/M1", params={"permanent": True})
     # A moment before it went it was marked as deleted; the stream may have looked in between.
     ready, arrived, flags, *_, gone = told = await listening
