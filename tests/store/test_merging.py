@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import pytest
 from vault import TestClock, letter, spooled
@@ -13,12 +14,14 @@ from vault import TestClock, letter, spooled
 from mailsystem.mail.haystack import Words, fold
 from mailsystem.mail.mailbox import AccountId
 from mailsystem.mail.terms import probe_words
-from mailsystem.store import Store, indexing, merging, open_store
+from mailsystem.store import Store, indexing, looking, merging, open_store
+from mailsystem.store.database import Unit
 from mailsystem.store.indexing import Overtaken
 from mailsystem.store.merging import Merging, Wanted, renew
 from mailsystem.store.shelves import BLOCK, Block, Stored, shelve
 
 EACH = 6
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -51,6 +54,36 @@ async def found(store: Store, needle: str) -> int:
 def rows(tmp_path: Path, statement: str) -> list[tuple[int, ...]]:
     with closing(sqlite3.connect(tmp_path / "mail.db")) as connection:
         return connection.execute(statement).fetchall()
+
+
+async def test_shelves_with_little_on_them_are_looked_through_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, asked = store.index._database, 0
+
+    def counted(unit: Unit[T]) -> Unit[T]:
+        nonlocal asked
+        answer: Any = None
+        try:
+            while True:
+                step = unit.send(answer)
+                asked += 1
+                answer = yield step
+        except StopIteration as done:
+            return cast("T", done.value)
+
+    read = database.read
+    monkeypatch.setattr(database, "read", lambda unit, **options: read(counted(unit), **options))
+    assert await found(store, "letter1") == EACH, "from here on it is known which messages there are"
+    asked = 0
+    assert await found(store, "common") == 3 * EACH
+    together = asked
+    monkeypatch.setattr(looking, "_AT_ONCE", 0)
+    for needle, many in (("common", 3 * EACH), ("letter1", EACH), ("nowhere", 0)):
+        assert await found(store, needle) == many
+    asked = 0
+    assert await found(store, "common") == 3 * EACH
+    assert asked == together + 2 * 3, "terms, places and contents of two shelves more"
 
 
 SHELVES = "SELECT id FROM index_shelves ORDER BY id"
