@@ -14,6 +14,7 @@ from mailsystem.hooks.worker import Means, Worker, headers, telling
 from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import ContentId, Flag, Mailbox, MailboxId, ModSeq, Uid
+from mailsystem.mail.space import space_of
 from mailsystem.mail.webhook import ARRIVED, BODY, TEST, Include, new_secret
 from mailsystem.queue.schedule import Schedule
 from mailsystem.settings import Settings
@@ -88,7 +89,7 @@ def teller(store: Store) -> Telling:
         here = Mailbox(hook.account, delivery.mailbox_id, delivery.mailbox, "", 0, Uid(0), delivery.modseq)
         if hook.include is Include.MAILPIT:
             announced = await asyncio.to_thread(_announced)
-            return await announced(store, here, delivery)
+            return await announced(store, here, delivery, in_space=bool(space_of(hook.login)))
         told = None
         with suppress(NoSuchMailbox):
             told = (await letters.summaries(store, here, [delivery.uid])).get(delivery.uid)
@@ -111,7 +112,7 @@ def teller(store: Store) -> Telling:
     return Telling(store, summary)
 
 
-def _announced() -> Callable[[Store, Mailbox, Delivery], Awaitable[dict[str, Any]]]:
+def _announced() -> Callable[..., Awaitable[dict[str, Any]]]:
     """What makes it up for Mailpit's webhook; it may take its time to be brought in."""
     from mailsystem.web.mailpit.announcing import announced
 

@@ -58,6 +58,18 @@ async def test_it_follows_the_setting_from_start_to_start(tmp_path: Path, receiv
     assert len(receiver.got) == 1
 
 
+async def test_in_a_space_nobody_is_told_to_whom_else_a_message_went(tmp_path: Path, receiver: Receiver) -> None:
+    async with sink(tmp_path) as house:
+        for space in ("mine", "other"):
+            await house.client.post("/v1/spaces", json={"name": space, "domains": [f"{space}.test"]})
+        new = {"url": receiver.url, "account": "space:mine", "include": "mailpit"}
+        assert (await house.client.post("/v1/webhooks", json=new)).status_code == 201
+        await house.send(letter("One"), to=["ann@mine.test", "canary@other.test", "canary@shop.test"])
+        [got] = await receiver.count(1)
+        assert got.json["Subject"] == "One"
+        assert b"canary" not in got.body
+
+
 @pytest.mark.parametrize("url", ["ftp://shop.test/", "hook", "http://u:p@shop.test/"])
 def test_what_is_no_address_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValueError, match="webhook"):
