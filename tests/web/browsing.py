@@ -106,8 +106,8 @@ async def visiting(
 
 async def opened(context: BrowserContext, base: str) -> Visit:
     """One more tab of the same browser."""
+    context.set_default_timeout(PATIENCE * 1000)  # also for pages that this one opens
     page = await context.new_page()
-    page.set_default_timeout(PATIENCE * 1000)
     visit = Visit(page, base)
     page.on("request", lambda request: visit.asked.append(request.url))
     page.on("pageerror", lambda error: visit.wrong.append(str(error)))

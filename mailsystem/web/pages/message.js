@@ -27,7 +27,7 @@ const TABS = [
 ];
 const leaves = (part) => (part ? 1 + (part.children || []).reduce((sum, child) => sum + leaves(child), 0) : 0);
 
-let now = null; // {message, answers: {ask: promise}, tabs, body, look}
+let now = null; // {message, answers: {ask: promise}, around: promise, tabs, body, look}
 let failed = null; // what could not be shown, since the server was not there
 let stop = new AbortController();
 
@@ -125,7 +125,7 @@ function draw() {
   if (!TABS.some((tab) => tab.name === state.tab)) state.tab = "message";
   draw_tabs();
   turn_to(state.tab, { quiet: true });
-  ask_around();
+  now.around = ask_around();
 }
 
 /** What else belongs to the conversation stands above the tabs; who asks for it by a key, has it open and the focus in it. */
@@ -135,8 +135,11 @@ async function show_thread(mine) {
     if (made && mine === now) mine.notes.append(made);
   } catch { /* the message can be read without */ }
 }
-export function to_thread() {
-  const made = now && $(".thread", now.notes);
+export async function to_thread() {
+  const mine = now;
+  await mine?.around;
+  if (!mine || mine !== now) return;
+  const made = $(".thread", now.notes);
   if (!made) return say("This message stands alone: nothing is known that it answers, or that answers it.");
   made.open = !made.open;
   $(made.open ? "[aria-current]" : "summary", made).focus();
@@ -171,9 +174,9 @@ async function ask_around() {
     mine.notes.append(h("div", { class: "code-note" }, h("span", {}, "Code"), h("code", {}, best.value), act("copy", "Copy", "code", { key: "y", more: "", words: true })));
   }
   draw_tabs();
-  show_thread(mine);
   const tab = TABS.find((one) => one.name === state.tab);
   if (!possible(tab)) turn_to("message");
+  await show_thread(mine);
 }
 
 export async function turn_to(name, { quiet = false } = {}) {

@@ -7,18 +7,18 @@ import { emit, remember, remembered } from "./state.js";
 
 const MOST = 60; // messages that are asked for
 
-/** A Message-ID without its brackets, if it can be looked for. */
-function bare(id) {
+/** A Message-ID in its brackets, so that no longer one is found by its end; null where it cannot be looked for. */
+function whole(id) {
   const found = (id || "").trim().replace(/^<|>$/g, "");
-  return /^[^\s"\\<>()]{1,250}$/.test(found) ? found : null;
+  return /^[^\s"\\<>()]{1,250}$/.test(found) ? `<${found}>` : null;
 }
 
 /** The Message-ID of what the conversation began with, as far as the message tells. */
 async function first_of(message, where, signal) {
-  if (!message.in_reply_to) return bare(message.message_id);
+  if (!message.in_reply_to) return whole(message.message_id);
   const { headers } = await get(`${one(message.id)}/headers`, where, { signal });
   const references = headers.find((field) => /^references$/i.test(field.name))?.value || "";
-  return bare(references.match(/<[^<>\s]+>/)?.[0]) || bare(message.in_reply_to);
+  return whole(references.match(/<[^<>\s]+>/)?.[0]) || whole(message.in_reply_to);
 }
 
 /** All of it, the oldest first; null where the message stands alone. */
