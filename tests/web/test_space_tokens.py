@@ -6,6 +6,7 @@ import asyncio
 import json
 import smtplib
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import websockets
 from pydantic import SecretStr
 from web_house import PATIENCE, House, letter, sink
 
-from mailsystem.settings import Web
+from mailsystem.settings import Spaces, Web
 from mailsystem.web.api import events, flow
 
 CANARY = "canary"
@@ -444,3 +445,40 @@ async def test_what_was_said_in_another_space_of_that_name_is_not_told(held: Hel
     await asyncio.to_thread(by_smtp, held.house, "after", "ann@shop.test", login="mine")
     [one] = (await held.get("/v1/sessions"))["sessions"]
     assert (await held.get(f"/v1/sessions/{one['id']}"))["transcript"]
+
+
+async def test_nor_is_it_where_the_session_is_open_still(held: Held) -> None:
+    """As that of an application that keeps its connection, or of a server that was killed."""
+    place = held.house.running.bound["smtp"]
+
+    def send(smtp: smtplib.SMTP, sender: str) -> None:
+        smtp.sendmail(sender, ["ann@shop.test"], b"Subject: kept\r\n\r\n")
+
+    # It does not say goodbye: that would wait for the server, whose loop this is.
+    with closing(await asyncio.to_thread(smtplib.SMTP, place.host, place.port, timeout=PATIENCE)) as smtp:
+        await asyncio.to_thread(smtp.login, "mine", "any")
+        await asyncio.to_thread(send, smtp, "canary@shop.test")
+        await asyncio.to_thread(smtp.vrfy, "canary@shop.test")
+        [old, *_] = (await held.house.get("/v1/sessions"))["sessions"]
+        await held.ask("DELETE", "/v1/spaces/mine", 204)
+        token = (await made(held.house, name="mine", token=True))["token"]
+        held.client.headers.update(as_bearer(token))
+        assert (await held.get("/v1/sessions"))["sessions"] == []
+        await held.ask("GET", f"/v1/sessions/{old['id']}", 404)
+        await asyncio.to_thread(send, smtp, "app@shop.test")
+        [one] = (await held.get("/v1/sessions"))["sessions"]
+        [message] = (await held.get("/v1/messages"))["messages"]
+        for path in (f"/v1/sessions/{one['id']}", f"/v1/messages/{message['id']}/envelope"):
+            said = [each["text"].upper() for each in (await held.get(path))["transcript"]]
+            assert sum(text.startswith("MAIL FROM:<APP@") for text in said) == 1
+            assert any(text.startswith("AUTH") for text in said), "how it began"
+
+
+async def test_the_session_with_which_a_space_begins_is_told_whole(tmp_path: Path) -> None:
+    async with sink(tmp_path, spaces=Spaces(logins=("ci-*",))) as house:
+        await asyncio.to_thread(by_smtp, house, "first", "ann@shop.test", login="ci-1")
+        token = (await house.client.post("/v1/spaces/ci-1/tokens", json={"name": "one"})).json()["token"]
+        [one] = (await house.get("/v1/sessions"))["sessions"]
+        path = f"/v1/sessions/{one['id']}"
+        told = (await house.client.get(path, headers=as_bearer(token))).json()
+        assert told["transcript"] == (await house.get(path))["transcript"]

@@ -29,6 +29,7 @@ _REST: Final = 0.1
 _MOST_LOOKED_AT: Final = 2000
 """Sessions among which those of a space are looked for at one time."""
 _MOST_AT_ONCE: Final = 200
+_TRANSACTS: Final = frozenset({"MAIL", "RCPT", "VRFY", "EXPN", "DATA", "BDAT"})
 _ADDRESS: Final = re.compile(r"RCPT TO:\s*<([^<>]*)>", re.IGNORECASE)
 
 
@@ -133,12 +134,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """A session, and what may be seen of it. Raises `Problem`."""
         own = await own_of(request)
         found = await journal.session(id_) if len(id_) == 16 else None
-        if found is not None and own is not None and _is_over(found, await opened(own)):
-            found = None
-        said = [] if found is None else _said(found) if own is None else await _said_here(found, own)
+        said = [] if found is None else await said_of(found, own)
         if found is None or (own is not None and not said):
             raise Problem(404, "there is no such session (any more)")
         return found, said
+
+    async def said_of(session: SessionRecord, own: Own | None) -> list[Said]:
+        return _said(session) if own is None else await _said_here(session, own, await opened(own))
 
     async def opened(own: Own) -> float:
         """When the space began: what was before it was in another one of that name. Raises `Problem`."""
@@ -148,9 +150,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             raise Problem(404, "there is no such space (any more)") from None
 
     async def concerns(session: SessionRecord, own: Own, account: Account, since: float) -> bool:
-        """Whether anything of a session is a space's, by what is known without reading it."""
+        """Whether anything of a session is a space's; most are not read for that."""
         if _is_over(session, since):
             return False
+        if session.began < since:
+            # It lasts, or its server was killed: what was said in it may all have been before.
+            whole = await journal.session(session.id)
+            return whole is not None and bool(await _said_here(whole, own, since))
         if own.is_in(session.login or ""):
             return True
         return bool(await context.store.mailboxes.whereabouts(account.id, session.messages))
@@ -188,7 +194,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             size=evidence.octets,
             queue_id=evidence.id,
             session=session.id if session else None,
-            transcript=[] if session is None else _said(session) if own is None else await _said_here(session, own),
+            transcript=[] if session is None else await said_of(session, own),
         )
 
     @router.get("/messages/{id}/journey", **needs(READ))
@@ -233,7 +239,7 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
             there = there[:limit]
             earlier = there[-1].id
         return Sessions(
-            sessions=[SessionSummary(**await _session_here(each, own, whose)) for each in there], before=earlier
+            sessions=[SessionSummary(**await _session_here(each, own, whose, since)) for each in there], before=earlier
         )
 
     @router.get("/sessions/{id}", **needs(READ, ADMIN, in_space=(READ,)))
@@ -241,14 +247,18 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
         """One session with every line."""
         found, said = await found_session(request, id)
         own = await own_of(request)
-        told = _session(found) if own is None else await _session_here(found, own, await asked.account(request, None))
-        return SessionShape(**told, transcript=said)
+        if own is None:
+            return SessionShape(**_session(found), transcript=said)
+        whose = await asked.account(request, None)
+        return SessionShape(**await _session_here(found, own, whose, await opened(own)), transcript=said)
 
-    async def _session_here(session: SessionRecord, own: Own, account: Account) -> dict[str, Any]:
-        """What is told of a session to a space: which of its messages are there, and who of it was refused."""
+    async def _session_here(session: SessionRecord, own: Own, account: Account, since: float) -> dict[str, Any]:
+        """What is told of a session to a space, which is there since then: which of its messages are there, and who of it was
+        refused."""
         told = _session(session)
         there = await context.store.mailboxes.whereabouts(account.id, session.messages)
         told["messages"] = [emailid(content) for content in session.messages if content in there]
+        told["refused"] = [each for each in told["refused"] if not _is_before(session, each.at_ms, since)]
         if not own.is_in(session.login or ""):
             told["refused"] = [
                 each for each in told["refused"] if await own.has(_named(each.command), session.login or "")
@@ -264,13 +274,13 @@ def routes(context: Context, keeper: Doorkeeper) -> APIRouter:
     return router
 
 
-async def _said_here(session: SessionRecord, own: Own) -> list[Said]:
-    """What a space sees of a session: all that was said once somebody had logged in into it, and what led to that; else what
-    is about its own recipients."""
+async def _said_here(session: SessionRecord, own: Own, since: float) -> list[Said]:
+    """What a space, which is there since then, sees of a session: all that was said once somebody had logged in into it, and
+    what led to that; else what is about its own recipients."""
     talk: Conversation[Said] = Conversation(own, session.door)
     seen: list[Said] = []
     proving = False
-    for each in _said(session):
+    for each in _said_since(session, since):
         proving = proving or (each.who == "C" and each.text[:4].upper() == "AUTH")
         if session.login and proving and each.who == "S" and each.text.startswith("235"):
             talk.enter(session.login)
@@ -282,6 +292,22 @@ async def _said_here(session: SessionRecord, own: Own) -> list[Said]:
 def _is_over(session: SessionRecord, since: float) -> bool:
     """Whether it had ended by then."""
     return session.ended is not None and session.ended < since
+
+
+def _is_before(session: SessionRecord, at_ms: int, since: float) -> bool:
+    """Whether a moment of it was before that; it is known by the millisecond."""
+    return session.began + (at_ms + 1) / 1000 < since
+
+
+def _said_since(session: SessionRecord, since: float) -> list[Said]:
+    """What was said since then, after how the session began, since a space may begin with that somebody logs in."""
+    said = _said(session)
+    at = next((place for place, each in enumerate(said) if not _is_before(session, each.at_ms, since)), None)
+    if at is None:
+        return []
+    verbs = (each.text[:4].upper() if each.who == "C" else "" for each in said[:at])
+    opening = next((place for place, verb in enumerate(verbs) if verb in _TRANSACTS), at)
+    return [*said[:opening], *said[at:]]
 
 
 def _named(command: str) -> str:
