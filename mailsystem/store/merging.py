@@ -1,5 +1,5 @@
 """Merging shelves into one. Of each only one block is in memory at a time, and what comes of it is put away block by block:
-so a large shelf takes no more memory than a small one, and nobody who writes waits for all of it.
+so a large shelf takes little more memory than a small one, and nobody who writes waits for all of it.
 
 The blocks of the new shelf are in the database before it is. It takes the place of the old ones in one step; whoever looks
 sees those, or it. Blocks that belong to no shelf, since a process has died or was overtaken, are swept later.
@@ -27,16 +27,22 @@ from mailsystem.store.shelves import (
     Block,
     Shelf,
     Stored,
+    among,
+    bits_in,
+    bits_of,
     blocked,
     breathe,
     map_length,
-    places_of,
+    row_of,
+    row_of_bits,
     rows_of,
     shelve,
 )
 
 _SWEPT: Final = 8
 """Blocks that are removed in one step."""
+_MANY: Final = 50_000
+"""Places that are moved between two breaths."""
 
 
 class Wanted(NamedTuple):
@@ -64,41 +70,62 @@ class Merging:
         return list(zip(self._shelves, self._moved, strict=True))
 
     def steps(self) -> Steps:
-        """Each takes some milliseconds."""
+        """Each takes some milliseconds, or lets others have the interpreter meanwhile."""
         for kind in sorted({kind for shelf in self._shelves for _, kind in shelf.blocks}):
-            readers = [_Reader(shelf, kind, table) for shelf, table in self._each()]
+            readers = [_Reader(shelf, kind, table, len(self.contents)) for shelf, table in self._each()]
             for reader in readers:
                 yield from reader.next_block()
             yield from self._merged(kind, [reader for reader in readers if reader.terms])
 
     def _merged(self, kind: int, readers: list[_Reader]) -> Steps:
         terms: list[bytes] = []
-        places: list[list[int]] = []
+        rows: list[Sequence[int]] = []
         while readers:
-            into: defaultdict[bytes, list[int]] = defaultdict(list)
+            taken = _Taken(len(self.contents))
             last = min(reader.terms[-1] for reader in readers)
             for reader in readers:
-                yield from reader.take(last, into)
+                yield from reader.take(last, taken)
             readers = [reader for reader in readers if reader.terms]
-            ordered = sorted(into)
+            ordered = sorted(taken.few.keys() | taken.many.keys())
             terms += ordered
-            places += [into[term] for term in ordered]
+            rows += map(taken.row, ordered)
             if full := len(terms) // BLOCK * BLOCK:
-                yield from blocked(kind, terms[:full], places[:full], len(self.contents))
-                del terms[:full], places[:full]
+                yield from blocked(kind, terms[:full], rows[:full], len(self.contents))
+                del terms[:full], rows[:full]
             breathe()
-        yield from blocked(kind, terms, places, len(self.contents))
+        yield from blocked(kind, terms, rows, len(self.contents))
+
+
+class _Taken:
+    """Where terms stand on the new shelf. Of those that stand in many messages it has maps: lists would take the room of
+    whole mailboxes where all messages say the same."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.few: defaultdict[bytes, array[int]] = defaultdict(lambda: array("H"))
+        """Places."""
+        self.many: defaultdict[bytes, int] = defaultdict(int)
+        """Bits of maps."""
+
+    def row(self, term: bytes) -> Sequence[int]:
+        few, bits = self.few.get(term), self.many.get(term)
+        if bits is None:
+            return row_of(few or (), self._count)
+        return row_of_bits(bits | bits_of(few or (), self._count), self._count)
 
 
 class _Reader:
     """Reads the blocks of one kind on a shelf that is being merged."""
 
-    def __init__(self, shelf: Stored, kind: int, table: list[int]) -> None:
+    def __init__(self, shelf: Stored, kind: int, table: list[int], count: int) -> None:
         self._blocks = iter([Wanted(ident) for ident, each in shelf.blocks if each == kind])
         self._count = len(shelf.contents)
         self._table = table
         """The new place for each place of this shelf, -1 for what is dropped."""
         self._drops = -1 in table
+        first = table[0] if table else 0
+        self._moves_together = not self._drops and table == [*range(first, first + len(table))]
+        self._new_count = count
         self.terms: list[bytes] = []
 
     def next_block(self) -> Steps:
@@ -111,20 +138,29 @@ class _Reader:
             starts, self._row = rows_of(block.places, len(self.terms))
             self._bounds = list(pairwise(starts))
 
-    def take(self, last: bytes, into: defaultdict[bytes, list[int]]) -> Steps:
+    def take(self, last: bytes, taken: _Taken) -> Steps:
         """Give all terms up to `last`, and then have the next ones ready."""
         end = bisect_right(self.terms, last, self.at)
-        row, table, as_map = self._row, self._table, map_length(self._count)
+        row, table = self._row, self._table
+        as_map = map_length(self._count) if self._count > 1 else 0
+        moved = 0
         for term, (start, stop) in zip(self.terms[self.at : end], self._bounds[self.at : end], strict=True):
-            if stop - start == 1 != as_map:
-                places = [table[row[start]]]
+            if stop - start != as_map:
+                places = [table[place] for place in row[start:stop]]
+                if self._drops:
+                    places = [place for place in places if place >= 0]
+                if places:
+                    taken.few[term].extend(places)
+            elif self._moves_together:
+                taken.many[term] |= bits_in(row[start:stop]) << table[0]
             else:
-                places = [table[place] for place in places_of(row[start:stop], self._count)]
-            if self._drops:
-                places = [place for place in places if place >= 0]
-                if not places:
-                    continue
-            into[term] += places
+                places = [place for place in among(table, bits_in(row[start:stop])) if place >= 0]
+                if places:
+                    taken.many[term] |= bits_of(places, self._new_count)
+                moved += self._count
+            if moved > _MANY:
+                moved = 0
+                breathe()
         self.at = end
         if end == len(self.terms):
             yield from self.next_block()

@@ -112,7 +112,7 @@ def shelve(read: Sequence[tuple[int, Sequence[Collection[bytes]] | None]]) -> Sh
             for term in kinds[kind] if kinds is not None else ():
                 places[term].append(place)
         ordered = sorted(places)
-        blocks += blocked(kind, ordered, [places[term] for term in ordered], len(contents))
+        blocks += blocked(kind, ordered, [row_of(places[term], len(contents)) for term in ordered], len(contents))
     return Shelf(contents, unread, blocks)
 
 
@@ -149,17 +149,14 @@ def _chosen(sized: Sequence[tuple[int, int]], most: int) -> tuple[list[int], int
     return chosen, total
 
 
-def blocked(kind: int, terms: list[bytes], places: list[list[int]], count: int) -> Iterator[Block]:
-    """Sorted terms in blocks, each with the places where it stands."""
-    as_map = map_length(count)
+def blocked(kind: int, terms: list[bytes], rows: list[Sequence[int]], count: int) -> Iterator[Block]:
+    """Sorted terms in blocks, each with the places where it stands, as `row_of` or `row_of_bits` gives them."""
     for at in range(0, len(terms), BLOCK):
         listed = b""
         if count > 1:
-            rows: list[Sequence[int]] = [
-                row if len(row) < as_map else _map(row, as_map) for row in places[at : at + BLOCK]
-            ]
-            starts = array("I", accumulate(map(len, rows), initial=0))
-            listed = _octets(starts) + _octets(array("H", chain.from_iterable(rows)))
+            some = rows[at : at + BLOCK]
+            starts = array("I", accumulate(map(len, some), initial=0))
+            listed = _octets(starts) + _octets(array("H", chain.from_iterable(some)))
         yield Block(kind, b"\n%b\n" % b"\n".join(terms[at : at + BLOCK]), listed)
 
 
@@ -190,11 +187,11 @@ def union(places: bytes, terms: int, numbers: Sequence[int], count: int) -> int:
     for number in numbers:
         start, stop = starts[number], starts[number + 1]
         if stop - start == as_map:
-            bits |= int.from_bytes(_octets(row[start:stop]), "little")
+            bits |= bits_in(row[start:stop])
         else:
             loose.append(row[start:stop])
     # A set, since the terms of a short needle name the same places over and over.
-    return bits | int.from_bytes(_octets(_map(set(chain.from_iterable(loose)), as_map)), "little")
+    return bits | bits_of(set(chain.from_iterable(loose)), count)
 
 
 def chosen(contents: Sequence[int], bits: int) -> list[int]:
@@ -223,12 +220,33 @@ def map_length(count: int) -> int:
     return (count + 15) // 16
 
 
-def places_of(row: Sequence[int], count: int) -> Iterable[int]:
-    """The places in a list or map."""
-    if len(row) != map_length(count) or count == 1:
-        return row
-    bits = int.from_bytes(_octets(array("H", row)), "little")
-    return compress(range(count), f"{bits:b}"[::-1].encode().translate(_SET))
+def row_of(places: Sequence[int], count: int) -> Sequence[int]:
+    """Places as a list, or as a map where there are many."""
+    as_map = map_length(count)
+    return places if len(places) < as_map else _map(places, as_map)
+
+
+def row_of_bits(bits: int, count: int) -> Sequence[int]:
+    """As `row_of`, of the bits of a map."""
+    as_map = map_length(count)
+    if bits.bit_count() < as_map:
+        return array("H", among(range(count), bits))
+    return _array("H", bits.to_bytes(2 * as_map, "little"))
+
+
+def bits_of(places: Iterable[int], count: int) -> int:
+    """A map of so many messages."""
+    return int.from_bytes(_octets(_map(places, map_length(count))), "little")
+
+
+def bits_in(row: array[int]) -> int:
+    """A row that is a map."""
+    return int.from_bytes(_octets(row), "little")
+
+
+def among(each: Iterable[int], bits: int) -> Iterable[int]:
+    """Those of them whose bits are set."""
+    return compress(each, f"{bits:b}"[::-1].encode().translate(_SET))
 
 
 def _map(places: Iterable[int], length: int) -> array[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,7 +19,7 @@ from mailsystem.store import Store, indexing, looking, merging, open_store
 from mailsystem.store.database import Unit
 from mailsystem.store.indexing import Overtaken
 from mailsystem.store.merging import Merging, Wanted, renew
-from mailsystem.store.shelves import BLOCK, Block, Stored, shelve
+from mailsystem.store.shelves import BLOCK, Block, Stored, shelve, union
 
 EACH = 6
 T = TypeVar("T")
@@ -181,3 +182,27 @@ def test_of_each_shelf_one_block_is_in_memory_at_a_time() -> None:
         pass
     assert (read, made) == (len(shelves) * each, each)
     assert most_ahead <= 2 * len(shelves)
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_many_messages_that_say_the_same_are_merged_in_little_memory(gone: int) -> None:
+    same, each = [{b"%06d" % word for word in range(500)}], 2000
+    shelves = [shelve([(each * n + at + 1, same) for at in range(each)]) for n in range(4)]
+    blocks = [block for shelf in shelves for block in shelf.blocks]
+    assert len(blocks) == len(shelves)
+    stored = [Stored(shelf.contents, shelf.unread, None, [(n, 0)]) for n, shelf in enumerate(shelves)]
+    made, answer = list[Block](), None
+    tracemalloc.start()
+    try:
+        steps = Merging(stored, set(range(1 + gone, 4 * each + 1))).steps()
+        with suppress(StopIteration):
+            while True:
+                step = steps.send(answer)
+                answer = blocks[step.id] if isinstance(step, Wanted) else None
+                made += [step] if isinstance(step, Block) else []
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    count = 4 * each - gone
+    assert [union(block.places, 500, range(500), count) for block in made] == [(1 << count) - 1]
+    assert peak < 8 << 20  # as lists of places they take four times as much
