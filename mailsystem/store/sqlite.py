@@ -276,8 +276,11 @@ class SqliteDatabase:
 
 
 @asynccontextmanager
-async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) -> AsyncIterator[SqliteDatabase]:
-    """Open `mail.db` in `directory`, made where it is missing; the schema is the caller's matter.
+async def open_sqlite(
+    directory: Path, trace: Trace, *, lasting: bool = True, is_foreign: Callable[[], Unit[bool]] | None = None
+) -> AsyncIterator[SqliteDatabase]:
+    """Open `mail.db` in `directory`, made where it is missing; the schema is the caller's matter. What `is_foreign` is left
+    untouched. Raises `OSError` and `Unavailable`.
 
     What is not `lasting` is thrown away soon: no commit waits for the disk.
     """
@@ -286,7 +289,7 @@ async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) ->
     lock = os.open(directory / "mail.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         database = SqliteDatabase(directory, lock, trace, lasting=lasting)
-        await asyncio.to_thread(_prepare, path, lock)
+        await asyncio.to_thread(_prepare, path, lock, is_foreign)
         database._writer = await _connect(path, lock, read_only=False)
         try:
             database._brief = await asyncio.to_thread(_connection, path, lock, read_only=True)
@@ -311,7 +314,7 @@ async def open_sqlite(directory: Path, trace: Trace, *, lasting: bool = True) ->
         os.close(lock)
 
 
-def _prepare(path: Path, lock: int) -> None:
+def _prepare(path: Path, lock: int, is_foreign: Callable[[], Unit[bool]] | None) -> None:
     """Set what belongs to the file and not to a connection, before anybody else opens it. Raises `Unavailable`."""
     with flocked(lock):
         # SQLite would make it as the umask has it; whoever opens it then could read for ever. One that is there is not
@@ -319,6 +322,8 @@ def _prepare(path: Path, lock: int) -> None:
         make_file(path)
         connection = sqlite3.connect(path, isolation_level=None)
         try:
+            if is_foreign is not None and look(connection, is_foreign()):
+                raise Unavailable(f"{path} is the database of another program; choose another directory")
             connection.execute("PRAGMA page_size = 4096")
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
         except sqlite3.Error as error:

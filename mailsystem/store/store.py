@@ -115,12 +115,13 @@ async def open_store(
     `keep` is what accounts keep where nothing else is said. What no message names any more gives its space free after `grace`
     seconds. What is not `lasting` is of no use after a power cut: nothing waits for the disk.
 
-    Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program.
+    Raises `OSError` where the directory cannot be used, and `Unavailable` for data from a newer program or another one.
     """
     clock = clock or SystemClock()
     trace = trace or Trace()
     await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-    async with sqlite.open_sqlite(directory, trace, lasting=lasting) as database:
+    opening = sqlite.open_sqlite(directory, trace, lasting=lasting, is_foreign=migrations.is_foreign)
+    async with opening as database:
         await _migrate(database)
         await database.write(boots.noticed(await asyncio.to_thread(boots.current)))
         contents = Contents(

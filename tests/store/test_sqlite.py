@@ -420,6 +420,21 @@ async def test_a_store_that_was_closed_opens_again_with_everything_in_it(tmp_pat
     connection.close()
 
 
+@pytest.mark.parametrize("table", ["letters (x)", "migrations (id, migration, batch)"])
+async def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "mail.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"CREATE TABLE {table}")
+    path.chmod(0o644)
+    before = path.read_bytes()
+    with pytest.raises(Unavailable, match="another program"):
+        async with open_store(tmp_path):
+            pass
+    assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert {each.name for each in tmp_path.iterdir()} == {"mail.db", "mail.lock"}
+
+
 async def test_data_from_a_newer_program_are_left_alone(tmp_path: Path) -> None:
     async with open_store(tmp_path):
         pass

@@ -19,9 +19,16 @@ from mailsystem.store.migrations.step import Migration
 from mailsystem.store.migrations.until_10 import UNTIL_10
 from mailsystem.store.migrations.whole import statements
 
-__all__ = ["MIGRATIONS", "Migration", "applied", "apply", "apply_all", "pending"]
+__all__ = ["MIGRATIONS", "Migration", "applied", "apply", "apply_all", "is_foreign", "pending"]
 
 MIGRATIONS: Final = (*UNTIL_10, *FROM_11)
+
+
+def is_foreign() -> Unit[bool]:
+    """Whether another program keeps its tables in this database."""
+    rows = yield Sql("SELECT name FROM sqlite_master WHERE type = 'table'")
+    columns = yield Sql("SELECT name FROM pragma_table_info('migrations')")
+    return bool(rows) and {name for [name] in columns} != {"number", "title"}
 
 
 def applied() -> Unit[int]:
