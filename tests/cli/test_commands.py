@@ -206,3 +206,22 @@ def test_ctrl_c_ends_a_question(cli: Cli, monkeypatch: pytest.MonkeyPatch, args:
     cli(*args, status=130)
     assert not went_on
     assert signal.getsignal(signal.SIGINT) is before
+
+
+INTERRUPTED = """
+import runpy, sys
+
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("mailsystem", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_word() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
