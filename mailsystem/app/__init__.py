@@ -33,6 +33,7 @@ from mailsystem.app.tls import SELF_SIGNED, certificates, tls_context, watched
 from mailsystem.app.workers import Share
 from mailsystem.delivery import Delivery
 from mailsystem.directory import AccountsDirectory, Directory, SinkDirectory, Spaces, token_verifier
+from mailsystem.mail.errors import TooMany
 from mailsystem.mail.mailbox import SPECIAL_USES
 from mailsystem.net import Bound, Certificates, Limits, Terms, is_loopback
 from mailsystem.net.counts import Counts, own
@@ -252,7 +253,10 @@ async def running(
         if faults is not None and settings.faults.chaos and (share is None or share.keeps_house):
             from mailsystem.faults.chaos import trigger, triggers_of
 
-            await trigger(faults, "", triggers_of(settings.faults.chaos))
+            try:
+                await trigger(faults, "", triggers_of(settings.faults.chaos))
+            except TooMany as error:
+                raise StartupError(f"{error}, so that faults.chaos has no room; see `mailsystem fault list`") from None
         if sink and (share is None or share.keeps_house):
             await stack.enter_async_context(tagging(store, settings, trace))
         bound.update(await stack.enter_async_context(listening(doors, settings)))

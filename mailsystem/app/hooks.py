@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from mailsystem import __version__
+from mailsystem.app.startup import StartupError
 from mailsystem.directory.sink import SINK_LOGIN
 from mailsystem.hooks.worker import Means, Worker, headers, telling
-from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient
+from mailsystem.mail.errors import NoSuchMailbox, NoSuchRecipient, TooMany
 from mailsystem.mail.kept import Kept
 from mailsystem.mail.mailbox import ContentId, Flag, Mailbox, MailboxId, ModSeq, Uid
 from mailsystem.mail.space import space_of
@@ -62,15 +63,20 @@ async def hooks(store: Store, settings: Settings, trace: Trace, *, sink: bool) -
 
 
 async def _as_mailpit(store: Store, url: str) -> None:
-    """Have that address be told of each message that comes, and no other that earlier settings named."""
+    """Have that address be told of each message that comes, and no other that earlier settings named. Raises `StartupError`."""
     try:
         before = await store.webhooks.find(_MAILPIT)
     except NoSuchRecipient:
         if url:
             await store.accounts.ensure(SINK_LOGIN)
-            await store.webhooks.add(
-                SINK_LOGIN, url, [ARRIVED], secret=new_secret(), include=Include.MAILPIT, most=BODY, ident=_MAILPIT
-            )
+            try:
+                await store.webhooks.add(
+                    SINK_LOGIN, url, [ARRIVED], secret=new_secret(), include=Include.MAILPIT, most=BODY, ident=_MAILPIT
+                )
+            except TooMany as error:
+                raise StartupError(
+                    f"{error}, so that sink.webhook has no room; see `mailsystem webhook list`"
+                ) from None
         return
     with suppress(NoSuchRecipient):  # another process was as quick
         if not url:

@@ -82,6 +82,8 @@ async def _work(loaded: Loaded, roles: Sequence[Role], share: Share, *, sink: bo
                 starting.close()
                 share.common.begin()
                 share.tell({"ready": True})
+                if sink and sys.stdout.isatty():
+                    house.visits.set()
                 await told.wait()
     except StartupError as error:
         share.tell({"failed": str(error)})

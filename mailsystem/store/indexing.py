@@ -265,14 +265,14 @@ def replace(account: AccountId, ids: Sequence[int], shelf: Shelf) -> Unit[None]:
     yield Ring(_NOBODY)
 
 
-def exchange(account: AccountId, ids: Sequence[int], new: int, shelf: Stored, blocks: int) -> Unit[None]:
-    """As `replace`, where the blocks of the new shelf were put before: so many. Those of the old ones are to be swept."""
+def exchange(account: AccountId, ids: Sequence[int], new: int, shelf: Shelf, blocks: int) -> Unit[None]:
+    """As `replace`, by a shelf without its blocks: so many were put before. Those of the old ones are to be swept."""
     yield from _remove(account, ids)
     [[there]] = yield Sql("SELECT COUNT(*) FROM index_blocks WHERE account_id = $1 AND shelf_id = $2", account, new)
     if there != blocks:
         raise Overtaken
     if shelf.contents:
-        yield from _insert(new, [(account, Shelf(shelf.contents, shelf.unread, []))])
+        yield from _insert(new, [(account, shelf)])
     yield Ring(_NOBODY)
 
 

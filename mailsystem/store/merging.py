@@ -202,7 +202,7 @@ async def renew(database: Database, account: AccountId, ids: Sequence[int]) -> N
     try:
         merging = await asyncio.to_thread(Merging, shelves, alive)
         count = await _put_away(database, account, new, merging.steps())
-        unit = indexing.exchange(account, ids, new, Stored(merging.contents, merging.unread, None, ()), count)
+        unit = indexing.exchange(account, ids, new, Shelf(merging.contents, merging.unread, []), count)
         await database.write(unit, durable=False, patient=True)
     except Overtaken:
         await sweep(database, account, [new])

@@ -16,7 +16,8 @@ import pytest
 import websockets
 from web_house import House, letter, sink
 
-from mailsystem.settings import Queue, Web
+from mailsystem.app import StartupError
+from mailsystem.settings import Queue, Sink, Web
 from mailsystem.settings.faults import Faults
 from mailsystem.store import Selection
 from mailsystem.web.mailpit import box, listing
@@ -459,6 +460,20 @@ async def test_what_came_went_and_was_refused_is_counted(tmp_path: Path) -> None
         assert found["mailpit_messages"] == found["mailpit_messages_unread"] == "2.0"
         assert (found["mailpit_smtp_accepted_total"], found["mailpit_messages_deleted_total"]) == ("2.0", "1.0")
         assert float(found["mailpit_smtp_accepted_size_bytes_total"]) == stats["SMTPAcceptedSize"]
+
+
+async def test_where_there_is_no_room_for_what_settings_ask_for_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailsystem.store.faults.MOST", 0)
+    monkeypatch.setattr("mailsystem.store.webhooks.MOST", 0)
+    for known, name in (
+        ({"faults": Faults(chaos="Sender:451:5")}, "faults.chaos"),
+        ({"sink": Sink(webhook="http://127.0.0.1:1/")}, "sink.webhook"),
+    ):
+        with pytest.raises(StartupError, match=f"so that {name} has no room"):
+            async with sink(tmp_path, **known):
+                pass
 
 
 async def test_chaos_may_be_there_from_the_start(tmp_path: Path) -> None:
